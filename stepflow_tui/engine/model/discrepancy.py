@@ -1,0 +1,91 @@
+"""Row-by-row results: rejected rows, differing rows, the verdict on a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Scalar = int | float | str | bytes | None
+"""A SQLite value. Bytes are written `{"$hex": …}` in JSON; invalid text arrives as bytes too."""
+
+
+class DiffClass(StrEnum):
+    """Classes of differences."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    CHANGED = "changed"
+    TYPE = "type"
+    PRECISION = "precision"
+    ENCODING = "encoding"
+    ORDER = "order"
+    SEQUENCE = "sequence"
+
+
+class Verified(StrEnum):
+    """Verdict on a table."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    NOT_VERIFIED = "not_verified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A row the target can't hold, kept in `file` under the run's rejects/ folder. `key` names the row; `value` is the
+    offending value as bytes (TEXT values their UTF-8 or raw bytes)."""
+
+    table: str
+    key: dict[str, Scalar]
+    column: str | None
+    reason: str
+    value: bytes | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discrepancy:
+    """One difference. `source` and `target` are printable values, None where the row is absent."""
+
+    table: str
+    key: dict[str, Scalar]
+    column: str | None
+    cls: DiffClass
+    source: str | None
+    target: str | None
+    cause: str = ""
+    repair_sql: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeDigest:
+    """sha256 over the target side of one compared range; bounds as JSON, None = open."""
+
+    n: int
+    lo: str | None
+    hi: str | None
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVerdict:
+    """What a verification says about one table.
+
+    `differences` counts all differing rows; `discrepancies` names at most a bounded number of them.
+    `digest_source` equals `digest_target` exactly when the compared bytes are equal.
+    """
+
+    table: str
+    verified: Verified
+    reason: str = ""
+    source_rows: int | None = None
+    target_rows: int | None = None
+    rejected_rows: int = 0
+    differences: int = 0
+    digest_source: str = ""
+    digest_target: str = ""
+    as_of_ms: int | None = None
+    seconds: float = 0.0
+    discrepancies: tuple[Discrepancy, ...] = ()
+    ranges: tuple[RangeDigest, ...] = field(default=())

@@ -1,0 +1,157 @@
+"""The report as Markdown, for people: made from the same data as report.json, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Report = dict[str, Any]
+
+SHOWN_ROWS = 200
+"""Rows of a list shown before the text refers to report.json."""
+
+
+def render(report: Report) -> str:
+    """The whole report as one Markdown text, ending in a newline."""
+    sections = (
+        _summary, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
+        _checklist, _alerts, _audit,
+    )  # fmt: skip
+    return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
+
+
+def cell(value: object) -> str:
+    """A value as one table cell: no line breaks, no control characters, no markup of its own."""
+    text = "" if value is None else str(value)
+    text = "".join(c if c.isprintable() else " " for c in text)
+    for mark in ("\\", "|", "`", "<", ">", "*", "_", "[", "]"):
+        text = text.replace(mark, "\\" + mark)
+    return text
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; long ones are cut with a line that says where the rest is."""
+    body = [list(map(cell, row)) for row in rows]
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    lines += ["| " + " | ".join(row) + " |" for row in body[:SHOWN_ROWS]]
+    if len(body) > SHOWN_ROWS:
+        lines.append(f"\n… and {len(body) - SHOWN_ROWS} more in report.json")
+    return "\n".join(lines)
+
+
+def headline(report: Report) -> str:
+    """One sentence that never says more than what was proven."""
+    tables = report["tables"]
+    equal = sum(t["verified"] == "equal" for t in tables)
+    rows = sum(t["target_rows"] or 0 for t in tables)
+    words = {
+        "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {rows:,} rows in the target.",
+        "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal; what is missing or different is listed below.",
+        "refused": "Refused: a check said no, nothing was changed.",
+        "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
+        "aborted": "Aborted by the operator. Nothing was dropped.",
+        "rolled_back": "Rolled back: the target is as it was before.",
+        "stopped": "Stopped at a checkpoint. `stepflow run` goes on from there.",
+        "waiting": "Waiting for an answer at a gate.",
+    }
+    return words.get(report["result"] or "", "Not finished.")
+
+
+def _summary(report: Report) -> str:
+    versions = ", ".join(f"{k} {v}" for k, v in report["versions"].items() if v)
+    lines = [
+        f"# StepFlow report: {cell(report['name'])}",
+        f"**{headline(report)}**",
+        f"Run `{report['run']}` · {report['kind']} · exit code {report['exit_code']} · started {report['started_at'] or '–'} · "
+        f"finished {report['finished_at'] or '–'}",
+        f"Plan `{report['plan_hash'] or '–'}` · config `{report['config_hash'] or '–'}` · {versions}",
+    ]
+    if report["source_changed"]:
+        lines.append("**The source changed while the run was working. Tables marked different may lack the newest changes.**")
+    for error in report.get("errors", []):
+        lines.append(f"**{cell(error['code'])}**: {cell(error['message'])} {cell(error['detail'])}\n\nWhat to do: {cell(error['hint'])}")
+    return "\n\n".join(lines)
+
+
+def _phases(report: Report) -> str:
+    rows = [(t["phase"], t["step"], t["state"], f"{t['seconds']:.2f}" if t["seconds"] is not None else "") for t in report["timings"]]
+    total = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
+    return f"## Time\n\n{total or '–'}\n\n" + table(("phase", "step", "state", "seconds"), rows) if rows else ""
+
+
+def _backup(report: Report) -> str:
+    backup = report["backup"]
+    if not backup:
+        return ""
+    proof = "restored and checked" if backup["verified"] else "NOT verified"
+    return f"## Backup\n\n`{backup['path']}` · {backup['bytes']:,} bytes · {proof}\n\nSHA-256 `{backup['sha256']}`"
+
+
+def _tables(report: Report) -> str:
+    rows = [
+        (t["source"], t["target"], t["source_rows"], t["target_rows"], t["rejected_rows"], t["verified"], t["reason"], (t["digest_target"] or "")[:16])
+        for t in report["tables"]
+    ]
+    if not rows:
+        return ""
+    return "## Tables\n\n" + table(("source", "target", "source rows", "target rows", "rejected", "verified", "reason", "digest"), rows)
+
+
+def _not_carried(report: Report) -> str:
+    lost = [o for o in report["objects"] if not o["carried"]]
+    if not lost:
+        return "## Objects that were not carried\n\nNone."
+    blocks = [f"### {o['type']} {cell(o['name'])}\n\n{cell(o['reason'])}\n\n{fence(o['sql'])}" for o in lost]
+    return f"## Objects that were not carried ({len(lost)})\n\n" + "\n\n".join(blocks)
+
+
+def fence(sql: str | None) -> str:
+    """SQL of the source as a code block whose fence it can't close."""
+    if not sql:
+        return ""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else " " for c in sql)
+    marks = "```"
+    while marks in shown:
+        marks += "`"
+    return f"{marks}sql\n{shown}\n{marks}"
+
+
+def _carried_otherwise(report: Report) -> str:
+    rows = [(o["type"], o["name"], o["reason"]) for o in report["objects"] if o["carried"] and o["reason"]]
+    return "## Objects carried in another form\n\n" + table(("type", "name", "how"), rows) if rows else ""
+
+
+def _findings(report: Report) -> str:
+    rows = [(f["severity"], f["code"], f["object"], f["what"], f["fix"]) for f in report["findings"]]
+    return "## Findings\n\n" + table(("severity", "code", "object", "what", "what to do"), rows) if rows else ""
+
+
+def _discrepancies(report: Report) -> str:
+    rows = [(d["table"], d["key"], d["column"], d["class"], d["source"], d["target"], d["cause"]) for d in report["discrepancies"]]
+    return "## Differences\n\n" + table(("table", "key", "column", "class", "source", "target", "probable cause"), rows) if rows else ""
+
+
+def _rejects(report: Report) -> str:
+    rows = [(r["table"], r["key"], r["column"], r["reason"], r["file"]) for r in report["rejects"]]
+    return "## Rejected rows\n\n" + table(("table", "key", "column", "reason", "file"), rows) if rows else ""
+
+
+def _application(report: Report) -> str:
+    items = report.get("application", [])
+    return "## What to change in your application\n\n" + "\n".join(f"- {cell(i)}" for i in items) if items else ""
+
+
+def _checklist(report: Report) -> str:
+    rows = [(i["phase"], i["id"], i["title"], i["kind"], i["state"], i["by"], i["at"], i["note"]) for i in report["checklist"]]
+    return "## Checklist\n\n" + table(("when", "id", "item", "kind", "state", "by", "at", "note"), rows) if rows else ""
+
+
+def _alerts(report: Report) -> str:
+    rows = [(a["severity"], a["code"], a["since"], a.get("cleared"), a["acknowledged"]) for a in report["alerts"]]
+    return "## Alerts\n\n" + table(("severity", "code", "since", "cleared", "acknowledged"), rows) if rows else ""
+
+
+def _audit(report: Report) -> str:
+    audit = report["audit"]
+    proof = "verified" if audit["verified"] else "NOT verified"
+    return f"## Audit\n\n{audit['entries']} entries, head `{audit['head'] or '–'}`, {proof}."

@@ -1,0 +1,50 @@
+"""The words for codes: one catalog file per topic, merged here. Front ends render; the journal holds code and parameters.
+
+A finding's text has three templates: what was found, why it matters, how to fix it; `{name}` takes a parameter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+
+from stepflow_tui.engine.model.finding import Finding
+
+CATALOGS = ("source", "target", "planning", "running", "checklist")
+"""Modules of this package that hold a `FINDINGS` dict; the checklist catalog holds titles instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Three sentences about a finding."""
+
+    what: str
+    why: str
+    fix: str
+
+
+@lru_cache(maxsize=1)
+def findings() -> dict[str, Words]:
+    """All finding texts by code."""
+    merged: dict[str, Words] = {}
+    for name in CATALOGS:
+        module = import_module(f"{__name__}.{name}")
+        merged.update(getattr(module, "FINDINGS", {}))
+    return merged
+
+
+class _Missing(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return f"{{{key}}}"
+
+
+def render(finding: Finding) -> Words:
+    """The finding's words with its parameters filled in; an unknown code is shown as itself, never an error."""
+    words = findings().get(finding.code)
+    if words is None:
+        shown = ", ".join(f"{k}={v}" for k, v in finding.params.items())
+        return Words(f"{finding.code} {shown}".strip(), "", "")
+    params = _Missing(finding.params)
+    params.setdefault("object", finding.object or "")
+    return Words(*(text.format_map(params) for text in (words.what, words.why, words.fix)))

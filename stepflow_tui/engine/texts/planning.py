@@ -1,0 +1,7 @@
+"""Texts of findings: planning."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.texts import Words
+
+FINDINGS: dict[str, Words] = {}
