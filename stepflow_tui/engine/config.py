@@ -43,7 +43,7 @@ class LoadedConfig:
     text_hash: str
     plan_hash: str
     plan_relevant: dict[str, Any]
-    redacted: str
+    redacted: str = field(repr=False)
     used_env: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -130,10 +130,15 @@ def _error(path: Path, document: Document) -> ConfigError:
     return ConfigError(f"The config file {path} has {count}.", detail="\n".join(p.show(str(path)) for p in problems))
 
 
+def _digest(command: str) -> str:
+    # a command may hold a password, and these values stand in the journal
+    return hashlib.sha256(command.encode()).hexdigest()
+
+
 def plan_relevant(config: Config) -> dict[str, Any]:
     """The keys that decide what is made in the target, by dotted path, as plain values."""
     hooks = {
-        phase.value: {side: [hook.run for hook in getattr(both, side)] for side in ("before", "after")}
+        phase.value: {side: [_digest(hook.run) for hook in getattr(both, side)] for side in ("before", "after")}
         for phase, both in config.hooks.items()
     }
     target, tables, types = config.target, config.tables, config.types

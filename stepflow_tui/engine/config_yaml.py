@@ -88,11 +88,12 @@ def read_bytes(path: Path) -> bytes:
         raise ConfigError(
             f"The config file {path} can't be opened: {reason}.", hint="Check the path and its permissions."
         ) from exc
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise ConfigError(f"{path} is {what}, not a config file.", hint="Name the YAML file itself.")
     with os.fdopen(fd, "rb") as file:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-            raise ConfigError(f"{path} is {what}, not a config file.", hint="Name the YAML file itself.")
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ConfigError(

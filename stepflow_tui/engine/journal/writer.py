@@ -18,11 +18,11 @@ import aiosqlite
 from stepflow_tui.engine.errors import DiskFull, Refused, StepFailed
 from stepflow_tui.engine.journal import schema
 from stepflow_tui.engine.model.clock import Clock
-from stepflow_tui.engine.model.codec import dumps
+from stepflow_tui.engine.model.codec import dumps, to_plain
+from stepflow_tui.engine.model.redact import Redact, redact_data
 
 T = TypeVar("T")
 Body = Callable[[aiosqlite.Connection], Awaitable[T]]
-Redact = Callable[[str], str]
 
 JOURNAL = "journal.db"
 RESERVE = "reserve"
@@ -57,7 +57,8 @@ def create_private(path: Path) -> bool:
 def make_reserve(run_dir: Path) -> None:
     """Set bytes aside for the day the disk is full; real bytes, a sparse file would reserve nothing."""
     path = run_dir / RESERVE
-    if create_private(path):
+    create_private(path)
+    if path.stat().st_size < RESERVE_BYTES:  # new, or a full disk cut it short
         path.write_bytes(os.urandom(RESERVE_BYTES))
 
 
@@ -146,13 +147,14 @@ class Writer:
     async def bell(self) -> bool:
         """Whether another process wrote since the last call; the connection's own writes don't ring it."""
         row = (await self.fetch("PRAGMA data_version"))[0]
-        moved = row["data_version"] != self._data_version
-        self._data_version = row["data_version"]
+        version = int(row["data_version"])
+        moved = version != self._data_version
+        self._data_version = version
         return moved
 
     def plain(self, value: Any) -> str:
         """Canonical JSON with every known secret blotted out."""
-        return self._redact(dumps(value))
+        return dumps(redact_data(to_plain(value), self._redact))
 
     def clean(self, text: str) -> str:
         """Text with every known secret blotted out."""
@@ -176,7 +178,7 @@ class Writer:
             try:
                 await self._db.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as exc:
-                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt == LOCK_RETRIES - 1:
+                if getattr(exc, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or attempt == LOCK_RETRIES - 1:
                     raise
             else:
                 return
@@ -200,7 +202,7 @@ def _disk_errors(run_dir: Path) -> Any:
 
 
 def _mapped(exc: sqlite3.OperationalError, run_dir: Path) -> StepFailed:
-    primary = (exc.sqlite_errorcode or 0) & 0xFF
+    primary = getattr(exc, "sqlite_errorcode", 0) & 0xFF
     if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and free_bytes(run_dir) < RESERVE_BYTES):
         (run_dir / RESERVE).unlink(missing_ok=True)
         return DiskFull(f"No room left for the journal in {run_dir}.", detail=str(exc))

@@ -55,6 +55,7 @@ class Statement:
     table: str | None = None
     object_id: str | None = None
     optional: bool = False
+    undo: str = ""  # SQL that takes it back where dropping the table would not (views, functions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ class ColumnType:
     form: DateForm | None = None
     unit: EpochUnit | None = None
     width: int = 8
+    lossy: bool = False
 
     @property
     def always_slow(self) -> bool:

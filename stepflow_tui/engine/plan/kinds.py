@@ -159,7 +159,7 @@ def _decimal_term(x: str, b: str, scale: int, affinity: Affinity) -> str:
 
 def _timestamp_term(x: str, b: str, form: DateForm) -> str:
     low = f"{b}>='0001-01-01'"
-    whole = f"strftime('%Y-%m-%dT%H:%M:%S',{{}},'+0 days')" if form.with_t else "datetime({},'+0 days')"
+    whole = "strftime('%Y-%m-%dT%H:%M:%S',{},'+0 days')" if form.with_t else "datetime({},'+0 days')"
     if form.digits == 0:
         return f"{b} is {whole.format(x)} and {low}"
     head = whole.format(f"substr({x},1,19)")

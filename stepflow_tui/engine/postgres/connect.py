@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.errors import TargetConnectionError, UsageError
 from stepflow_tui.engine.plan.quote import pg_ident, pg_literal
 from stepflow_tui.engine.postgres import dsn as dsn_parts
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.passfile import DEFAULT_SOCKET_FOLDERS, find_password, home, read_service
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
 
     import asyncpg
@@ -126,13 +127,26 @@ class Target:
         auth = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password else "")
         query = {"sslmode": self.sslmode, "connect_timeout": str(max(2, round(self.connect_timeout)))}
         query |= {"application_name": APPLICATION_NAME} | _KEEPALIVE | dict(self.options)
+        return self._assemble(auth, query)
+
+    def application_uri(self, *, password: bool = True) -> str:
+        """What an application puts into DATABASE_URL: short, so that every driver takes it.
+
+        Args:
+            password: False leaves it out, for reports.
+        """
+        auth = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password and password else "")
+        return self._assemble(auth, {} if self.is_local else {"sslmode": self.sslmode})
+
+    def _assemble(self, auth: str, query: dict[str, str]) -> str:
         place = ""
         if len(self.hosts) == 1 and not self.hosts[0][0].startswith("/"):
             host, port = self.hosts[0]
             place = f"[{host}]:{port}" if ":" in host else f"{quote(host, safe='')}:{port}"
         else:
             query |= {"host": ",".join(h for h, _ in self.hosts), "port": ",".join(str(p) for _, p in self.hosts)}
-        return f"postgresql://{auth}@{place}/{quote(self.database, safe='')}?{urlencode(query, quote_via=quote, safe='/,')}"
+        rest = f"?{urlencode(query, quote_via=quote, safe='/,')}" if query else ""
+        return f"postgresql://{auth}@{place}/{quote(self.database, safe='')}{rest}"
 
     def session_sql(self) -> str:
         """One statement that pins everything in a session that changes how values or names are read.
@@ -172,8 +186,10 @@ class Target:
             TargetConnectionError, Refused: by cause, with hint.
         """
         import asyncpg
+        from asyncpg.connect_utils import SessionAttribute
 
         aim = self if database is None else self.at(database)
+        aim._need_tls_files()
         with pg_errors("connect to the target", aim):
             connection = await asyncpg.connect(
                 f"postgresql://?{urlencode(aim._asyncpg_tls(), quote_via=quote, safe='/')}",
@@ -182,12 +198,12 @@ class Target:
                 user=aim.user,
                 password=aim.password,
                 database=aim.database,
-                passfile=os.devnull,  # already read
+                passfile=f"{os.devnull}/none",  # already read
                 ssl=aim._context(),
                 timeout=aim.connect_timeout,
                 statement_cache_size=0,  # prepared statements don't survive a transaction pooler
                 server_settings=aim._startup(),
-                target_session_attrs=dict(aim.options).get("target_session_attrs", "any"),
+                target_session_attrs=SessionAttribute(dict(aim.options).get("target_session_attrs", "any")),
             )
             try:
                 _keep_alive(connection)
@@ -204,6 +220,20 @@ class Target:
     def _asyncpg_tls(self) -> dict[str, str]:
         tls = {k: v for k, v in self.options if k in dsn_parts.TLS_OPTIONS}
         return {"sslmode": self.sslmode} | ({} if tls.get("sslrootcert") == "system" else tls)
+
+    def _need_tls_files(self) -> None:
+        for name, value in self.options:
+            if (
+                name in ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+                and value != "system"
+                and not os.access(value, os.R_OK)
+            ):
+                raise TargetConnectionError(
+                    "A file of the target's TLS settings can't be read.",
+                    detail=f"{name}={value}",
+                    hint="Correct the path in `target.dsn` (or PGSSLROOTCERT, PGSSLCERT, PGSSLKEY, PGSSLCRL).",
+                    code="tls_refused",
+                )
 
     def _context(self) -> ssl.SSLContext | None:
         """A context where asyncpg can't build one itself: the system's certificate store."""
@@ -251,7 +281,7 @@ def _tls(
 
 def _keep_alive(connection: asyncpg.Connection) -> None:
     """A peer that vanished without a word must not hold a run for hours; asyncpg has no setting for it."""
-    transport = connection._transport
+    transport: asyncio.Transport | None = getattr(connection, "_transport", None)
     sock = transport.get_extra_info("socket") if transport is not None else None
     if sock is None or sock.family == socket.AF_UNIX:
         return

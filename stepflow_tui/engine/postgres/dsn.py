@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from stepflow_tui.engine.errors import UsageError
 
@@ -92,10 +92,10 @@ def _scheme_problem(dsn: str) -> str:
 def _decode(text: str, part: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         raise _bad(f"the {part} holds a % that is not percent-encoded (%25)")
-    try:
-        decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _bad(f"the {part} is not percent-encoded UTF-8") from None
+    # surrogates stand for bytes that are no UTF-8; a decoding error would carry the text along
+    decoded = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    if any("\ud800" <= c <= "\udfff" for c in decoded):
+        raise _bad(f"the {part} is not percent-encoded UTF-8")
     if "\x00" in decoded:
         raise _bad(f"the {part} holds a NUL character")
     return decoded

@@ -118,9 +118,6 @@ _OTHER = _Rule(
     StepFailed, "server_error", "The server reports an error.", "Look into the server's log, then `stepflow run` again."
 )
 
-RETRYABLE = frozenset({"40001", "40P01", "55P03"})
-"""The whole transaction may be tried again."""
-
 
 def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
     """The text without the secrets (also in their percent-encoded form) and without any `user:password@` of a URI."""
@@ -216,8 +213,9 @@ def _client_rule(exc: Exception) -> _Rule:
         return _DOWN._replace(
             code="not_postgresql", what="What answers at the target's address does not speak PostgreSQL's protocol."
         )
+    # "cannot switch to state": the server's last words arrived between two messages of ours
     if re.search(
-        r"connection (is|was|has been) (closed|released)|connection is closed|underlying connection", str(exc)
+        r"connection (is|was|has been) (closed|released)|underlying connection|cannot switch to state", str(exc)
     ):
         return _LOST
     if "password" in str(exc):

@@ -62,8 +62,8 @@ def _summary(report: Report) -> str:
     lines = [
         f"# StepFlow report: {cell(report['name'])}",
         f"**{headline(report)}**",
-        f"Run `{report['run']}` · {report['kind']} · exit code {report['exit_code']} · started {report['started_at'] or '–'} · "
-        f"finished {report['finished_at'] or '–'}",
+        f"Run `{report['run']}` · {report['kind']} · exit code {report['exit_code']}",
+        f"Started {report['started_at'] or '–'}, finished {report['finished_at'] or '–'}",
         f"Plan `{report['plan_hash'] or '–'}` · config `{report['config_hash'] or '–'}` · {versions}",
     ]
     if report["source_changed"]:

@@ -122,7 +122,9 @@ def _virtual(entry: _Entry) -> ParsedVirtual | None:
 
 
 def _shadow_names(modules: dict[str, str]) -> set[str]:
-    return {f"{name}_{suffix}".lower() for name, module in modules.items() for suffix in SHADOW_SUFFIXES.get(module, ())}
+    return {
+        f"{name}_{suffix}".lower() for name, module in modules.items() for suffix in SHADOW_SUFFIXES.get(module, ())
+    }
 
 
 def _view(reader: CatalogReader, entry: _Entry) -> SourceView:

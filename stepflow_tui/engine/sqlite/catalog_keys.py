@@ -11,6 +11,15 @@ from stepflow_tui.engine.plan.sqltext.tables import ParsedForeignKey, ParsedTabl
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError
 from stepflow_tui.engine.sqlite.catalog_reader import CatalogReader
 
+_BUILT_IN_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
+
+
+def built_in_upper(name: str | None) -> str:
+    """A collation's name, in capitals if it is one of SQLite's own."""
+    if name is None:
+        return "BINARY"
+    return name.upper() if name.upper() in _BUILT_IN_COLLATIONS else name
+
 
 def read_indexes(
     reader: CatalogReader, table: str, parsed: ParsedTable, index_sql: dict[str, str]
@@ -58,7 +67,7 @@ def _terms(reader: CatalogReader, name: str, text: ParsedIndex | None) -> tuple[
                 column=("rowid" if cid == -1 else column) if cid != -2 else None,
                 expression=expression,
                 desc=bool(desc),
-                collation=collation or "BINARY",
+                collation=built_in_upper(collation),
             )
         )
     return tuple(terms)

@@ -18,11 +18,10 @@ from stepflow_tui.engine.model.schema import (
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.plan.sqltext.tables import ParsedTable, parse_table
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError
-from stepflow_tui.engine.sqlite.catalog_keys import read_foreign_keys, read_indexes
+from stepflow_tui.engine.sqlite.catalog_keys import built_in_upper, read_foreign_keys, read_indexes
 from stepflow_tui.engine.sqlite.catalog_reader import CatalogReader
 
 _HIDDEN = {0: Generated.NO, 1: Generated.HIDDEN, 2: Generated.VIRTUAL, 3: Generated.STORED}
-_BUILT_IN_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +116,7 @@ def _columns(reader: CatalogReader, entry: TableEntry, parsed: ParsedTable, stri
                 not_null=bool(not_null),
                 default=default,
                 pk=pk,
-                collation=_collation(text.collation if text else None),
+                collation=built_in_upper(text.collation if text else None),
                 generated=_HIDDEN.get(hidden, Generated.HIDDEN),
                 expression=text.expression if text else None,
             )
@@ -125,13 +124,9 @@ def _columns(reader: CatalogReader, entry: TableEntry, parsed: ParsedTable, stri
     return tuple(found)
 
 
-def _collation(name: str | None) -> str:
-    if name is None:
-        return "BINARY"
-    return name.upper() if name.upper() in _BUILT_IN_COLLATIONS else name
-
-
-def _rowid_alias(columns: tuple[SourceColumn, ...], indexes: tuple[SourceIndex, ...], without_rowid: bool) -> str | None:
+def _rowid_alias(
+    columns: tuple[SourceColumn, ...], indexes: tuple[SourceIndex, ...], without_rowid: bool
+) -> str | None:
     """The INTEGER PRIMARY KEY. `INTEGER PRIMARY KEY DESC` is none: SQLite gives it an index of its own."""
     keys = [c for c in columns if c.pk]
     if without_rowid or len(keys) != 1 or keys[0].declared.upper() != "INTEGER":

@@ -11,18 +11,16 @@ import json
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine import errors
-from stepflow_tui.engine.errors import StepFailed, StepFlowError
+from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.control import Control
+from stepflow_tui.engine.sqlite.serving import Emit, path_text
 
-Emit = Callable[[dict[str, Any]], None]
-Handler = Callable[[dict[str, Any], Emit], Any]
+__all__ = ["path_text", "run_child"]
 
 _LOOK_SECONDS = 0.2
 """How often a waiting parent looks at its control."""
@@ -36,7 +34,7 @@ async def run_child(
     """Run one request in a child process and return its JSON result.
 
     Args:
-        module: dotted name of a module that calls `serve` when run.
+        module: dotted name of a module that calls `serving.serve` when run.
         request: JSON-ready; paths as `path_text`.
         control: pause stops the child's clock (SIGSTOP), stop and abort kill it.
         on_event: takes each line the child emits before its result.
@@ -140,39 +138,3 @@ def _result(module: str, answer: dict[str, Any], stderr: bytes, returncode: int 
         hint="Look for a killed process (out of memory?) in the system log, then run again.",
         code="child_failed",
     )
-
-
-def serve(handler: Handler) -> None:
-    """The child's side: one request from stdin, events and one result (or a StepFlowError) to stdout.
-
-    Args:
-        handler: gets the request and a function that emits events; returns something JSON-ready.
-    """
-    os.umask(0o077)
-    request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-    def write(message: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-    try:
-        write({"result": handler(request, lambda event: write({"event": event}))})
-    except StepFlowError as error:
-        write({"error": [type(error).__name__, error.message, error.detail, error.hint, error.code]})
-
-
-def _die_with_parent() -> None:
-    """Ends this process when the parent's end of stdin closes: an orphan must not go on writing a file."""
-    sys.stdin.buffer.read()
-    os._exit(0)
-
-
-def path_text(path: str | os.PathLike[str]) -> str:
-    """A path as JSON-safe text: its bytes in hexadecimal, since a name need not be UTF-8."""
-    return os.fsencode(path).hex()
-
-
-def text_path(text: str) -> Path:
-    """The inverse of `path_text`."""
-    return Path(os.fsdecode(bytes.fromhex(text)))

@@ -52,7 +52,11 @@ def open_frozen(path: str | os.PathLike[str], *, exact_rows: bool = False) -> sq
 
 
 def open_living(
-    path: str | os.PathLike[str], *, exact_rows: bool = False, immutable: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS
+    path: str | os.PathLike[str],
+    *,
+    exact_rows: bool = False,
+    immutable: bool = False,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
 ) -> sqlite3.Connection:
     """Open an application's file for reading. Closing it neither checkpoints nor removes `-wal`.
 
@@ -69,13 +73,17 @@ def open_living(
     return _open(file_uri(path, *parameters), exact_rows=exact_rows, busy_timeout_ms=busy_timeout_ms)
 
 
-def open_own(path: str | os.PathLike[str], *, create: bool = False) -> sqlite3.Connection:
+def open_own(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """Open a file of StepFlow's own for writing (a backup being made, a copy being recovered)."""
-    mode = "mode=rwc" if create else "mode=rw"
-    conn = _connect(file_uri(path, mode))
-    _set(conn, "trusted_schema", 0)
-    _set(conn, "cell_size_check", 1)
-    _set(conn, "mmap_size", 0)
+    conn = _connect(file_uri(path, "mode=rw"))
+    try:
+        _set(conn, "trusted_schema", 0)
+        _set(conn, "cell_size_check", 1)
+        _set(conn, "mmap_size", 0)
+        _load_schema(conn)
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
@@ -137,9 +145,14 @@ def _load_schema(conn: sqlite3.Connection) -> None:
 
 def real_path(path: str | os.PathLike[str]) -> Path:
     """The path with all symlinks resolved: locks, backup, side files and report all name this one."""
-    return Path(os.path.realpath(path))  # noqa: PTH118 - Path.resolve refuses symlink loops with RuntimeError
+    return Path(os.path.realpath(path))
 
 
 def side_file(path: Path, suffix: str) -> Path:
     """`shop.db` + `-wal` → `shop.db-wal`."""
     return path.with_name(path.name + suffix)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path for people and JSON: bytes that are not UTF-8 appear as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -112,7 +112,9 @@ async def examine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Exam
 def classify(path: Path, real: Path, facts: dict[str, Any]) -> Examined:
     """The verdict on the child's facts."""
     if problem := facts.get("problem"):
-        return Examined(path=path, real=real, state=SourceState(problem), detail=facts.get("detail", ""), size=facts.get("size", 0))
+        return Examined(
+            path=path, real=real, state=SourceState(problem), detail=facts.get("detail", ""), size=facts.get("size", 0)
+        )
     sqlite = facts.get("sqlite") or {}
     state, detail = _state(facts, sqlite)
     raw = bytes.fromhex(facts["header"])
@@ -158,7 +160,11 @@ def parse_header(raw: bytes) -> Header:
 def _state(facts: dict[str, Any], sqlite: dict[str, Any]) -> tuple[SourceState, str]:
     raw = bytes.fromhex(facts["header"])
     if facts["size"] == 0:
-        return (SourceState.TRUNCATED, "the file is empty, but its -wal is not") if facts["wal"]["size"] else (SourceState.EMPTY, "")
+        return (
+            (SourceState.TRUNCATED, "the file is empty, but its -wal is not")
+            if facts["wal"]["size"]
+            else (SourceState.EMPTY, "")
+        )
     if not raw.startswith(_MAGIC):
         return _not_sqlite(facts)
     if len(raw) < 100:
@@ -200,10 +206,10 @@ def _by_error(facts: dict[str, Any], sqlite: dict[str, Any], raw: bytes) -> tupl
         return _BY_ERROR[name], detail
     if name.startswith("SQLITE_IOERR"):
         return SourceState.UNREADABLE, detail
-    if raw[19] > 2:
-        return SourceState.TOO_NEW, f"read version {raw[19]}"
     if name == "SQLITE_NOTADB" and facts["entropy"] > _ENCRYPTED_ENTROPY:
         return SourceState.ENCRYPTED, detail
+    if raw[19] > 2:
+        return SourceState.TOO_NEW, f"read version {raw[19]}"
     return SourceState.CORRUPT, detail
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.sqlite.child import path_text, run_child
+from stepflow_tui.engine.sqlite.connect import shown
 
 _CHILD = "stepflow_tui.engine.sqlite.probe_child"
 
@@ -47,7 +48,7 @@ async def fingerprint(path: Path) -> Fingerprint:
     facts = await run_child(_CHILD, {"op": "fingerprint", "path": path_text(path)})
     if problem := facts.get("problem"):
         raise Refused(
-            f"The source {path} can't be looked at: {problem.replace('_', ' ')}.",
+            f"The source {shown(path)} can't be looked at: {problem.replace('_', ' ')}.",
             detail=facts.get("detail", ""),
             hint="Put the file back, or correct `source.path`.",
             code=f"source_{problem}",

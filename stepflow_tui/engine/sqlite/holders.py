@@ -40,7 +40,7 @@ class Holders:
 
 
 async def find_holders(path: Path, *, proc: Path = PROC) -> Holders:
-    """Who else has the database open; this process and its descendants are left out.
+    """Who else has the database open; this process itself is left out.
 
     Args:
         path: the real path; its side files count too.
@@ -62,7 +62,7 @@ def scan(path: Path, proc: Path = PROC) -> Holders:
             continue
         holds = _holds(Path(entry.path) / "fd", wanted)
         complete = complete and holds is not None
-        if holds and not _is_ours(Path(entry.path), own, proc):
+        if holds:
             found.append(Holder(pid=int(entry.name), command=_command(Path(entry.path))))
     return Holders(known=True, complete=complete, processes=tuple(sorted(found, key=lambda h: h.pid)))
 
@@ -79,31 +79,17 @@ def _identities(path: Path) -> set[tuple[int, int]]:
 def _holds(folder: Path, wanted: set[tuple[int, int]]) -> bool | None:
     """None: not allowed to look. A process that ends meanwhile holds nothing."""
     try:
-        names = os.listdir(folder)
+        entries = list(os.scandir(folder))
     except PermissionError:
         return None
     except OSError:
         return False
-    for name in names:
+    for entry in entries:
         with suppress(OSError):
-            status = os.stat(folder / name)
+            status = entry.stat()
             if (status.st_dev, status.st_ino) in wanted:
                 return True
     return False
-
-
-def _is_ours(process: Path, own: int, proc: Path) -> bool:
-    """Whether it descends from this process: our own children read the file too."""
-    while True:
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            return False
-        if parent == own:
-            return True
-        if parent <= 1:
-            return False
-        process = proc / str(parent)
 
 
 def _command(process: Path) -> str:

@@ -47,7 +47,9 @@ def lock_source(state_dir: Path, dev: int, inode: int, run_id: str) -> SourceLoc
     except BlockingIOError as error:
         holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
         os.close(descriptor)
-        raise Held("Another run works on this source.", detail=f"run {holder}" if holder else "", code="source_held") from error
+        raise Held(
+            "Another run works on this source.", detail=f"run {holder}" if holder else "", code="source_held"
+        ) from error
     except BaseException:
         with suppress(OSError):
             os.close(descriptor)

@@ -13,7 +13,9 @@ _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs", "ncpfs", "ncp", "gpfs", "beegfs",
      "ocfs2", "gfs", "gfs2", "orangefs", "pvfs2", "coda", "davfs", "virtiofs", "vboxsf", "vmhgfs", "prl_fs", "drvfs", "acfs"}
 )  # fmt: skip
-_LOCAL_FUSE = frozenset({"fuseblk", "fuse.overlayfs", "fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.bindfs", "fuse.mergerfs"})
+_LOCAL_FUSE = frozenset(
+    {"fuseblk", "fuse.overlayfs", "fuse.fuse-overlayfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.bindfs", "fuse.mergerfs"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.engine.sqlite.child import Emit, serve, text_path
 from stepflow_tui.engine.sqlite.connect import file_uri, open_living, side_file
+from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
 
 MAGIC = b"SQLite format 3\x00"
 _SAMPLE_BYTES = 65_536
@@ -67,14 +67,19 @@ def look(path: Path) -> dict[str, Any]:
 
 
 def _kind(mode: int) -> str:
-    tests = ((stat.S_ISFIFO, "FIFO"), (stat.S_ISCHR, "character device"), (stat.S_ISBLK, "block device"), (stat.S_ISSOCK, "socket"))
+    tests = (
+        (stat.S_ISFIFO, "FIFO"),
+        (stat.S_ISCHR, "character device"),
+        (stat.S_ISBLK, "block device"),
+        (stat.S_ISSOCK, "socket"),
+    )
     return next((name for test, name in tests if test(mode)), "special file")
 
 
 def _read_main(path: Path) -> dict[str, Any]:
     # O_NONBLOCK: had the name become a FIFO since the stat, opening it would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return {"problem": "not_regular", "detail": "it was replaced while it was being looked at"}
         sample = file.read(_SAMPLE_BYTES)
@@ -86,8 +91,9 @@ def _side(path: Path, suffix: str, head: int) -> dict[str, Any]:
     """Size and first bytes of a side file; absent and empty are the same: nothing in it belongs to the database."""
     side = side_file(path, suffix)
     try:
-        status = side.stat()
-        with side.open("rb") as file:
+        descriptor = os.open(side, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
             start = file.read(head)
     except FileNotFoundError:
         return {"size": 0, "mtime_ns": 0, "head": ""}
@@ -137,7 +143,9 @@ def ask_sqlite(path: Path, immutable: bool, busy_timeout_ms: int) -> dict[str, A
     except sqlite3.Error as error:
         return _error(error)
     try:
-        objects = conn.execute("select count(*), coalesce(sum(type='table' and name not like 'sqlite\\_%' escape '\\'),0) from sqlite_schema")
+        objects = conn.execute(
+            "select count(*), coalesce(sum(type='table' and name not like 'sqlite\\_%' escape '\\'),0) from sqlite_schema"
+        )
         count, tables = objects.fetchone()
         [mode], [encoding] = conn.execute("PRAGMA journal_mode").fetchone(), conn.execute("PRAGMA encoding").fetchone()
         [tolerant] = conn.execute("PRAGMA writable_schema").fetchone()
@@ -146,7 +154,13 @@ def ask_sqlite(path: Path, immutable: bool, busy_timeout_ms: int) -> dict[str, A
     finally:
         conn.close()
     schema_error = _schema_error(path, immutable) if tolerant else ""
-    return {"objects": count, "tables": tables, "journal_mode": mode, "encoding": encoding, "schema_error": schema_error}
+    return {
+        "objects": count,
+        "tables": tables,
+        "journal_mode": mode,
+        "encoding": encoding,
+        "schema_error": schema_error,
+    }
 
 
 def _schema_error(path: Path, immutable: bool) -> str:

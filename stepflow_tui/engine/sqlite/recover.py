@@ -12,8 +12,9 @@ from tempfile import mkdtemp
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.sqlite.child import path_text, run_child
-from stepflow_tui.engine.sqlite.connect import open_frozen, open_living
+from stepflow_tui.engine.sqlite.connect import open_frozen, open_living, shown
 from stepflow_tui.engine.sqlite.examine import Examined, SourceState
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
 _CHILD = "stepflow_tui.engine.sqlite.backup_child"
 
@@ -41,7 +42,7 @@ def refuse_unreadable(examined: Examined) -> None:
     """
     if not examined.readable:
         raise Refused(
-            f"The source {examined.path} can't be read: {examined.state.value.replace('_', ' ')}.",
+            f"The source {shown(examined.path)} can't be read: {examined.state.value.replace('_', ' ')}.",
             detail=examined.detail,
             hint="`stepflow check` explains what was found and how to go on.",
             code=f"source_{examined.state.value}",
@@ -79,8 +80,9 @@ async def readable(examined: Examined, scratch: Path) -> AsyncIterator[Readable]
     if examined.state is not SourceState.HOT_JOURNAL:
         yield Readable(path=examined.real, frozen=False, immutable=examined.immutable)
         return
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(mkdtemp(prefix="recovered-", dir=scratch))
+    with sqlite_errors(f"The scratch folder {shown(scratch)}"):
+        scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = Path(mkdtemp(prefix="recovered-", dir=scratch))
     try:
         yield Readable(path=await recover_copy(examined, folder / "recovered.db"), frozen=True)
     finally:

@@ -1,7 +1,51 @@
-"""Texts of findings: running."""
+"""Texts of findings made while a run goes on; titles of phases and steps; what asks at a gate."""
 
 from __future__ import annotations
 
 from stepflow_tui.engine.texts import Words
 
-FINDINGS: dict[str, Words] = {}
+FINDINGS: dict[str, Words] = {
+    "source_changed": Words(
+        "The source changed while the run went on.",
+        "Tables that were compared afterwards may differ from it; the copy holds what the backup held.",
+        "Stop what writes to the source and start a new run, or accept the copy as of the backup's time.",
+    ),
+}
+
+ALERTS: dict[str, str] = {
+    "engine_lost": "The engine process is gone or does not respond.",
+    "throttled": "The copy is slowed down: {reason}.",
+    "disk_low": "Only {free_bytes} bytes are left on the disk of {folder}.",
+    "source_changed": "The source changed while the run went on.",
+    "journal_busy": "Another process keeps the journal locked.",
+}
+
+PHASES: dict[str, str] = {
+    "prepare": "Prepare",
+    "capture": "Capture changes",
+    "backfill": "Copy",
+    "validate": "Verify",
+    "switch_reads": "Switch reads",
+    "cutover": "Cut over",
+    "observe": "Observe",
+    "cleanup": "Clean up",
+    "complete": "Complete",
+}
+
+STEPS: dict[str, str] = {
+    "preflight": "Preflight checks",
+    "backup": "Backup, restored and checked",
+    "census": "Type census",
+    "plan": "Plan",
+    "schema": "Make the target's schema",
+    "copy": "Copy the rows",
+    "indexes": "Build keys and indexes",
+    "verify": "Compare both sides",
+    "grants": "Owner and grants",
+    "report": "Report",
+}
+
+
+def step_title(name: str) -> str:
+    """A step's title; a name nobody has titled is shown in words."""
+    return STEPS.get(name) or name.replace("_", " ").capitalize()

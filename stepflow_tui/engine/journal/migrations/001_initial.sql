@@ -127,6 +127,7 @@ CREATE TABLE tbl (
   digest_target TEXT,
   copy_seconds REAL,
   as_of_ms INTEGER,
+  ranges TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(ranges)),
   facts TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(facts))
 ) STRICT;
 

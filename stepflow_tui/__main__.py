@@ -1,0 +1,19 @@
+"""`stepflow` and `python -m stepflow_tui`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    if sys.platform == "win32":
+        sys.stderr.write("StepFlow needs Linux or macOS; on Windows use WSL: https://learn.microsoft.com/windows/wsl\n")
+        sys.exit(2)
+    from stepflow_tui.cli.app import run_command_line  # noqa: PLC0415 - other platforms get their answer without it
+
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

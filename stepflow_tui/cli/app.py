@@ -1,0 +1,145 @@
+"""The command line itself: global options, commands by group, and the border that no traceback crosses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from stepflow_tui.cli import diagnostics
+from stepflow_tui.cli.commands import COMMANDS, load
+from stepflow_tui.cli.options import Globals, Session, hoist
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STREAMING = ("run", "demo")
+"""Commands whose `--json` is JSON Lines from the start, so that even a bad config ends with `run_finished`."""
+
+
+class RootGroup(TyperGroup):
+    """Takes global options before and after the subcommand; imports a command's module only when that command runs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse with the global options moved to the front."""
+        return super().parse_args(ctx, hoist(args))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All commands, in the order people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and build one command."""
+        return load(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands for `--help`, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=RootGroup,
+    help="Takes a database through a migration without losing a row.",
+    epilog="Global options stand before or after the command. `stepflow COMMAND --help` shows a command's own.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from stepflow_tui import __version__
+        from stepflow_tui.cli.output import emit_text
+
+        emit_text(f"stepflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", metavar="DIR", help="Where runs are kept.", show_default=False)
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines, nothing that moves.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every command that acts.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Without a command: help."""
+    session = ctx.obj if isinstance(ctx.obj, Session) else Session()
+    session.globals = Globals(
+        state_dir=state_dir, plain=plain, json=json, no_input=no_input, no_color=no_color, read_only=read_only
+    )
+    session.streams = ctx.invoked_subcommand in STREAMING
+    ctx.obj = session
+    if ctx.invoked_subcommand is None:
+        from stepflow_tui.cli.output import emit_text
+
+        emit_text(ctx.get_help())
+
+
+def run_command_line(args: Sequence[str]) -> int:
+    """Run one command.
+
+    Returns:
+        The process's exit code.
+    """
+    _tolerant_streams()
+    session = _first_look(args)
+    try:
+        return _ended(lambda: app(list(args), prog_name="stepflow", standalone_mode=False, obj=session), session)
+    except BrokenPipeError:
+        return diagnostics.broken_pipe()
+
+
+def _ended(command: Any, session: Session) -> int:
+    try:
+        code = command()
+        sys.stdout.flush()
+        return int(code or 0)
+    except BrokenPipeError:
+        raise
+    except diagnostics.StepFlowError as exc:
+        return diagnostics.fail(exc, session)
+    except (KeyboardInterrupt, typer.Abort):
+        return diagnostics.interrupted(session)
+    except TyperException as exc:
+        return diagnostics.fail(_usage(exc), session)
+    except Exception as exc:  # the border: whatever nobody foresaw ends here in one line
+        return diagnostics.crash(exc, session)
+
+
+def _usage(exc: TyperException) -> diagnostics.UsageError:
+    context = getattr(exc, "ctx", None)
+    command = context.command_path if context is not None else "stepflow"
+    words = exc.format_message() if hasattr(exc, "format_message") else str(exc)
+    return diagnostics.UsageError(words, hint=f"`{command} --help` shows the options.")
+
+
+def _first_look(args: Sequence[str]) -> Session:
+    """What an error needs to know before, or although, the arguments can't be parsed."""
+    hoisted = hoist(list(args))
+    words = [a for a in hoisted if not a.startswith("-")]
+    if "--state-dir" in hoisted:
+        words = words[1:]
+    return Session(globals=Globals(json="--json" in hoisted), streams=bool(words) and words[0] in STREAMING)
+
+
+def _tolerant_streams() -> None:
+    """A terminal that can't show a character gets its escape, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,80 @@
+"""Following a run from the command line: the reader, the view, gates, and leaving without ending the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.cli import diagnostics, output
+from stepflow_tui.cli.follow import Follower, Gate, View
+from stepflow_tui.cli.gates import answer_gate
+from stepflow_tui.cli.views import view_for
+from stepflow_tui.engine.errors import ExitCode
+
+if TYPE_CHECKING:
+    from stepflow_tui.cli.facade import Facade, RunInfo
+    from stepflow_tui.cli.options import Session
+
+CATCH_UP = 200
+"""Events shown of a long past."""
+
+
+async def follow_run(
+    session: Session,
+    engine: Facade,
+    run: RunInfo,
+    *,
+    after: int = 0,
+    answers: bool = False,
+    must_answer: bool = False,
+    until: Callable[[Mapping[str, Any]], bool] | None = None,
+    view: View | None = None,
+) -> int:
+    """Show a run until it ends or the operator leaves.
+
+    Args:
+        after: the event to follow from.
+        answers: questions can be asked here.
+        must_answer: an open gate that can't be answered here ends the following.
+        until: ends the following early, with 0.
+
+    Returns:
+        The exit code.
+    """
+    session.run = run.id
+    with engine.RunReader(run.path) as reader, engine.watching(run.path):
+        shown = view or view_for(session)
+        gate = _gate(session, engine, run, answers=answers) if answers or must_answer else None
+        follower = Follower(run=run.id, reader=reader, view=shown, after=after, until=until, gate=gate)
+        code = await follower.follow()
+    session.ended = follower.last is not None and follower.last["event"] == "run_finished"
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and not session.ended:
+        _left(session, code)
+    elif code == ExitCode.CONFIRMATION and not session.globals.json:
+        diagnostics.say(
+            f"hint: answer with `stepflow continue {run.id}`, or pass --yes (in production also --confirm NAME)"
+        )
+    return code
+
+
+def _gate(session: Session, engine: Facade, run: RunInfo, *, answers: bool) -> Gate:
+    async def gate(event: Mapping[str, Any]) -> bool:
+        return answers and await answer_gate(session, engine, run, event)
+
+    return gate
+
+
+def _left(session: Session, code: int) -> None:
+    if session.globals.json and session.streams:
+        diagnostics.emit_finished(session.run, code)
+        return
+    diagnostics.say(f"Left {session.run}; it goes on. `stepflow attach {session.run}` returns to it.")
+    diagnostics.say(f"To end it: stepflow abort {session.run}")
+
+
+def catch_up(newest: int) -> int:
+    """From which event a late watcher starts: everything, or the last events of a long past."""
+    if newest <= 500:
+        return 0
+    output.emit_text(f"+{newest - CATCH_UP} earlier events")
+    return newest - CATCH_UP

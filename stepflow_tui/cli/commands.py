@@ -1,0 +1,46 @@
+"""The table of commands: where each lives and what `stepflow --help` says of it. Commands are imported when they run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write a commented config file."),
+    "check": ("check", "Look at source and target, change nothing."),
+    "plan": ("plan", "Show types, DDL and what will not be carried; change nothing."),
+    "run": ("run", "Start the run, resume it, or attach to it."),
+    "attach": ("look", "Follow a run in lines; exits with its code."),
+    "status": ("look", "Show a run's state."),
+    "runs": ("look", "List the runs of this state directory, newest first."),
+    "continue": ("steer", "Pass the open gate."),
+    "pause": ("steer", "Stop at the next chunk; the engine stays."),
+    "resume": ("steer", "Leave `paused`."),
+    "tick": ("steer", "Tick a checklist item."),
+    "abort": ("steer", "End the run; it can still be rolled back."),
+    "rollback": ("steer", "Undo what the run did."),
+    "verify": ("verify", "Compare source and target; exit 0 or 5."),
+    "report": ("report", "Print a run's report: Markdown, HTML, or --json."),
+    "note": ("report", "Write a note into a run's audit and report."),
+    "backups": ("backups", "Look after the tested backups."),
+    "alerts": ("alerts", "Look at alerts and acknowledge them."),
+    "audit": ("audit", "Who did what, and whether the record is whole."),
+    "doctor": ("doctor", "Show versions, places and limits of this machine."),
+    "embedded": ("embedded", "The embedded PostgreSQL of this state directory."),
+    "demo": ("demo", "Migrate a sample shop into an embedded PostgreSQL."),
+}
+"""Command → its module in this package, and its one-line help."""
+
+GROUPS = ("backups", "alerts", "audit", "embedded")
+"""Commands with subcommands."""
+
+
+def load(name: str) -> Any:
+    """The built command of that name, None when there is none."""
+    if name not in COMMANDS:
+        return None
+    from typer.main import get_command
+
+    built: Any = get_command(import_module(f"stepflow_tui.cli.{COMMANDS[name][0]}").app)
+    alone = name in GROUPS or not hasattr(built, "commands")
+    return built if alone else built.commands[name]

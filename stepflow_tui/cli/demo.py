@@ -1,0 +1,66 @@
+"""`demo`: a complete migration of a sample application."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stepflow_tui.cli.options import Session, YesOption, commands, session_of
+
+if TYPE_CHECKING:
+    from stepflow_tui.cli.facade import Facade
+
+
+app = commands()
+
+
+@app.command("demo")
+def demo(
+    ctx: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="The playbook.")] = "sqlite-to-postgres",
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, max=100_000_000, help="Rows of the sample.")
+    ] = 200_000,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep databases and server.")] = False,
+    yes: YesOption = False,
+) -> int:
+    """Migrate a sample shop into an embedded PostgreSQL."""
+    import asyncio
+
+    from stepflow_tui.cli import diagnostics
+    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.cli.guard import acting
+    from stepflow_tui.cli.init import THIS_VERSION
+
+    session = session_of(ctx)
+    acting(session)
+    if kind != THIS_VERSION:
+        raise diagnostics.UsageError(
+            f"There is no demo of {kind!r} in this version.", hint=f"{THIS_VERSION} is.", code="not_in_this_version"
+        )
+    return asyncio.run(_demo(session, facade(), kind, rows, keep=keep, yes=yes or not diagnostics.interactive(session)))
+
+
+async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, keep: bool, yes: bool) -> int:
+    from stepflow_tui.cli import diagnostics
+    from stepflow_tui.cli.run import run_and_follow
+
+    diagnostics.say(f"making a sample shop of {rows:,} rows")
+    config = await engine.make_demo(session.state_path, kind, rows)
+    code = await run_and_follow(session, engine, engine.load_config(config, os.environ), yes=yes)
+    if not keep and code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
+        await engine.end_demo(session.state_path, config)
+    _tell(session, config, keep=keep)
+    return code
+
+
+def _tell(session: Session, config: Path, *, keep: bool) -> None:
+    from stepflow_tui.cli import diagnostics
+
+    folder = session.state_path / "runs" / (session.run or "")
+    diagnostics.say(f"report: {folder / 'report.html'}")
+    if keep:
+        diagnostics.say(f"kept: {config.parent}; its database: stepflow embedded dsn")

@@ -1,0 +1,156 @@
+"""All of stderr: talk, errors with detail, hint and code, questions. Also decides exit codes; nothing shows a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepflow_tui.cli.output import clean, clean_line, emit_event, emit_object
+from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
+from stepflow_tui.engine.model.times import iso_utc
+
+if TYPE_CHECKING:
+    from stepflow_tui.cli.options import Session
+
+__all__ = ["ExitCode", "NeedsConfirmation", "StepFlowError", "UsageError"]
+
+BROKEN_PIPE = 141
+"""What a shell calls the end by SIGPIPE."""
+
+RESULT_BY_CODE = {
+    ExitCode.USAGE: "refused",
+    ExitCode.REFUSED: "refused",
+    ExitCode.HELD: "refused",
+    ExitCode.CONFIRMATION: "waiting",
+    ExitCode.DIFFERENT: "incomplete",
+    ExitCode.INTERRUPTED: "stopped",
+    ExitCode.TERMINATED: "stopped",
+}
+"""The `result` of a run that ended before an engine could write one."""
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def fail(error: StepFlowError, session: Session) -> int:
+    """Show an error in the form that was asked for.
+
+    Returns:
+        The exit code.
+    """
+    if session.globals.json and session.streams:
+        emit_event(stamped(session.run, "error", as_dict(error)))
+        emit_finished(session.run, int(error.exit_code))
+    elif session.globals.json:
+        emit_object({"error": as_dict(error)})
+    else:
+        say(f"error: {error.message}")
+        for line in error.detail.splitlines():
+            say(f"  {clean_line(line)}")
+        say(f"hint: {error.hint}")
+        say(f"code: {error.code} (exit {int(error.exit_code)})")
+    return int(error.exit_code)
+
+
+def as_dict(error: StepFlowError) -> dict[str, object]:
+    """The error as `--json` shows it."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "detail": error.detail,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code),
+    }
+
+
+def stamped(run: str | None, event: str, data: dict[str, object]) -> dict[str, object]:
+    """An event of the front end's own, stamped like the engine's."""
+    return {"event": event, "time": iso_utc(time.time_ns() // 1_000_000), "run": run, **data}
+
+
+def emit_finished(run: str | None, exit_code: int, report: str | None = None) -> None:
+    """The last line of `run --json` where no engine wrote one."""
+    result = RESULT_BY_CODE.get(ExitCode(exit_code), "failed")
+    emit_event(stamped(run, "run_finished", {"result": result, "exit_code": exit_code, "report": report}))
+
+
+def crash(exc: BaseException, session: Session) -> int:
+    """An error nobody foresaw: one line, the traceback goes to a file in the state directory."""
+    where = _keep_traceback(exc, session.state_path)
+    detail = f"{type(exc).__name__}; the traceback is in {where}" if where else type(exc).__name__
+    error = StepFlowError(
+        "StepFlow met an error of its own.",
+        detail=detail,
+        hint="A run that was started goes on or can be resumed; please report the traceback.",
+        code="internal",
+    )
+    return fail(error, session)
+
+
+def interrupted(session: Session) -> int:
+    """Ctrl-C outside of following a run."""
+    if session.globals.json and session.streams:
+        emit_finished(session.run, ExitCode.INTERRUPTED)
+    else:
+        say("interrupted")
+    return int(ExitCode.INTERRUPTED)
+
+
+def _keep_traceback(exc: BaseException, state: Path) -> Path | None:
+    path = state / f"crash-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.log"
+    text = "".join(traceback.format_exception(exc))
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    return path
+
+
+def broken_pipe() -> int:
+    """The reader of stdout is gone: end quietly, and let the interpreter's last flush go nowhere."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return BROKEN_PIPE
+
+
+def interactive(session: Session) -> bool:
+    """Whether a question can be asked: a terminal on both sides, and nobody forbade it."""
+    return not session.globals.no_input and not session.globals.json and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(prompt: str) -> str:
+    """A line from the terminal; the end of input answers nothing."""
+    sys.stderr.write(clean(prompt) + " ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def ask_yes(prompt: str) -> bool:
+    """A question that only `y` or `yes` affirms."""
+    return ask(f"{prompt} [y/N]").lower() in ("y", "yes")
+
+
+def need(session: Session, prompt: str, flag: str) -> str:
+    """A missing value: asked for on a terminal.
+
+    Raises:
+        NeedsConfirmation: there is no terminal; `flag` is what to pass instead.
+        UsageError: nothing was answered.
+    """
+    if not interactive(session):
+        raise NeedsConfirmation(f"{prompt} is missing.", hint=f"Pass {flag}.", code="needs_value")
+    answer = ask(f"{prompt}:")
+    if not answer:
+        raise UsageError(f"{prompt} is missing.", hint=f"Answer the question, or pass {flag}.")
+    return answer

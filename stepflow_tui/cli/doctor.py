@@ -1,0 +1,27 @@
+"""`doctor`: what this machine offers."""
+
+from __future__ import annotations
+
+import typer
+
+from stepflow_tui.cli.options import commands, session_of
+
+app = commands()
+
+
+@app.command("doctor")
+def doctor(ctx: typer.Context) -> int:
+    """Show versions, places and limits of this machine."""
+    from stepflow_tui.cli import output
+    from stepflow_tui.cli.facade import facade
+
+    session = session_of(ctx)
+    found = facade().doctor(session.state_path)
+    if session.globals.json:
+        output.emit_object(found)
+    else:
+        for check in found["checks"]:
+            output.emit_text(f"{check['state']:8}  {check['name']}: {check['found']}")
+            if check.get("fix"):
+                output.emit_text(f"          fix: {check['fix']}")
+    return 4 if any(check["state"] == "missing" for check in found["checks"]) else 0

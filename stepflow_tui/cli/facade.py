@@ -1,0 +1,197 @@
+"""What the command line asks of the engine: the facade's names, as protocols. `facade()` resolves them when a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.config import LoadedConfig
+    from stepflow_tui.engine.model.finding import Finding
+    from stepflow_tui.engine.model.plan import Plan
+
+
+class RunInfo(Protocol):
+    """A run's id and folder."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def path(self) -> Path: ...
+
+
+class EngineSign(Protocol):
+    """What the lock says about a run's engine."""
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class RunReaderApi(Protocol):
+    """A run's journal, read-only. Blocking calls of a few milliseconds."""
+
+    def __enter__(self) -> RunReaderApi: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    def data_version(self) -> int:
+        """Moves whenever the engine has written."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """The object of `status --json`."""
+        ...
+
+    def events(self, after: int, limit: int = 500) -> Sequence[Mapping[str, Any]]:
+        """Rows after `seq`, in order: seq at_ms level step code data."""
+        ...
+
+    def progress(self) -> Sequence[Mapping[str, Any]]:
+        """Rows: step item done total unit rate eta_s eta_state throttle."""
+        ...
+
+    def max_seq(self) -> int:
+        """The newest event's `seq`, 0 when there is none."""
+        ...
+
+    def engine(self) -> EngineSign:
+        """Whether an engine holds the run's lock."""
+        ...
+
+
+class Started(Protocol):
+    """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from."""
+
+    @property
+    def run(self) -> RunInfo: ...
+    @property
+    def how(self) -> str: ...
+    @property
+    def after(self) -> int: ...
+    @property
+    def exit_code(self) -> int | None: ...
+
+
+class Checked(Protocol):
+    """What preflight says; `exit_code` is 0, 3 (no connection) or 4 (a blocking finding)."""
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def exit_code(self) -> int: ...
+
+
+class Planned(Checked, Protocol):
+    """A plan with what was found on the way; no plan where a blocking finding stands before it."""
+
+    @property
+    def plan(self) -> Plan | None: ...
+
+
+class Facade(Protocol):
+    """The names of `stepflow_tui.engine` that the command line uses."""
+
+    def load_config(self, path: Path, env: Mapping[str, str]) -> LoadedConfig: ...
+    def list_runs(self, state: Path) -> Sequence[Mapping[str, Any]]:
+        """Newest first: id name kind environment state phase result exit_code created_at engine_alive."""
+        ...
+
+    def resolve_run(self, state: Path, run: str | None) -> RunInfo:
+        """Which run is meant; UsageError with the list where it is not one run."""
+        ...
+
+    def RunReader(self, run_dir: Path) -> RunReaderApi: ...  # noqa: N802 - a class of the engine
+    def watching(self, run_dir: Path) -> AbstractContextManager[None]:
+        """Counts one observer more while it is open."""
+        ...
+
+    async def check(self, loaded: LoadedConfig, *, state: Path, create_target: str | None = None) -> Checked:
+        """Preflight only. `create_target`: an administrator's DSN, used once, never kept."""
+        ...
+
+    async def plan(self, loaded: LoadedConfig, *, state: Path) -> Planned: ...
+
+    async def start(
+        self,
+        loaded: LoadedConfig,
+        *,
+        state: Path,
+        until: str | None,
+        plan_file: Path | None,
+        new: bool,
+        yes: bool,
+        confirm: str | None,
+        interactive: bool,
+    ) -> Started:
+        """Which run: start it, resume it, attach to it, or find it finished."""
+        ...
+
+    async def send(
+        self, run: RunInfo, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+    ) -> Mapping[str, Any]:
+        """Append an intent, start an engine if none lives, wait for the answer: {state, answer, after}; a refusal raises."""
+        ...
+
+    async def verify(
+        self,
+        loaded: LoadedConfig,
+        *,
+        state: Path,
+        level: str | None,
+        repair: str | None,
+        yes: bool,
+        confirm: str | None,
+    ) -> Mapping[str, Any]:
+        """{verified, exit_code, level, tables[…as in report], discrepancies[…], source_changed}."""
+        ...
+
+    def report(self, run: RunInfo) -> Mapping[str, Any]: ...
+    def report_text(self, run: RunInfo, kind: str) -> str:
+        """The report as `md` or `html`."""
+        ...
+
+    def backups(self, state: Path, run: RunInfo | None) -> Sequence[Mapping[str, Any]]:
+        """{run path bytes sha256 verified made_at}."""
+        ...
+
+    async def verify_backup(self, path: Path) -> Mapping[str, Any]:
+        """{path sha256 verified reason}."""
+        ...
+
+    async def restore_backup(self, path: Path, to: Path) -> Mapping[str, Any]:
+        """{target sha256 aside[…]}."""
+        ...
+
+    def alerts(self, run: RunInfo) -> Sequence[Mapping[str, Any]]:
+        """{code severity since count cleared acknowledged params note}."""
+        ...
+
+    def audit(self, run: RunInfo) -> Sequence[Mapping[str, Any]]:
+        """{n at_ms who host act data}."""
+        ...
+
+    def verify_audit(self, state: Path, run: RunInfo) -> Mapping[str, Any]:
+        """{state entries head at}; state `whole` when nothing is wrong."""
+        ...
+
+    def doctor(self, state: Path) -> Mapping[str, Any]:
+        """{checks[{name state found fix}]}; state is ok, note or missing."""
+        ...
+
+    async def embedded(self, state: Path, action: str) -> Mapping[str, Any]:
+        """`start`, `stop` or `dsn`: {running, folder}; `dsn` adds the address."""
+        ...
+
+    async def make_demo(self, state: Path, kind: str, rows: int) -> Path:
+        """A folder with data and config; the config's path."""
+        ...
+
+    async def end_demo(self, state: Path, config: Path) -> None: ...
+
+
+def facade() -> Facade:
+    """The engine, imported now."""
+    from stepflow_tui import engine
+
+    return cast(Facade, engine)

@@ -1,0 +1,216 @@
+"""Follows a run: reads its journal and hands events and progress to a view until the run ends or the operator leaves.
+
+Reading happens in a thread, four times a second; only news is read. Nothing here can disturb the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from stepflow_tui.cli.facade import RunReaderApi
+from stepflow_tui.engine.errors import EngineLost, NeedsConfirmation
+from stepflow_tui.engine.model.events import PUBLIC
+from stepflow_tui.engine.model.times import iso_utc
+
+POLL_SECONDS = 0.25
+LOST_AFTER = 4
+"""Looks at a free lock, one after the other, before the engine counts as lost: it may just be ending."""
+UNANSWERED_LOOKS = 8
+"""Looks that an engine has to end by itself, when nobody can answer its gate."""
+
+
+class View(Protocol):
+    """Where events and progress are shown."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Show one event."""
+        ...
+
+    def progress(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show the newest progress rows."""
+        ...
+
+    def close(self) -> None:
+        """End a display that moves."""
+        ...
+
+
+Gate = Callable[[Mapping[str, Any]], Awaitable[bool]]
+"""Answers an open gate; False: nobody can answer it here."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Follower:
+    """One front end watching one run.
+
+    `after` is the last event already shown; `until` ends the following early (0) when it says so of an event;
+    `gate` answers open gates.
+    """
+
+    run: str
+    reader: RunReaderApi
+    view: View
+    after: int = 0
+    until: Callable[[Mapping[str, Any]], bool] | None = None
+    gate: Gate | None = None
+    last: Mapping[str, Any] | None = None
+    _backlog: int = 0
+    _asked: Mapping[str, Any] | None = None
+    _unanswered: int = 0
+    _free: int = 0
+    _version: int | None = None
+    _signal: list[int] = field(default_factory=list)
+
+    async def follow(self) -> int:
+        """Watch until the run, or this watcher, ends.
+
+        Returns:
+            The run's exit code; 130 or 143 when this process was told to leave.
+
+        Raises:
+            EngineLost: no engine holds the run, and it did not say how it ended.
+            NeedsConfirmation: a gate waits for an answer that can't be given here.
+        """
+        self._backlog = await asyncio.to_thread(self.reader.max_seq)
+        stop = asyncio.Event()
+        self._listen(stop)
+        try:
+            while True:
+                code = await self._look(stop)
+                if code is not None:
+                    return code
+                if await _waited(stop):
+                    return 128 + self._signal[0]
+        finally:
+            self._deaf()
+            self.view.close()
+
+    def _listen(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._leave, number, stop)
+
+    def _deaf(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    def _leave(self, number: int, stop: asyncio.Event) -> None:
+        self._signal.append(number)
+        stop.set()
+
+    async def _look(self, stop: asyncio.Event) -> int | None:
+        """One look at the journal; a number ends the following."""
+        alive = (await asyncio.to_thread(self.reader.engine)).alive
+        version = await asyncio.to_thread(self.reader.data_version)
+        if version != self._version:
+            self._version = version
+            if await self._news():
+                return 0
+        code = self._ended(alive)
+        if code is not None:
+            return code
+        self._free = 0 if alive else self._free + 1
+        if self._free >= LOST_AFTER:
+            await self._news()  # its last words may have come after the look before
+            code = self._ended(alive)
+            if code is None:
+                raise EngineLost("The engine of this run is gone.")
+            return code
+        await self._answer(stop)
+        return None
+
+    async def _news(self) -> bool:
+        """Show what is new; true when `until` has had enough."""
+        while rows := await asyncio.to_thread(self.reader.events, self.after):
+            for row in rows:
+                self.after = int(row["seq"])
+                if row["code"] in PUBLIC and self._show(public_event(row, self.run)):
+                    return True
+        self.view.progress(progress_rows(await asyncio.to_thread(self.reader.progress)))
+        return False
+
+    def _show(self, event: Mapping[str, Any]) -> bool:
+        self.last = event
+        self.view.event(event)
+        if event["event"] == "gate":
+            self._asked = event if event.get("state") == "open" else None
+            self._unanswered = 0
+        return self.until is not None and self.until(event)
+
+    def _ended(self, alive: bool) -> int | None:
+        """The exit code when the last event ends the run; an old ending counts only if no engine goes on after it."""
+        if self.last is None or self.last["event"] != "run_finished":
+            return None
+        return None if alive and self.after <= self._backlog else int(self.last["exit_code"])
+
+    async def _answer(self, stop: asyncio.Event) -> None:
+        if self._asked is None or self.gate is None:
+            return
+        self.view.close()
+        # while somebody types, Ctrl-C must end this process as usual
+        self._deaf()
+        try:
+            answered = await self.gate(self._asked)
+        finally:
+            self._listen(stop)
+        if answered:
+            self._asked = None
+            return
+        # an engine that does not stay says so itself; its words are better than ours
+        self._unanswered += 1
+        if self._unanswered > UNANSWERED_LOOKS:
+            raise NeedsConfirmation(
+                f"The run waits at the gate before {self._asked['phase']}.",
+                hint=f"Answer it with `stepflow continue {self.run}`, or run again with --yes.",
+            )
+
+
+def public_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """A journal row as `run --json` prints it, with its `seq` for the one who follows."""
+    return {"event": str(row["code"]), "time": iso_utc(row["at_ms"]), "run": run, "seq": row["seq"], **row["data"]}
+
+
+def progress_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Journal rows as `progress` events show them; a step that reports only its items gets a line of their sums."""
+    shown = [
+        {
+            **{k: row[k] for k in ("step", "item", "done", "total", "unit", "eta_state", "throttle")},
+            "rate_per_second": row["rate"],
+            "eta_seconds": row["eta_s"],
+        }
+        for row in rows
+    ]
+    whole = {row["step"] for row in shown if not row["item"]}
+    for step in dict.fromkeys(row["step"] for row in shown):
+        if step not in whole:
+            shown.append(_sum([row for row in shown if row["step"] == step]))
+    return shown
+
+
+def _sum(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    totals = [row["total"] for row in items]
+    rates = [row["rate_per_second"] for row in items if row["rate_per_second"] is not None]
+    etas = [row["eta_seconds"] for row in items if row["eta_seconds"] is not None]
+    return {
+        **items[0],
+        "item": "",
+        "done": sum(row["done"] for row in items),
+        "total": None if None in totals else sum(totals),
+        "rate_per_second": round(sum(rates), 1) if rates else None,
+        "eta_seconds": max(etas, default=None),
+        "throttle": next((row["throttle"] for row in items if row["throttle"]), ""),
+    }
+
+
+async def _waited(stop: asyncio.Event) -> bool:
+    """Whether the operator left while we waited for the next look."""
+    try:
+        await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""Answering the questions of an open gate on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.cli import diagnostics, words
+from stepflow_tui.cli.render_events import question_text
+
+if TYPE_CHECKING:
+    from stepflow_tui.cli.facade import Facade, RunInfo
+    from stepflow_tui.cli.options import Session
+
+
+async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Mapping[str, Any]) -> bool:
+    """Ask everything a gate wants to know, and send the answers.
+
+    Returns:
+        Whether the run may go on.
+    """
+    questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
+    diagnostics.say(f"Before {words.spaced(str(event['phase']))}:")
+    ticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"])
+    confirm = _typed(run, [q for q in questions if q["kind"] == "typed"])
+    others = [q for q in questions if q["kind"] not in ("item", "typed")]
+    if not ticked or confirm is None or not _accepted(others):
+        return False
+    args = {"phase": event["phase"], "yes": False, "confirm": confirm or None}
+    await engine.send(run, "continue", args, state=session.state_path)
+    return True
+
+
+async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[Mapping[str, Any]]) -> bool:
+    """Have every manual item ticked with a note; false at the first that isn't done."""
+    for item in items:
+        diagnostics.say(question_text(item))
+        note = diagnostics.ask("done how, or by whom? (empty: not yet)")
+        if not note:
+            return False
+        await engine.send(run, "tick", {"item": item["id"], "note": note}, state=session.state_path)
+    return True
+
+
+def _typed(run: RunInfo, questions: Sequence[Mapping[str, Any]]) -> str | None:
+    """The run's name as typed; "" when it isn't asked for, None when it was typed wrongly."""
+    if not questions:
+        return ""
+    for question in questions:
+        diagnostics.say(question_text(question))
+    name = run.id.rsplit("-", 2)[0]
+    return name if diagnostics.ask(f"Type {name} to confirm:") == name else None
+
+
+def _accepted(questions: Sequence[Mapping[str, Any]]) -> bool:
+    if not questions:
+        return True
+    for question in questions:
+        diagnostics.say(f"  {question_text(question)}")
+    return diagnostics.ask_yes("Accept, and go on?")

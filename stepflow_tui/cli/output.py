@@ -1,0 +1,89 @@
+"""All of stdout: text for people, one JSON object, or JSON Lines. Nothing else writes there.
+
+Values come from databases and may hold terminal escapes: text loses its control characters, JSON writes them as `\\uXXXX`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.engine.model.codec import to_plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 without tab and newline, DEL, C1; bidirectional marks, embeddings, overrides and isolates
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text without control characters; only newline and tab stay."""
+    return _CONTROL.sub("", text).encode("utf-8", "backslashreplace").decode()
+
+
+def clean_line(text: str) -> str:
+    """The text on one line, without control characters."""
+    return clean(text.replace("\r\n", " ").replace("\n", " ").replace("\t", " "))
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON that a terminal shows and doesn't obey."""
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(to_plain(value), ensure_ascii=ascii_only, default=str)
+    return _UNSAFE_IN_JSON.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+def emit_object(value: Any) -> None:
+    """The one JSON object of a command."""
+    _write(to_json(value))
+
+
+def emit_event(value: Any) -> None:
+    """One JSON line, at once."""
+    _write(to_json(value))
+
+
+def emit_text(text: str = "") -> None:
+    """Text for people."""
+    _write(clean(text))
+
+
+def emit_raw(text: str) -> None:
+    """A document asked for as it is (a report, SQL), still without control characters."""
+    sys.stdout.write(clean(text))
+    sys.stdout.flush()
+
+
+def emit_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table whose columns are as wide as their widest value, columns of numbers to the right."""
+    values = [list(row) for row in rows]
+    texts = [[clean_line("" if v is None else str(v)) for v in row] for row in values]
+    for line in [list(head), *texts]:
+        cells = []
+        for i, cell in enumerate(line):
+            width = max(len(head[i]), *(len(row[i]) for row in texts)) if texts else len(head[i])
+            right = bool(values) and all(isinstance(row[i], (int, float)) or row[i] is None for row in values)
+            cells.append(cell.rjust(width) if right else cell.ljust(width))
+        _write("  ".join(cells).rstrip())
+
+
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def console(*, color: bool) -> Console:
+    """A rich console on stdout, for terminals only."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, no_color=not color, highlight=False, markup=False, emoji=False)
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,110 @@
+"""Journal events as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stepflow_tui.cli import words
+from stepflow_tui.cli.output import clean_line
+from stepflow_tui.cli.render_findings import finding_lines
+from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
+
+
+def event_lines(event: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of one event; none for events that are not for people."""
+    render = _LINES.get(str(event["event"]))
+    if render is not None:
+        yield from (clean_line(line) for line in render(event))
+
+
+def _run_started(event: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{'resumed' if event.get('resumed') else 'started'} {event['run']} ({event.get('kind')}, {event.get('environment')})"
+
+
+def _phase(event: Mapping[str, Any]) -> Iterator[str]:
+    title = PHASES.get(event["phase"]) or words.spaced(event["phase"])
+    if event["state"] == "running":
+        yield f"== {title}"
+    elif event["state"] != "pending":
+        yield f"== {title}: {event['state']}"
+
+
+def _step(event: Mapping[str, Any]) -> Iterator[str]:
+    took = f" in {words.seconds(event['seconds'])}" if event.get("seconds") is not None else ""
+    yield f"   {step_title(event['step'])}: {event['state']}{took}"
+
+
+def _finding(event: Mapping[str, Any]) -> Iterator[str]:
+    yield from finding_lines(
+        Finding(
+            code=event["code"],
+            severity=Severity(event["severity"]),
+            params=event.get("params") or {},
+            object=event.get("object"),
+        )
+    )
+
+
+def _gate(event: Mapping[str, Any]) -> Iterator[str]:
+    if event["state"] != "open":
+        yield f"gate before {words.spaced(event['phase'])}: {event['state']}"
+        return
+    yield f"gate before {words.spaced(event['phase'])}: {len(event.get('questions') or ())} questions"
+    for question in event.get("questions") or ():
+        yield f"   {question_text(question)}"
+
+
+def question_text(question: Mapping[str, Any]) -> str:
+    """One question of a gate."""
+    params = question.get("params") or {}
+    about = f" ({params['object']})" if params.get("object") else ""
+    texts = {
+        "warning": f"accept the warning {params.get('code', question['id'])}{about}",
+        "item": f"tick the item {question['id']}",
+        "object": f"go without {params.get('type', '')} {params.get('name', question['id'])}: {params.get('reason', '')}",
+        "plan": "go on with this plan",
+        "typed": f"confirm {words.spaced(str(params.get('step', question['id'])))}; going back would lose: {params.get('loses') or 'nothing'}",
+    }
+    return texts.get(str(question.get("kind")), str(question["id"]))
+
+
+def _alert(event: Mapping[str, Any]) -> Iterator[str]:
+    template = ALERTS.get(str(event["code"]), str(event["code"]))
+    try:
+        text = template.format_map(event.get("params") or {})
+    except (KeyError, ValueError, IndexError):  # written by another version: its text has other parameters
+        text = template
+    yield f"alert {event.get('severity')} {event.get('state')}: {text}"
+
+
+def _discrepancy(event: Mapping[str, Any]) -> Iterator[str]:
+    column = f".{event['column']}" if event.get("column") else ""
+    yield f"DIFFERENT {event['table']}{column} {event.get('key')}: {event.get('class')}: {event.get('cause') or ''}"
+
+
+def _error(event: Mapping[str, Any]) -> Iterator[str]:
+    yield f"error: {event['message']}"
+    if event.get("detail"):
+        yield f"  {event['detail']}"
+    yield f"  hint: {event['hint']}"
+    yield f"  code: {event['code']}"
+
+
+def _finished(event: Mapping[str, Any]) -> Iterator[str]:
+    report = f"; report: {event['report']}" if event.get("report") else ""
+    yield f"{event['result']} (exit {event['exit_code']}){report}"
+
+
+_LINES = {
+    "run_started": _run_started,
+    "phase": _phase,
+    "step": _step,
+    "finding": _finding,
+    "gate": _gate,
+    "alert": _alert,
+    "discrepancy": _discrepancy,
+    "error": _error,
+    "run_finished": _finished,
+}

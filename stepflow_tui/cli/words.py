@@ -1,0 +1,65 @@
+"""Numbers and times as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def seconds(value: float | None) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
+    if value is None:
+        return "unknown"
+    if value < 10:
+        return f"{value:.1f} s"
+    whole = round(value)
+    for size, name, smaller, small_name in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // smaller} {small_name}"
+    return f"{whole} s"
+
+
+def count(value: int | float | None) -> str:
+    """`1,234,567`; unknown as `?`."""
+    return "?" if value is None else f"{value:,.0f}"
+
+
+def size(value: int | float | None) -> str:
+    """`1.5 GiB`."""
+    if value is None:
+        return "?"
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def amount(value: int | float | None, unit: str) -> str:
+    """A count with its unit; bytes in binary units."""
+    return size(value) if unit == "bytes" else f"{count(value)} {unit}"
+
+
+def progress(row: Mapping[str, Any]) -> str:
+    """`1,000 of 5,000 rows (20 %), 500 rows/s, 8 s left`."""
+    done, total, unit = row["done"], row.get("total"), row.get("unit") or "rows"
+    if unit == "bytes":
+        text = size(done) + (f" of {size(total)}" if total is not None else "")
+    else:
+        text = count(done) + (f" of {count(total)}" if total is not None else "") + f" {unit}"
+    if total:
+        text += f" ({100 * done / total:.0f} %)"
+    rate = row.get("rate_per_second")
+    if rate:
+        text += f", {amount(rate, unit)}/s"
+    if row.get("eta_seconds") is not None:
+        text += f", {seconds(row['eta_seconds'])} left"
+    if row.get("throttle"):
+        text += f", throttled: {row['throttle']}"
+    return text
+
+
+def spaced(name: str) -> str:
+    """A name of ours (`switch_reads`, `foreign_keys`) as words."""
+    return name.replace("_", " ")

@@ -1,0 +1,49 @@
+"""What a driver's error means for a segment: refused values, a lost connection, or an end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.errors import StepFailed, StepFlowError, TargetConnectionError
+from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.postgres.errors import translate
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.bulk.arrow import AdbcError
+
+RETRY_CODES = frozenset({"connection_lost", "target_down", "target_starting", "target_timeout", "too_many_connections"})
+"""Codes of TargetConnectionError after which the segment is tried again: a login or certificate never gets better."""
+
+
+def is_retryable(error: StepFlowError) -> bool:
+    """Whether waiting may help."""
+    return isinstance(error, TargetConnectionError) and error.code in RETRY_CODES
+
+
+def refuses_rows(sqlstate: str) -> bool:
+    """Whether the server refused a row: data exception, constraint, or a value beyond its limits."""
+    return sqlstate[:2] in ("22", "23") or sqlstate == "54000"
+
+
+def state_of(error: AdbcError) -> str:
+    """The SQLSTATE of an ADBC error, "" without one."""
+    state = getattr(error, "sqlstate", None) or ""
+    return state.strip("\x00 ")
+
+
+def target_error(error: AdbcError, doing: str, target: Target) -> StepFlowError:
+    """An ADBC error of the target as ours, by the same table as asyncpg's.
+
+    Args:
+        error: the driver's.
+        doing: what was attempted, as an infinitive.
+        target: its secrets are kept out of the text.
+    """
+    import asyncpg
+
+    state, words = state_of(error), str(error).strip()
+    cause: BaseException = ConnectionResetError(words)
+    if state:
+        cause = asyncpg.PostgresError.new({"C": state, "M": words})
+    mapped = translate(cause, doing, target)
+    return mapped or StepFailed("The target driver failed.", detail=words, code="driver")

@@ -1,0 +1,87 @@
+"""Owns the preflight: all checks in their declared order, all of them run, none stops another.
+
+A check is a module with `async def run(ctx) -> list[Finding]`; here it gets its name, its stages and what it needs.
+"""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.checks import (
+    config_tables,
+    config_types,
+    source_encoding,
+    source_file,
+    source_filesystem,
+    source_holders,
+    source_journal,
+    source_names,
+    source_stall,
+    source_tables,
+    source_wal,
+    system_backup_dir,
+    system_disk,
+    system_libraries,
+    system_memory,
+    system_state_dir,
+    system_wal_reset,
+)
+from stepflow_tui.engine.checks.context import Check, CheckContext, CheckStage, Needs, check_context
+from stepflow_tui.engine.checks.target import TARGET_CHECKS
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.finding import Finding, blocking
+
+CHECKS: tuple[Check, ...] = (
+    Check(name="source_file", run=source_file.run),
+    Check(name="source_journal", run=source_journal.run),
+    Check(name="source_wal", run=source_wal.run),
+    Check(name="source_names", run=source_names.run, needs=Needs.SOURCE),
+    Check(name="source_filesystem", run=source_filesystem.run, needs=Needs.SOURCE),
+    Check(name="source_holders", run=source_holders.run, needs=Needs.SOURCE),
+    Check(name="source_stall", run=source_stall.run, needs=Needs.SOURCE),
+    Check(name="source_tables", run=source_tables.run, needs=Needs.SCHEMA),
+    Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA),
+    Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA),
+    Check(name="config_types", run=config_types.run, needs=Needs.SCHEMA),
+    Check(name="system_libraries", run=system_libraries.run),
+    Check(name="system_wal_reset", run=system_wal_reset.run),
+    Check(name="system_state_dir", run=system_state_dir.run),
+    Check(name="system_backup_dir", run=system_backup_dir.run),
+    Check(name="system_disk", run=system_disk.run),
+    Check(name="system_memory", run=system_memory.run),
+    *TARGET_CHECKS,
+)
+"""In the order in which their findings are shown: the source, what the config says of it, this machine, the target."""
+
+
+async def run_checks(ctx: CheckContext) -> list[Finding]:
+    """All findings of all checks that apply, in order.
+
+    Args:
+        ctx: the shared facts; `ctx.stage` chooses the checks.
+    """
+    found: list[Finding] = []
+    for check in CHECKS:
+        if ctx.stage in check.stages and ctx.has(check.needs):
+            found += await _run(check, ctx)
+    return found
+
+
+async def _run(check: Check, ctx: CheckContext) -> list[Finding]:
+    """A check that can't be done is itself a blocking finding: what was not looked at must not pass."""
+    try:
+        return await check.run(ctx)
+    except StepFlowError as error:
+        return [
+            blocking(
+                "check_failed",
+                check.name,
+                check=check.name,
+                message=error.message,
+                detail=error.detail,
+                hint=error.hint,
+            )
+        ]
+    except OSError as error:
+        return [blocking("check_failed", check.name, check=check.name, message=str(error), detail="", hint="")]
+
+
+__all__ = ["CHECKS", "Check", "CheckContext", "CheckStage", "Needs", "check_context", "run_checks"]

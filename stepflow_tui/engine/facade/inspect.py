@@ -1,0 +1,110 @@
+"""`check` and `plan`: look at everything, change nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from stepflow_tui.engine.checks import CheckContext, check_context, run_checks
+from stepflow_tui.engine.errors import ConfigError, ExitCode
+from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.playbooks import playbook_for
+from stepflow_tui.engine.playbooks.spec import planned_phases
+from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.postgres.create_target import create_target
+from stepflow_tui.engine.postgres.view import TargetView
+from stepflow_tui.engine.steps.planning import census_of, make_plan
+from stepflow_tui.engine.steps.preflight import standalone_view
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.config import LoadedConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What preflight says; `exit_code` is 0, 3 (no connection) or 4 (a blocking finding)."""
+
+    findings: Sequence[Finding]
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with what was found on the way; no plan where a blocking finding stands before it."""
+
+    findings: Sequence[Finding]
+    exit_code: int
+    plan: Plan | None
+
+
+async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None = None) -> Checked:
+    """Preflight only.
+
+    Args:
+        loaded: the config.
+        state: the state directory.
+        create_target: an administrator's DSN, used once to make database, role and rights; never kept.
+    """
+    state_dir = StateDir.open(state, os.environ)
+    async with AsyncExitStack() as resources:
+        if create_target is not None:
+            await _create(loaded, create_target)
+        view = await standalone_view(loaded.config, state_dir.path, resources)
+        async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+            findings = await run_checks(ctx)
+    return Checked(findings=findings, exit_code=_code(findings, view))
+
+
+async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
+    """Checks, census of the living source, plan. The target is only looked at, and may be away."""
+    state_dir = StateDir.open(state, os.environ)
+    async with AsyncExitStack() as resources:
+        view = await standalone_view(loaded.config, state_dir.path, resources)
+        async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+            findings = await run_checks(ctx)
+            made = await _planned(loaded, ctx, view) if not _stands_before(findings, view) else None
+    if made is None:
+        return Planned(findings=findings, exit_code=_code(findings, view), plan=None)
+    result, more = made
+    everything = [*findings, *more]
+    return Planned(findings=everything, exit_code=_code(everything, view), plan=result)
+
+
+def _stands_before(findings: Sequence[Finding], view: TargetView) -> bool:
+    """A plan can be made while the target is away or full of tables; not without a source or with a wrong config."""
+    about_target = ("target_", "check_failed", "database_missing", "password_refused", "backup_", "disk_")
+    return any(f.severity is Severity.BLOCKING and not f.code.startswith(about_target) for f in findings)
+
+
+async def _planned(loaded: LoadedConfig, ctx: CheckContext, view: TargetView) -> tuple[Plan, Sequence[Finding]] | None:
+    if ctx.readable is None or ctx.schema is None:
+        return None
+    census = await census_of(ctx.readable.path, ctx.schema, ctx.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable)
+    made = make_plan(ctx.schema, census, ctx.config, view, planned_phases(playbook_for(loaded.config)))
+    return made.plan, [*census.findings, *made.findings]
+
+
+def _code(findings: Sequence[Finding], view: TargetView) -> int:
+    if view.error is not None and view.error.exit_code == ExitCode.CONNECTION:
+        return int(ExitCode.CONNECTION)
+    return int(ExitCode.REFUSED if any(f.severity is Severity.BLOCKING for f in findings) else ExitCode.OK)
+
+
+async def _create(loaded: LoadedConfig, admin_dsn: str) -> None:
+    config = loaded.config
+    if config.target.embedded:
+        raise ConfigError("The embedded target makes its database by itself.", hint="Leave --create-target out.")
+    if not urlsplit(admin_dsn).scheme.startswith("postgres"):
+        raise ConfigError("The administrator's DSN is not a postgresql:// URI.", hint="postgresql://postgres@HOST/postgres")
+    dsn = config.target.dsn.get_secret_value() if config.target.dsn is not None else None
+    await create_target(
+        Target.from_config(admin_dsn, os.environ),
+        Target.from_config(dsn, os.environ, schema=config.target.schema_name),
+    )

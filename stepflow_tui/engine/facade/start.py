@@ -1,0 +1,205 @@
+"""`run`: which run is meant, and starting, resuming or finding its engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.engine.config import changed_keys
+from stepflow_tui.engine.errors import Refused, StepFlowError, UsageError
+from stepflow_tui.engine.journal import commands
+from stepflow_tui.engine.journal.launch import StartLine, launch
+from stepflow_tui.engine.journal.reader import RunReader, peek_state
+from stepflow_tui.engine.journal.rundir import RunEntry, StateDir, engine_alive, operator
+from stepflow_tui.engine.model.codec import from_plain
+from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.fingerprint import Fingerprint, fingerprint, same_content
+from stepflow_tui.engine.steps.make_plan import APPROVED
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.config import LoadedConfig
+
+
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from."""
+
+    run: RunEntry
+    how: str
+    after: int
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How the run is wanted."""
+
+    until: str | None
+    plan_file: Path | None
+    yes: bool
+    confirm: str | None
+    interactive: bool
+
+
+async def start(
+    loaded: LoadedConfig,
+    *,
+    state: Path,
+    until: str | None,
+    plan_file: Path | None,
+    new: bool,
+    yes: bool,
+    confirm: str | None,
+    interactive: bool,
+) -> Started:
+    """Start the run of a config, resume it, attach to it, or find it finished.
+
+    Raises:
+        UsageError: `--plan` on a live engine, a plan file that can't be read.
+        Refused: an unfinished run of that name has another config; the detail names the keys.
+        Held, EngineLost: the engine could not be started.
+    """
+    options = Options(until=until, plan_file=plan_file, yes=yes, confirm=confirm, interactive=interactive)
+    folder = await asyncio.to_thread(StateDir.open, state, os.environ)
+    named = [e for e in folder.runs(peek_state) if e.name == loaded.config.name]
+    if not new:
+        known = await _known(loaded, named, options)
+        if known is not None:
+            return known
+    return await _new_run(loaded, folder, options)
+
+
+async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) -> Started | None:
+    """An earlier run that is to go on, or whose result still holds."""
+    unfinished = next((e for e in named if e.unfinished), None)
+    if unfinished is not None:
+        alive = engine_alive(unfinished.path)
+        changed, touched = _differences(loaded, unfinished)
+        if changed and (alive or touched):
+            raise Refused(
+                f"The unfinished run {unfinished.id} has another config.",
+                detail=", ".join(changed),
+                hint="Put the old values back to go on with it, roll it back, or start a new run with --new.",
+                code="config_changed",
+            )
+        if alive:
+            return await _attach(unfinished, options)
+        if not changed:
+            return await _resume(loaded, unfinished, options)
+        return None
+    finished = named[0] if named else None
+    if finished is not None and finished.state in (RunState.COMPLETED, RunState.INCOMPLETE) and await _still_holds(loaded, finished):
+        with RunReader(finished.path) as reader:
+            return Started(run=finished, how="finished", after=_before_end(reader), exit_code=(reader.run() or {}).get("exit_code"))
+    return None
+
+
+def _differences(loaded: LoadedConfig, entry: RunEntry) -> tuple[list[str], bool]:
+    """Plan-relevant keys that differ, and whether the run has changed source or target already."""
+    row = _row(entry)
+    if row is None:
+        return [], False
+    kept: Mapping[str, Any] = row["config"]
+    keys = [*changed_keys(kept["relevant"], loaded.plan_relevant), *changed_keys(kept["sides"], loaded.sides)]
+    return keys, row["changed_ms"] is not None
+
+
+def _row(entry: RunEntry) -> dict[str, Any] | None:
+    try:
+        with RunReader(entry.path) as reader:
+            return reader.run()
+    except StepFlowError as exc:
+        if exc.code == "not_started":
+            return None
+        raise
+
+
+async def _still_holds(loaded: LoadedConfig, entry: RunEntry) -> bool:
+    """Same config, same source bytes as when the run looked at them."""
+    changed, _ = _differences(loaded, entry)
+    row = _row(entry)
+    if changed or row is None:
+        return False
+    kept = {k: v for k, v in row["source"].items() if k in Fingerprint.__dataclass_fields__}
+    try:
+        now = await fingerprint(real_path(loaded.config.source.path))
+        return same_content(from_plain(Fingerprint, kept), now)
+    except (StepFlowError, TypeError):
+        return False
+
+
+def _before_end(reader: RunReader) -> int:
+    """The event before the run's last start, so that a front end replays that share with its ending."""
+    row = reader.one("SELECT max(seq) AS n FROM event WHERE code='run_started'")
+    return int(row["n"]) - 1 if row and row["n"] else 0
+
+
+async def _attach(entry: RunEntry, options: Options) -> Started:
+    if options.plan_file is not None:
+        raise UsageError(
+            f"The engine of {entry.id} runs already; it can't be given another plan.",
+            hint="Attach without --plan, or abort the run first.",
+            code="plan_on_live_engine",
+        )
+    who = operator(os.environ)
+    if options.yes:
+        await asyncio.to_thread(commands.send, entry.path, "yes", {"confirm": options.confirm}, who=who)
+    if options.until is not None:
+        await asyncio.to_thread(commands.send, entry.path, "until", {"phase": options.until}, who=who)
+    return Started(run=entry, how="attached", after=0)
+
+
+async def _resume(loaded: LoadedConfig, entry: RunEntry, options: Options) -> Started:
+    with_journal = _row(entry) is not None
+    after = 0
+    if with_journal:
+        with RunReader(entry.path) as reader:
+            after = reader.max_seq()
+    await _launch(loaded, entry.path, options)
+    return Started(run=entry, how="resumed", after=after)
+
+
+async def _new_run(loaded: LoadedConfig, folder: StateDir, options: Options) -> Started:
+    plan = await asyncio.to_thread(_read_plan, options.plan_file) if options.plan_file is not None else None
+    import time
+
+    path = await asyncio.to_thread(folder.new_run, loaded.config.name, time.time_ns() // 1_000_000)
+    if plan is not None:
+        (path / APPROVED).write_text(plan, encoding="utf-8")
+    await _launch(loaded, path, options)
+    return Started(run=folder.resolve(path.name, peek_state), how="started", after=0)
+
+
+def _read_plan(path: Path) -> str:
+    import json
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        from_plain(Plan, json.loads(text))
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        raise UsageError(
+            f"The plan file {path} can't be used.", detail=str(exc), hint="Make one with `stepflow plan --out FILE`.", code="plan_file"
+        ) from exc
+    return text
+
+
+async def _launch(loaded: LoadedConfig, path: Path, options: Options) -> None:
+    line = StartLine(
+        config=str(loaded.path),
+        env=dict(loaded.used_env),
+        yes=options.yes,
+        confirm=options.confirm,
+        until=options.until,
+        interactive=options.interactive,
+        who=operator(os.environ),
+    )
+    await asyncio.to_thread(launch, path, line)

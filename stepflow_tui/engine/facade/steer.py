@@ -1,0 +1,92 @@
+"""Steering a run: one intent appended, its answer awaited, an engine started where none lives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.engine.config import load_config
+from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, StepFlowError
+from stepflow_tui.engine.facade.look import HasRun
+from stepflow_tui.engine.journal import commands
+from stepflow_tui.engine.journal.launch import StartLine, launch
+from stepflow_tui.engine.journal.reader import RunReader
+from stepflow_tui.engine.journal.rundir import engine_alive, operator
+
+ANSWER_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+
+
+async def send(run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False) -> Mapping[str, Any]:
+    """Append an intent, start an engine if none lives, wait for the answer.
+
+    Args:
+        run: the run.
+        verb, args: what is wanted.
+        state: the state directory.
+        take_control: take the control lease from whoever holds it.
+
+    Returns:
+        `{state: accepted|done, answer, after}`; `after` is the event to follow from.
+
+    Raises:
+        StepFlowError: the engine refused it, with its own message, hint and exit code.
+        EngineLost: nobody answered.
+    """
+    with RunReader(run.path) as reader:
+        after = reader.max_seq()
+    sent = {**args, "take": True} if take_control else dict(args)
+    who = operator(os.environ)
+    number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
+    if not engine_alive(run.path):
+        await _start_engine(run, who)
+    row = await _answer(run, number)
+    if row["state"] == "refused":
+        raise _refused(row["answer"] or {})
+    return {"state": row["state"], "answer": row["answer"] or {}, "after": after}
+
+
+async def _start_engine(run: HasRun, who: str) -> None:
+    """Start an engine for intents; somebody else may have been faster, which is as good."""
+    with RunReader(run.path) as reader:
+        row = reader.run() or {}
+    used = load_config(Path(row["config_path"]), os.environ).used_env
+    try:
+        await asyncio.to_thread(launch, run.path, StartLine(env=dict(used), command_only=True, who=who))
+    except Held:
+        return
+
+
+async def _answer(run: HasRun, number: int) -> dict[str, Any]:
+    """The intent's row once it is answered. An engine that ended without taking it is lost."""
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    with RunReader(run.path) as reader:
+        while asyncio.get_running_loop().time() < deadline:
+            alive = engine_alive(run.path)
+            row = reader.command(number)
+            if row is not None and row["state"] != "new":
+                return row
+            if not alive:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+    raise EngineLost(f"The engine of {run.id} did not answer.", hint="`stepflow status` shows whether it lives; send it again.", code="no_answer")
+
+
+class _Refusal(StepFlowError):
+    """The engine's own words, with the exit code it gave."""
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        super().__init__(
+            str(answer.get("message", "The engine refused it.")),
+            detail=str(answer.get("detail") or ""),
+            hint=str(answer.get("hint") or ""),
+            code=str(answer.get("code") or "refused"),
+        )
+        self.exit_code = ExitCode(int(answer.get("exit_code", ExitCode.REFUSED)))
+
+
+def _refused(answer: Mapping[str, Any]) -> StepFlowError:
+    return _Refusal(answer)

@@ -1,0 +1,158 @@
+"""`verify` on its own: in the caller's process, no run, the living source in short reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.engine.checks import check_context, run_checks
+from stepflow_tui.engine.errors import ExitCode, StepFlowError
+from stepflow_tui.engine.facade.repair import apply_repair
+from stepflow_tui.engine.journal.reader import RunReader, peek_state
+from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.model.codec import from_plain, to_plain
+from stepflow_tui.engine.model.config import Level
+from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.playbooks import playbook_for
+from stepflow_tui.engine.playbooks.spec import planned_phases
+from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
+from stepflow_tui.engine.steps.planning import census_of, make_plan
+from stepflow_tui.engine.steps.preflight import raise_for, standalone_view
+from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.levels import verify_tables
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.checks import CheckContext
+    from stepflow_tui.engine.config import LoadedConfig
+    from stepflow_tui.engine.postgres.view import TargetView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the newest run of that name tells: its plan, its rejects, its id."""
+
+    plan: Plan
+    rejects: dict[str, tuple[Reject, ...]]
+    run: str | None = None
+
+
+async def verify(
+    loaded: LoadedConfig, *, state: Path, level: str | None, repair: str | None, yes: bool, confirm: str | None
+) -> Mapping[str, Any]:
+    """Compare source and target.
+
+    Args:
+        loaded: the config.
+        state: the state directory.
+        level: basic, standard, detailed or comprehensive; None takes the config's.
+        repair: None, `plan` (repair SQL beside each difference) or `apply`.
+        yes, confirm: given confirmations, for `apply`.
+
+    Returns:
+        `{verified, exit_code, level, run, tables, discrepancies, source_changed, repaired}`.
+
+    Raises:
+        StepFlowError: one of the sides can't be read.
+    """
+    folder = StateDir.open(state, os.environ)
+    async with AsyncExitStack() as resources:
+        view = await standalone_view(loaded.config, folder.path, resources)
+        if view.error is not None:
+            raise view.error
+        async with check_context(loaded.config, state_dir=folder.path, target=view) as ctx:
+            if ctx.readable is None or ctx.schema is None:
+                raise_for(await run_checks(ctx), view)
+                raise StepFlowError("The source can't be read.", code="source_unreadable")
+            known = await _known(loaded, folder, ctx, view)
+            job = _job(loaded, ctx, view, known, Level(level) if level else loaded.config.verify.level)
+            before = await fingerprint(ctx.examined.real)
+            verdicts = await verify_tables(job)
+            repaired = 0
+            if repair == "apply" and any(v.verified is Verified.DIFFERENT for v in verdicts):
+                repaired = await apply_repair(loaded, folder, view.target, known, verdicts)
+                verdicts = await verify_tables(job)
+            changed = not same_content(before, await fingerprint(ctx.examined.real))
+    return _result(verdicts, job.level, known, changed=changed, repaired=repaired, with_sql=repair is not None)
+
+
+async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view: TargetView) -> Known:
+    """Types, rejects and name maps of the newest run of that name, else a fresh plan."""
+    for entry in folder.runs(peek_state):
+        if entry.name != loaded.config.name:
+            continue
+        with RunReader(entry.path) as reader:
+            plan = reader.plan()
+            if plan is not None:
+                return Known(plan=plan, rejects=_rejects(reader.rejects()), run=entry.id)
+    assert ctx.readable is not None
+    assert ctx.schema is not None
+    census = await census_of(ctx.readable.path, ctx.schema, loaded.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable)
+    made = make_plan(ctx.schema, census, loaded.config, view, planned_phases(playbook_for(loaded.config)))
+    return Known(plan=made.plan, rejects={})
+
+
+def _rejects(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Reject, ...]]:
+    found: dict[str, list[Reject]] = {}
+    for row in rows:
+        key = {k: from_plain(int | float | str | bytes | None, v) for k, v in row["key"].items()}
+        found.setdefault(row["tbl"], []).append(Reject(table=row["tbl"], key=key, column=row["col"], reason=row["reason"], file=row["file"]))
+    return {table: tuple(items) for table, items in found.items()}
+
+
+def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known, level: Level) -> VerifyJob:
+    assert ctx.readable is not None
+    assert ctx.schema is not None
+    return VerifyJob(
+        level=level,
+        source=ctx.readable.path,
+        frozen=ctx.readable.frozen,
+        target=view.target,
+        tables=tuple(t for t in known.plan.tables if t.impossible is None),
+        facts=known.plan.facts if ctx.readable.frozen else {},
+        rejects=known.rejects,
+        utf16=ctx.schema.utf16,
+        on_bad_value=loaded.config.copying.on_bad_value,
+        as_of_ms=time.time_ns() // 1_000_000,
+        plan=known.plan,
+    )
+
+
+def _result(
+    verdicts: Sequence[TableVerdict], level: Level, known: Known, *, changed: bool, repaired: int, with_sql: bool
+) -> Mapping[str, Any]:
+    equal = all(v.verified is Verified.EQUAL for v in verdicts) and not changed
+    targets = {t.source: t.target for t in known.plan.tables}
+    return {
+        "verified": "equal" if equal else "different",
+        "exit_code": int(ExitCode.OK if equal else ExitCode.DIFFERENT),
+        "level": level.value,
+        "run": known.run,
+        "source_changed": changed,
+        "repaired": repaired,
+        "tables": [_table(v, targets[v.table]) for v in verdicts],
+        "discrepancies": [_discrepancy(d, with_sql=with_sql) for v in verdicts for d in v.discrepancies],
+    }
+
+
+def _table(v: TableVerdict, target: str) -> dict[str, Any]:
+    return {
+        "source": v.table, "target": target, "source_rows": v.source_rows, "target_rows": v.target_rows, "rejected_rows": v.rejected_rows,
+        "verified": v.verified.value, "reason": v.reason, "digest_source": v.digest_source, "digest_target": v.digest_target,
+        "as_of": None if v.as_of_ms is None else iso_utc(v.as_of_ms),
+    }  # fmt: skip
+
+
+def _discrepancy(found: object, *, with_sql: bool) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(to_plain(found)))
+    plain["class"] = plain.pop("cls")
+    if not with_sql:
+        plain["repair_sql"] = ""
+    return plain

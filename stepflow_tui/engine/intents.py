@@ -1,0 +1,214 @@
+"""What front ends ask for: each intent checked, carried out or refused, answered, and written to the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow_tui.engine.control import EngineControl, Wish
+from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFlowError, UsageError
+from stepflow_tui.engine.gates import Gate
+from stepflow_tui.engine.journal.control_rows import Command, CommandState
+from stepflow_tui.engine.model.state import TRANSITIONS, RunState
+from stepflow_tui.engine.playbooks.spec import Playbook
+from stepflow_tui.engine.runner import Runner
+from stepflow_tui.engine.steps.context import Answers, RunContext
+
+ANYBODY = frozenset({"pause", "tick"})
+"""Accepted whoever holds control: they can only make things safer or clearer."""
+LATER = frozenset({"abort", "rollback"})
+"""Acknowledged at once, done when the engine has carried them out."""
+ENDING = frozenset({"tick", "ack", "note", "hold", "pause"})
+"""An engine started for one of these ends after it; any other makes it go on."""
+
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """Takes the intents of one engine. `goes_on` tells whether one of them asks the engine to work."""
+
+    ctx: RunContext
+    playbook: Playbook
+    control: EngineControl
+    runner: Runner
+    goes_on: bool = False
+    started: bool = False
+
+    async def take(self) -> None:
+        """Answer every new intent, oldest first."""
+        for command in await self.ctx.journal.new_commands():
+            await self._take(command)
+        self.started = True  # what lay there at the start was meant for the engine before
+
+    async def settle(self) -> None:
+        """Intents that were taken up are carried out now."""
+        await self.ctx.journal.execute("UPDATE command SET state='done' WHERE state='accepted'")
+
+    async def _take(self, command: Command) -> None:
+        journal = self.ctx.journal
+        try:
+            await self._allow(command)
+            answer = await self._handler(command.verb)(command)
+        except StepFlowError as exc:
+            state, answer = CommandState.REFUSED, _refusal(exc)
+        else:
+            state = CommandState.ACCEPTED if command.verb in LATER else CommandState.DONE
+            self.goes_on = self.goes_on or command.verb not in ENDING
+            if command.verb not in ANYBODY:
+                await journal.give_control(command.who)
+        await journal.audit(command.who, command.verb, {"args": command.args, "answer": state.value})
+        await journal.answer_command(command, state, answer)
+        self.control.tell()
+
+    async def _allow(self, command: Command) -> None:
+        seen = self.ctx.epoch if self.started else self.ctx.epoch - 1
+        if command.epoch is not None and command.epoch not in (seen, self.ctx.epoch):
+            raise Refused(
+                f"{command.verb} was meant for an earlier engine of this run.",
+                hint="Look at `stepflow status`, then send it again if it is still what you want.",
+                code="stale",
+            )
+        if command.verb in ANYBODY or command.args.get("take"):
+            return
+        holder = await self.ctx.journal.control_holder()
+        if holder is not None and holder != command.who:
+            raise Held(f"{holder} steers this run.", hint="Wait a minute, or pass --take-control.", code="control_held")
+
+    def _handler(self, verb: str) -> Callable[[Command], Awaitable[Answer]]:
+        handler: Callable[[Command], Awaitable[Answer]] | None = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "continue": self._continue,
+            "abort": self._abort,
+            "rollback": self._rollback,
+            "tick": self._tick,
+            "ack": self._ack,
+            "note": self._note,
+            "hold": self._hold,
+            "until": self._until,
+            "yes": self._yes,
+        }.get(verb)
+        if handler is None:
+            raise UsageError(
+                f"{verb} can't be done in a {self.playbook.kind} run in mode {self.playbook.mode}.",
+                hint="`stepflow status` shows the phases of the run.",
+                code="no_such_intent",
+            )
+        return handler
+
+    async def _pause(self, command: Command) -> Answer:
+        await self.control.pause()
+        return {"waits_for": "the chunks that are being written"}
+
+    async def _resume(self, command: Command) -> Answer:
+        if self.started or await self.ctx.journal.state() is not RunState.PAUSED:
+            await self.control.resume()
+        return {}  # paused by an engine that is gone: going on is all it takes
+
+    async def _continue(self, command: Command) -> Answer:
+        state = await self.ctx.journal.state()
+        if state is not RunState.WAITING:
+            raise Refused(
+                f"No gate is open: the run is {state}.",
+                hint="`stepflow status` shows what it is doing.",
+                code="no_gate",
+            )
+        gate = Gate(self.ctx, self.playbook)
+        phase = await gate.next_phase()
+        wanted = command.args.get("phase")
+        if phase is None or (wanted and wanted != phase.name):
+            raise Refused(
+                f"The gate before {wanted} is not open.", hint="`stepflow status` shows which one is.", code="no_gate"
+            )
+        given = self._answers(command)
+        typed = given.typed(self.ctx.config.name, production=self.ctx.config.production)
+        questions = await gate.questions(phase)
+        await gate.accept_by_person(questions, command.who, yes=given.yes, typed=typed)
+        if self.ctx.answers.until == phase.name:
+            self.ctx.answers.until = None
+        return {"phase": phase.name, "answered": len(questions)}
+
+    async def _abort(self, command: Command) -> Answer:
+        self._typed(command, "Aborting ends the run; nothing is dropped.")
+        state = await self.ctx.journal.state()
+        if RunState.ABORTED not in TRANSITIONS[state]:
+            raise Refused(
+                f"A run that is {state} can't be aborted.", hint="`stepflow rollback` undoes a run.", code="transition"
+            )
+        self.control.end(Wish.ABORT)
+        return {}
+
+    async def _rollback(self, command: Command) -> Answer:
+        to = command.args.get("to")
+        if to is not None and to not in self.playbook.names:
+            raise UsageError(
+                f"This run has no phase {to!r}.",
+                hint=f"Its phases: {', '.join(self.playbook.names)}.",
+                code="no_such_phase",
+            )
+        state = await self.ctx.journal.state()
+        if state is not RunState.PENDING and RunState.ROLLING_BACK not in (state, *TRANSITIONS[state]):
+            raise Refused(
+                f"A run that is {state} can't be rolled back.",
+                hint="`stepflow runs` lists the runs.",
+                code="transition",
+            )
+        given = self._answers(command)
+        self.ctx.answers.yes = self.ctx.answers.yes or given.yes
+        self.ctx.answers.confirm = given.confirm or self.ctx.answers.confirm
+        self.ctx.reason = str(command.args.get("reason") or "rolled back by the operator")
+        self.runner.go_back(to)
+        return {"to": to}
+
+    async def _tick(self, command: Command) -> Answer:
+        item, note = str(command.args.get("item", "")), str(command.args.get("note") or "")
+        await self.ctx.journal.tick_item(item, by=command.who, note=note)
+        return {"item": item}
+
+    async def _ack(self, command: Command) -> Answer:
+        code, note = str(command.args.get("code", "")), str(command.args.get("note") or "")
+        return {"acknowledged": await self.ctx.journal.ack_alert(code, by=command.who, note=note)}
+
+    async def _note(self, command: Command) -> Answer:
+        await self.ctx.journal.add_note(command.who, str(command.args.get("text", "")))
+        return {}
+
+    async def _hold(self, command: Command) -> Answer:
+        return {}  # accepted intents renew control by themselves
+
+    async def _until(self, command: Command) -> Answer:
+        phase = command.args.get("phase")
+        if phase not in self.playbook.names:
+            raise UsageError(
+                f"This run has no phase {phase!r}.",
+                hint=f"Its phases: {', '.join(self.playbook.names)}.",
+                code="no_such_phase",
+            )
+        self.ctx.answers.until = phase
+        return {"phase": phase}
+
+    async def _yes(self, command: Command) -> Answer:
+        self.ctx.answers.yes = True
+        self.ctx.answers.confirm = command.args.get("confirm") or self.ctx.answers.confirm
+        return {}
+
+    def _answers(self, command: Command) -> Answers:
+        return Answers(yes=bool(command.args.get("yes")), confirm=command.args.get("confirm"), who=command.who)
+
+    def _typed(self, command: Command, what: str) -> None:
+        if not self._answers(command).typed(self.ctx.config.name, production=self.ctx.config.production):
+            raise NeedsConfirmation(
+                what, hint=f"Confirm it with --confirm {self.ctx.config.name}.", code="needs_typed_confirmation"
+            )
+
+
+def _refusal(error: StepFlowError) -> Answer:
+    return {
+        "code": error.code,
+        "message": error.message,
+        "detail": error.detail,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code),
+    }

@@ -1,0 +1,151 @@
+"""Queries over a run's journal: everything the report and the front ends need, as plain rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from stepflow_tui.engine.journal.audit import FIRST, Anchor, ChainVerdict, load_key, verify_chain
+from stepflow_tui.engine.journal.clock import boot_id
+from stepflow_tui.engine.journal.control_rows import ENGINE
+from stepflow_tui.engine.journal.rows import Rows
+from stepflow_tui.engine.journal.rundir import engine_alive
+from stepflow_tui.engine.model.codec import from_plain
+from stepflow_tui.engine.model.plan import Plan
+
+EVENTS_AT_ONCE = 500
+CATCH_UP = 200
+"""A front end further behind than `EVENTS_AT_ONCE` jumps to the last so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSign:
+    """What the lock and the lease say about the engine."""
+
+    alive: bool
+    pid: int | None
+    heartbeat_seconds: float | None
+
+
+class RunQueries(Rows):
+    """One run, as plain rows."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def run(self) -> dict[str, Any] | None:
+        """The run's row, None while the journal is being made."""
+        return self.one("SELECT * FROM run", decode=("config", "versions", "source"))
+
+    def engine(self) -> EngineSign:
+        """Whether the engine lives (it holds the lock) and how old its last heartbeat is."""
+        alive = engine_alive(self.run_dir)
+        lease = self.one("SELECT holder,boot,beat_mono_ms FROM lease WHERE name=?", (ENGINE,))
+        if lease is None:
+            return EngineSign(alive=alive, pid=None, heartbeat_seconds=None)
+        this_boot = lease["boot"] == boot_id()
+        age = max(0.0, time.monotonic() - lease["beat_mono_ms"] / 1000) if this_boot else None
+        pid = int(lease["holder"].split("@")[0]) if this_boot else None
+        return EngineSign(alive=alive, pid=pid, heartbeat_seconds=None if age is None else round(age, 3))
+
+    def events(self, after: int = 0, limit: int = EVENTS_AT_ONCE) -> list[dict[str, Any]]:
+        """Events after that `seq`, oldest first: rows `seq at_ms level step code data`."""
+        return self.rows(
+            "SELECT seq,at_ms,level,step,code,data FROM event WHERE seq>? ORDER BY seq LIMIT ?",
+            (after, limit),
+            decode=("data",),
+        )
+
+    def last_events(self, limit: int = CATCH_UP) -> list[dict[str, Any]]:
+        """The newest events, oldest first."""
+        newest = self.rows(
+            "SELECT seq,at_ms,level,step,code,data FROM event ORDER BY seq DESC LIMIT ?", (limit,), decode=("data",)
+        )
+        return newest[::-1]
+
+    def max_seq(self) -> int:
+        """`seq` of the newest event, 0 when there is none."""
+        row = self.one("SELECT coalesce(max(seq),0) AS n FROM event")
+        return int(row["n"]) if row else 0
+
+    def progress(self) -> list[dict[str, Any]]:
+        """Progress rows: `step item done total unit rate eta_s eta_state throttle rev`."""
+        return self.rows("SELECT * FROM progress ORDER BY step,item")
+
+    def command(self, command_id: int) -> dict[str, Any] | None:
+        """What became of an intent: `state` new, accepted, refused or done, and the `answer`."""
+        return self.one("SELECT * FROM command WHERE id=?", (command_id,), decode=("args", "answer"))
+
+    def plan(self) -> Plan | None:
+        """The run's plan."""
+        row = self.one("SELECT data FROM plan WHERE hash=(SELECT plan_hash FROM run)", decode=("data",))
+        plan: Plan | None = from_plain(Plan, row["data"]) if row else None
+        return plan
+
+    def phases(self) -> list[dict[str, Any]]:
+        """Phase rows in order."""
+        return self.rows("SELECT * FROM phase ORDER BY ord")
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Step rows in order."""
+        return self.rows("SELECT * FROM step ORDER BY ord", decode=("evidence",))
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Table rows in plan order."""
+        return self.rows("SELECT * FROM tbl ORDER BY ord", decode=("facts", "ranges"))
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Object rows in plan order; `carried` is 0 or 1."""
+        return self.rows("SELECT * FROM object ORDER BY ord")
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Finding rows in the order they were found."""
+        return self.rows("SELECT * FROM finding ORDER BY id", decode=("params",))
+
+    def discrepancies(self, limit: int = -1) -> list[dict[str, Any]]:
+        """Discrepancy rows: `tbl key col class source target cause repair_sql`."""
+        return self.rows("SELECT * FROM discrepancy ORDER BY id LIMIT ?", (limit,), decode=("key",))
+
+    def rejects(self, limit: int = -1) -> list[dict[str, Any]]:
+        """Reject rows: `tbl key col reason file`."""
+        return self.rows("SELECT * FROM reject ORDER BY id LIMIT ?", (limit,), decode=("key",))
+
+    def backup(self) -> dict[str, Any] | None:
+        """The newest backup's row: `path bytes sha256 verified at_ms facts`."""
+        return self.one("SELECT * FROM backup ORDER BY at_ms DESC, rowid DESC LIMIT 1", decode=("facts",))
+
+    def checklist(self) -> list[dict[str, Any]]:
+        """Checklist rows: `id phase kind params state by at_ms note`."""
+        return self.rows("SELECT * FROM checklist ORDER BY ord", decode=("params",))
+
+    def alerts(self, *, open_only: bool = False) -> list[dict[str, Any]]:
+        """Alert rows, newest last."""
+        return self.rows(
+            f"SELECT * FROM alert {'WHERE cleared_seq IS NULL' if open_only else ''} ORDER BY id", decode=("params",)
+        )
+
+    def timings(self) -> list[dict[str, Any]]:
+        """Timing rows: `step item name seconds rows bytes at_ms`."""
+        return self.rows("SELECT * FROM timing ORDER BY id")
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Audit rows as stored (`data` is text: it is what was sealed)."""
+        return self._select("SELECT * FROM audit ORDER BY n") if self.ready else []
+
+    def verify_audit(self, state_dir: Path, anchor: Anchor | None = None) -> ChainVerdict:
+        """Check the audit chain with the state directory's key, against head and count kept elsewhere."""
+        return verify_chain(self.audit(), load_key(state_dir, create=False), anchor)
+
+    def audit_anchor(self) -> Anchor:
+        """Head and length of the chain as stored."""
+        row = self.one("SELECT n,mac FROM audit ORDER BY n DESC LIMIT 1")
+        return Anchor(entries=row["n"], head=row["mac"]) if row else Anchor(entries=0, head=FIRST)
+
+    def rejected_by_table(self) -> dict[str, int]:
+        """Number of rejected rows by source table."""
+        return {r["tbl"]: r["n"] for r in self.rows("SELECT tbl,count(*) AS n FROM reject GROUP BY tbl")}

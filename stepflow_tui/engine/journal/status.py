@@ -1,0 +1,168 @@
+"""A run's state in the one shape every front end shows: `status --json`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from stepflow_tui.engine.journal.observers import observers
+from stepflow_tui.engine.journal.queries import EngineSign, RunQueries
+from stepflow_tui.engine.model.liveness import engine_lost
+from stepflow_tui.engine.model.state import RunState, StepState
+from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.texts.running import step_title
+
+_UNDOABLE = frozenset(RunState) - {RunState.ROLLED_BACK, RunState.PENDING}
+
+
+def status_of(reader: RunQueries) -> dict[str, Any]:
+    """The whole status; every key is there from the first moment of a run."""
+    run = reader.run()
+    engine = reader.engine()
+    steps, progress = reader.steps(), reader.progress()
+    phases = [_phase(p, steps, progress) for p in reader.phases()]
+    step = _current(steps)
+    return {
+        "run": reader.run_dir.name,
+        "name": run["name"] if run else reader.run_dir.name.rsplit("-", 2)[0],
+        "kind": run["kind"] if run else None,
+        "environment": run["environment"] if run else None,
+        "state": run["state"] if run else RunState.PENDING.value,
+        "result": run["result"] if run else None,
+        "exit_code": run["exit_code"] if run else None,
+        "phase": step["phase"] if step else None,
+        "step": step["name"] if step else None,
+        "engine": {
+            "pid": engine.pid if engine.alive else None,
+            "alive": engine.alive,
+            "heartbeat_seconds": engine.heartbeat_seconds,
+        },
+        "phases": phases,
+        "progress": _step_progress(step["name"], progress) if step else None,
+        "tables": [_table(t) for t in reader.tables()],
+        "lag": None,
+        "wal": None,
+        "switch": None,
+        "alerts": [_alert(a) for a in reader.alerts(open_only=True)] + _lost(run, engine),
+        "gate": _gate(reader) if run and run["state"] == RunState.WAITING.value else None,
+        "observers": observers(reader.run_dir),
+        "rollback": _rollback(run, steps),
+    }
+
+
+def _phase(phase: dict[str, Any], steps: list[dict[str, Any]], progress: list[dict[str, Any]]) -> dict[str, Any]:
+    own = [s for s in steps if s["phase"] == phase["name"]]
+    return {"name": phase["name"], "state": phase["state"], "steps": [_step(s, progress) for s in own]}
+
+
+def _step(step: dict[str, Any], progress: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": step["name"],
+        "title": step_title(step["name"]),
+        "state": step["state"],
+        "seconds": _seconds(step),
+        "progress": _step_progress(step["name"], progress),
+    }
+
+
+def _seconds(step: dict[str, Any]) -> float | None:
+    if step["started_ms"] is None:
+        return None
+    end = step["ended_ms"] if step["ended_ms"] is not None else time.time_ns() // 1_000_000
+    return round(max(0, int(end) - int(step["started_ms"])) / 1000, 3)
+
+
+def _current(steps: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The step that runs, else the one that failed, else the next one, else the last."""
+    for wanted in (StepState.RUNNING, StepState.FAILED, StepState.PENDING):
+        for step in steps:
+            if step["state"] == wanted.value:
+                return step
+    return steps[-1] if steps else None
+
+
+def _step_progress(name: str, progress: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The step's own line, else the sum over its items."""
+    own = [p for p in progress if p["step"] == name]
+    whole = next((p for p in own if p["item"] == ""), None)
+    if whole is not None:
+        return _progress(whole)
+    if not own:
+        return None
+    totals = [p["total"] for p in own]
+    rates = [p["rate"] for p in own if p["rate"] is not None]
+    return {
+        "done": sum(p["done"] for p in own),
+        "total": None if None in totals else sum(totals),
+        "unit": own[0]["unit"],
+        "rate_per_second": round(sum(rates), 1) if rates else None,
+        "eta_seconds": max((p["eta_s"] for p in own if p["eta_s"] is not None), default=None),
+        "eta_state": own[0]["eta_state"],
+        "throttle": next((p["throttle"] for p in own if p["throttle"]), ""),
+    }
+
+
+def _progress(p: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "done": p["done"],
+        "total": p["total"],
+        "unit": p["unit"],
+        "rate_per_second": p["rate"],
+        "eta_seconds": p["eta_s"],
+        "eta_state": p["eta_state"],
+        "throttle": p["throttle"],
+    }
+
+
+def _table(t: dict[str, Any]) -> dict[str, Any]:
+    counted = t["source_rows"] is not None and t["target_rows"] is not None
+    return {
+        "source": t["source"],
+        "target": t["target"],
+        "source_rows": t["source_rows"],
+        "target_rows": t["target_rows"],
+        "diff": t["target_rows"] - t["source_rows"] if counted else None,
+        "state": t["state"],
+    }
+
+
+def _alert(a: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "code": a["code"],
+        "severity": a["severity"],
+        "since": iso_utc(a["first_ms"]),
+        "acknowledged": a["acked_by"] is not None,
+        "params": a["params"],
+    }
+
+
+def _lost(run: dict[str, Any] | None, engine: EngineSign) -> list[dict[str, Any]]:
+    """A dead engine can't raise its own alert."""
+    if run is None:
+        return []
+    lost = engine_lost(
+        RunState(run["state"]), run["result"], alive=engine.alive, heartbeat_seconds=engine.heartbeat_seconds
+    )
+    if lost is None:
+        return []
+    return [
+        {
+            "code": lost.code,
+            "severity": lost.severity.value,
+            "since": None,
+            "acknowledged": False,
+            "params": lost.params,
+        }
+    ]
+
+
+def _gate(reader: RunQueries) -> dict[str, Any] | None:
+    row = reader.one("SELECT data FROM event WHERE code='gate' ORDER BY seq DESC LIMIT 1", decode=("data",))
+    data: dict[str, Any] | None = row["data"] if row else None
+    return data if data and data.get("state") != "passed" else None
+
+
+def _rollback(run: dict[str, Any] | None, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    done = [s for s in steps if s["state"] == StepState.DONE.value]
+    possible = run is not None and RunState(run["state"]) in _UNDOABLE and bool(done)
+    return {"possible": possible, "loses": [s["loses"] for s in reversed(done) if s["loses"]] if possible else []}

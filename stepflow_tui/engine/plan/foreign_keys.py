@@ -1,0 +1,95 @@
+"""Foreign keys: made NOT VALID, then validated; one that SQLite itself could never enforce is named."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.model.plan import ObjectType, Stage, TablePlan
+from stepflow_tui.engine.model.schema import SourceForeignKey
+from stepflow_tui.engine.plan.drafts import Draft
+from stepflow_tui.engine.plan.parts import Parts
+from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+
+_ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"})
+
+
+def add_foreign_keys(draft: Draft, table: TablePlan, drafts: dict[str, Draft], parts: Parts) -> None:
+    """All foreign keys of a table.
+
+    Args:
+        drafts: all carried tables, by lower-case source name.
+    """
+    for number, key in enumerate(draft.source.foreign_keys, 1):
+        label = key.name or _label(draft, key)
+        written = _written(key)
+        parent = drafts.get(key.ref_table.lower())
+        reason = _refusal(draft, key, parent)
+        if reason is not None or parent is None:
+            parts.object(ObjectType.FOREIGN_KEY, label, draft.label, carried=False, reason=reason or "", sql=written)
+            continue
+        _add(draft, table, key, parent, number, label, written, parts)
+
+
+def _label(draft: Draft, key: SourceForeignKey) -> str:
+    return f"{draft.label}.{key.columns[0]}" if len(key.columns) == 1 else f"{draft.label}({', '.join(key.columns)})"
+
+
+def _written(key: SourceForeignKey) -> str:
+    deferrable = " DEFERRABLE" if key.deferrable else ""
+    deferred = " INITIALLY DEFERRED" if key.initially_deferred else ""
+    return (
+        f"FOREIGN KEY ({', '.join(key.columns)}) REFERENCES {key.ref_table} ({', '.join(key.ref_columns)})"
+        f" ON UPDATE {key.on_update} ON DELETE {key.on_delete}{deferrable}{deferred}"
+    )
+
+
+def _refusal(draft: Draft, key: SourceForeignKey, parent: Draft | None) -> str | None:
+    if parent is None:
+        return f"its parent table {key.ref_table} doesn't exist or isn't carried"
+    if parent.impossible:
+        return f"its parent table {key.ref_table} can't be carried"
+    if not key.ref_columns:
+        return f"its parent {key.ref_table} has no such columns, or no primary key"
+    if any(c not in parent.sources for c in key.ref_columns):
+        return f"its parent {key.ref_table} lacks a column it names"
+    names = {n.lower(): n for n in draft.sources}
+    if any(c.lower() not in names for c in key.columns):
+        return "it names a column that isn't there"
+    if frozenset(key.ref_columns) not in parent.plain_keys:
+        return f"{key.ref_table} ({', '.join(key.ref_columns)}) is not unique, which SQLite needs too, or only under a collation"
+    for child, target in zip(key.columns, key.ref_columns, strict=True):
+        one, other = draft.column(names[child.lower()]).type.sql, parent.column(target).type.sql
+        if one != other:
+            return f"{child} is {one} and {key.ref_table}.{target} is {other}"
+    return None
+
+
+def _add(
+    draft: Draft,
+    table: TablePlan,
+    key: SourceForeignKey,
+    parent: Draft,
+    number: int,
+    label: str,
+    written: str,
+    parts: Parts,
+) -> None:
+    names = {n.lower(): n for n in draft.sources}
+    columns = [draft.column(names[c.lower()]).target for c in key.columns]
+    target = parts.constraint(draft.label, key.name or f"{draft.name}_{'_'.join(columns)}_fkey")
+    object_id = parts.object(ObjectType.FOREIGN_KEY, label, draft.label, carried=True, sql=written)
+    refs = ", ".join(pg_ident(parent.column(c).target) for c in key.ref_columns)
+    actions = "".join(
+        f" on {event} {action.lower()}"
+        for event, action in (("update", key.on_update), ("delete", key.on_delete))
+        if action in _ACTIONS
+    )
+    timing = " deferrable" + (" initially deferred" if key.initially_deferred else "") if key.deferrable else ""
+    alter = f"alter table {pg_name(table.schema, table.name)}"
+    listed = ", ".join(pg_ident(c) for c in columns)
+    sql = (
+        f"{alter} add constraint {pg_ident(target)} foreign key ({listed})"
+        f" references {pg_name(table.schema, parent.name)} ({refs}){actions}{timing} not valid"
+    )
+    name = f"{draft.label} {number}"
+    parts.statement(Stage.FOREIGN_KEY, name, sql, table=draft.label, object_id=object_id, optional=True)
+    validate = f"{alter} validate constraint {pg_ident(target)}"
+    parts.statement(Stage.VALIDATE, name, validate, table=draft.label, object_id=object_id, optional=True)

@@ -1,0 +1,54 @@
+"""The plan's hash: source schema, types, DDL, steps and plan-relevant config. No counts, times, paths."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from stepflow_tui.engine.config import plan_relevant
+from stepflow_tui.engine.model.codec import dumps, to_plain
+from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.plan import Plan, Stage
+from stepflow_tui.engine.model.schema import SourceSchema
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(dumps(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def schema_hash(schema: SourceSchema) -> str:
+    """What the catalog says, without sizes, counters and numbers given out."""
+    plain = to_plain(schema)
+    kept = {k: plain[k] for k in ("encoding", "tables", "views", "triggers", "user_version", "application_id")}
+    for table in kept["tables"]:
+        table.pop("sequence")
+    return digest(kept)
+
+
+def config_hash(config: Config) -> str:
+    """The plan-relevant keys of the config."""
+    return digest(plan_relevant(config))
+
+
+def plan_hash(plan: Plan) -> str:
+    """The hash of a plan whose `hash` is still empty. Statements that set sequences hold numbers from the source: only
+    their ids count."""
+    tables = [{k: v for k, v in to_plain(t).items() if k != "columns"} | {"columns": [_column(c) for c in to_plain(t)["columns"]]}
+              for t in plan.tables]  # fmt: skip
+    return digest(
+        {
+            "kind": plan.kind,
+            "mode": plan.mode,
+            "schema": plan.schema_hash,
+            "config": plan.config_hash,
+            "encoding": plan.encoding,
+            "tables": tables,
+            "statements": [[s.id, "" if s.stage is Stage.SEQUENCE else s.sql] for s in plan.statements],
+            "phases": to_plain(plan.phases),
+        }
+    )
+
+
+def _column(column: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in column.items() if k != "reason"}

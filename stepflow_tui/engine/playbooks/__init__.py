@@ -1,0 +1,24 @@
+"""One file per kind of migration: its phases and steps, as data. A new kind is a new file here, never a second runner."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.errors import ConfigError
+from stepflow_tui.engine.model.config import Config, MigrationKind, Mode
+from stepflow_tui.engine.playbooks.spec import Playbook
+
+
+def playbook_for(config: Config) -> Playbook:
+    """The playbook a config asks for.
+
+    Raises:
+        ConfigError: there is none in this version.
+    """
+    from stepflow_tui.engine.playbooks.sqlite_to_postgres import copy_playbook
+
+    if config.kind is MigrationKind.SQLITE_TO_POSTGRES and config.mode is Mode.COPY:
+        return copy_playbook(config)
+    raise ConfigError(
+        f"There is no playbook for {config.kind.value} in mode {config.mode.value}.",
+        hint="This version has sqlite-to-postgres in mode copy.",
+        code="no_playbook",
+    )

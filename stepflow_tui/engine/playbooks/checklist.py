@@ -1,0 +1,30 @@
+"""The checklist of a run: the defaults that apply, and the config's own items."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.checks.checklist import ITEMS
+from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
+from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.state import PhaseName
+
+HOLDS = {"before": PhaseName.BACKFILL.value, "during": PhaseName.COMPLETE.value}
+"""The phase that an item of that time must be settled before; later ones hold nothing up, they are reported."""
+
+
+def items_of(config: Config) -> tuple[ItemSpec, ...]:
+    """Default items first, then the config's, in order. An item of the config with a default's id replaces it."""
+    own = _own(config)
+    names = {i.id for i in own}
+    defaults = tuple(i.spec for i in ITEMS if i.id not in names)
+    return (*defaults, *own)
+
+
+def _own(config: Config) -> list[ItemSpec]:
+    """The config's items. One with a `check` command is decided by it, the others by a person."""
+    found = []
+    for when in type(config.checklist).model_fields:
+        for item in getattr(config.checklist, when):
+            params: dict[str, str | int | float | None] = {"when": when, "title": item.title, "owner": item.owner, "due": item.due}
+            kind = ItemKind.MANUAL if item.check is None else ItemKind.AUTO
+            found.append(ItemSpec(id=item.id, kind=kind, before=HOLDS.get(when, ""), params=params))
+    return found

@@ -1,0 +1,55 @@
+"""What a playbook is: phases and steps as data. The runner reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow_tui.engine.model.checklist import ItemSpec
+from stepflow_tui.engine.model.plan import PlannedPhase, PlannedStep
+from stepflow_tui.engine.steps.context import RunContext, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSpec:
+    """One phase. `changes` tells that it changes source or target, so a run that began it can't be ignored any more."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    changes: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playbook:
+    """A kind of migration in one mode. `items` is its checklist, defaults and the config's own.
+
+    `open` is called once by every engine, before any step in either direction: it finds the target, takes locks
+    (`ctx.resources` gives them back), and restores what steps keep in `ctx.memory`. It changes nothing.
+    """
+
+    kind: str
+    mode: str
+    phases: tuple[PhaseSpec, ...]
+    items: tuple[ItemSpec, ...] = ()
+    open: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
+
+    def phase(self, name: str) -> PhaseSpec:
+        """The phase of that name. Raises KeyError."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the phases, in order."""
+        return tuple(p.name for p in self.phases)
+
+
+def planned_phases(playbook: Playbook) -> tuple[PlannedPhase, ...]:
+    """Phases and steps as the plan lists them."""
+    return tuple(
+        PlannedPhase(name=p.name, steps=tuple(PlannedStep(name=s.name, danger=s.danger.value, loses=s.loses) for s in p.steps))
+        for p in playbook.phases
+    )

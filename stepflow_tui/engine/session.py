@@ -1,0 +1,264 @@
+"""One engine's session on a run: journal, lease, heartbeat, bell, and the decision what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from stepflow_tui import __version__
+from stepflow_tui.engine.alerts import watch
+from stepflow_tui.engine.config import LoadedConfig, changed_keys
+from stepflow_tui.engine.control import EngineControl, Wish
+from stepflow_tui.engine.errors import Drift, UsageError
+from stepflow_tui.engine.intents import Desk
+from stepflow_tui.engine.journal.audit import load_key
+from stepflow_tui.engine.journal.clock import SystemClock
+from stepflow_tui.engine.journal.launch import StartLine
+from stepflow_tui.engine.journal.runs import NewRun, versions
+from stepflow_tui.engine.journal.store import Journal
+from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.events import EventCode
+from stepflow_tui.engine.model.liveness import engine_lost
+from stepflow_tui.engine.model.redact import Redact, redactor
+from stepflow_tui.engine.model.state import UNFINISHED, RunState
+from stepflow_tui.engine.playbooks.spec import Playbook
+from stepflow_tui.engine.runner import Runner, WriteReport
+from stepflow_tui.engine.steps.context import Answers, RunContext
+
+BEAT_SECONDS = 1.0
+BELL_SECONDS = 0.1
+LOOK_EVERY_BEATS = 5
+
+_SECRET_WORDS = ("PASS", "SECRET", "TOKEN", "KEY", "DSN", "URL", "URI", "CREDENTIAL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What an engine is put together from: config loader, playbook by config, report writer."""
+
+    load_config: Callable[[Path, Mapping[str, str]], LoadedConfig]
+    playbook_for: Callable[[Config], Playbook]
+    write_report: WriteReport
+
+
+def secrets_of(loaded: LoadedConfig, piped: Mapping[str, str]) -> Redact:
+    """The redaction of this engine: what came over the pipe, variables that sound secret, and the target's password."""
+    known = set(piped.values())
+    known |= {v for k, v in loaded.used_env.items() if any(word in k.upper() for word in _SECRET_WORDS)}
+    dsn = loaded.config.target.dsn
+    if dsn is not None:
+        known.add(dsn.get_secret_value())
+    known |= {unquote(p) for value in known if (p := _password(value))} | {p for v in known if (p := _password(v))}
+    known.add(os.environ.get("PGPASSWORD", ""))
+    return redactor(known)
+
+
+def _password(text: str) -> str | None:
+    try:
+        return urlsplit(text).password if "://" in text else None
+    except ValueError:
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One engine. `ready` is called with the epoch once intents can be answered."""
+
+    run_dir: Path
+    start: StartLine
+    loaded: LoadedConfig
+    wiring: Wiring
+    redact: Redact
+    ready: Callable[[int], None]
+
+    async def serve(self) -> int:
+        """Work until the run's share of this engine has ended.
+
+        Returns:
+            The exit code.
+        """
+        playbook = self.wiring.playbook_for(self.loaded.config)
+        self._check_until(playbook)
+        async with (
+            await Journal.open(self.run_dir, SystemClock(), self.redact) as journal,
+            AsyncExitStack() as resources,
+        ):
+            control = EngineControl(journal)
+            ctx = await self._begin(journal, control, resources)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, control.end, Wish.STOP)
+            runner = Runner(ctx, playbook, control, self.wiring.write_report)
+            desk = Desk(ctx=ctx, playbook=playbook, control=control, runner=runner)
+            await runner.prepare()
+            self.ready(ctx.epoch)
+            return await self._work(ctx, desk)
+
+    async def _work(self, ctx: RunContext, desk: Desk) -> int:
+        background = [
+            _background(_pulse(ctx.journal, ctx.epoch), desk.control),
+            _background(_bell(ctx.journal, desk), desk.control),
+        ]
+        try:
+            await desk.take()
+            code = await self._decide(ctx, desk)
+            await desk.settle()
+            return code
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def _decide(self, ctx: RunContext, desk: Desk) -> int:
+        """Go forward, back, or only answer what was asked."""
+        journal = ctx.journal
+        state = await journal.state()
+        if state is RunState.ROLLING_BACK and desk.control.wish is Wish.NONE:
+            last = await journal.last_accepted("rollback")
+            desk.runner.go_back(last.args.get("to") if last else None)
+        turned = desk.control.wish in (Wish.ABORT, Wish.ROLLBACK)
+        if not turned and (self.start.command_only and not desk.goes_on):
+            return await self._only_answered(desk, state)
+        if not turned and state not in UNFINISHED:
+            run = await journal.run_row()
+            return int((run or {}).get("exit_code") or 0)
+        await journal.restart()
+        if not turned and (keys := await self._changed(journal)):
+            return await desk.runner.fail(
+                Drift(
+                    "The config changed since this run was started.",
+                    detail=", ".join(keys),
+                    hint="Put the old values back to go on, or start a new run with --new.",
+                    code="config_changed",
+                )
+            )
+        await self._tell_start(ctx)
+        return await desk.runner.run()
+
+    async def _only_answered(self, desk: Desk, state: RunState) -> int:
+        if state is RunState.PAUSING:
+            await desk.ctx.journal.set_state(RunState.PAUSED)
+        return await desk.runner.write_report()
+
+    async def _begin(self, journal: Journal, control: EngineControl, resources: AsyncExitStack) -> RunContext:
+        state_dir = self.run_dir.parent.parent
+        key = load_key(state_dir, create=True)
+        assert key is not None
+        journal.use_audit_key(key, socket.gethostname())
+        await journal.create_run(self._new_run())
+        await self._remember_loss(journal)
+        epoch = await journal.take_engine_lease(f"{os.getpid()}@{socket.gethostname()}")
+        start = self.start
+        return RunContext(
+            loaded=self.loaded,
+            run_id=self.run_dir.name,
+            run_dir=self.run_dir,
+            state_dir=state_dir,
+            journal=journal,
+            control=control,
+            clock=journal.clock,
+            epoch=epoch,
+            answers=Answers(
+                yes=start.yes, confirm=start.confirm, interactive=start.interactive, until=start.until, who=start.who
+            ),
+            resources=resources,
+        )
+
+    def _new_run(self) -> NewRun:
+        config = self.loaded.config
+        return NewRun(
+            id=self.run_dir.name,
+            name=config.name,
+            kind=config.kind.value,
+            mode=config.mode.value,
+            environment=config.environment,
+            config_hash=self.loaded.text_hash,
+            config={
+                "text": self.loaded.redacted,
+                "relevant": self.loaded.plan_relevant,
+                "sides": self.loaded.sides,
+            },
+            config_path=str(self.loaded.path),
+            tool=__version__,
+            versions=versions(),
+        )
+
+    async def _remember_loss(self, journal: Journal) -> None:
+        """The engine before this one died without a word: nobody else can journal that."""
+        run = await journal.run_row()
+        assert run is not None
+        lost = engine_lost(RunState(run["state"]), run["result"], alive=False, heartbeat_seconds=None)
+        if lost is not None and run["epoch"] > 0:
+            await journal.raise_alert(lost)
+            await journal.resolve_alert(lost.code, lost.key)
+
+    async def _changed(self, journal: Journal) -> list[str]:
+        run = await journal.run_row()
+        assert run is not None
+        kept = json.loads(run["config"])
+        keys = changed_keys(kept["relevant"], self.loaded.plan_relevant)
+        return [*keys, *changed_keys(kept["sides"], self.loaded.sides)]
+
+    async def _tell_start(self, ctx: RunContext) -> None:
+        config = self.loaded.config
+        data = {
+            "name": config.name,
+            "kind": config.kind.value,
+            "mode": config.mode.value,
+            "environment": config.environment,
+            "epoch": ctx.epoch,
+            "resumed": ctx.epoch > 1,
+            "tool": __version__,
+        }
+        await ctx.journal.event(EventCode.RUN_STARTED, data)
+        await ctx.journal.audit(self.start.who, "engine started", {"epoch": ctx.epoch, "yes": self.start.yes})
+
+    def _check_until(self, playbook: Playbook) -> None:
+        until = self.start.until
+        if until is not None and until not in playbook.names:
+            raise UsageError(
+                f"A {playbook.kind} run in mode {playbook.mode} has no phase {until!r}.",
+                hint=f"Its phases: {', '.join(playbook.names)}.",
+                code="no_such_phase",
+            )
+
+
+async def _pulse(journal: Journal, epoch: int) -> None:
+    """Heartbeat and progress every second, a look at the alert rules every few."""
+    beats = 0
+    while True:
+        await journal.beat(epoch)
+        await journal.flush_progress()
+        if beats % LOOK_EVERY_BEATS == 0:
+            await watch.look(journal)
+        beats += 1
+        await journal.clock.sleep(BEAT_SECONDS)
+
+
+async def _bell(journal: Journal, desk: Desk) -> None:
+    """Take intents as they come: the writer's `data_version` moves only when somebody else wrote."""
+    while True:
+        await journal.clock.sleep(BELL_SECONDS)
+        if await journal.bell():
+            await desk.take()
+
+
+def _background(work: Coroutine[Any, Any, None], control: EngineControl) -> asyncio.Task[None]:
+    """A task whose failure ends the run: an engine that can't write its journal must not go on working."""
+    task = asyncio.create_task(work)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            control.end(Wish.FAIL, error)
+
+    task.add_done_callback(ended)
+    return task

@@ -1,0 +1,127 @@
+"""Copies the rows: cuts tables into segments once, then lets the workers empty the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.bulk.copy import CopyJob, copy_tables
+from stepflow_tui.engine.bulk.outcome import CopyResult, TableResult, is_replaced
+from stepflow_tui.engine.bulk.segments import Segment, ledger_rows, plan_segments
+from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.engine.model.discrepancy import Reject
+from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
+from stepflow_tui.engine.model.table import TableState
+from stepflow_tui.engine.postgres import ledger
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.claim import claim_target
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import Frozen, connection, frozen_of, plan_of
+from stepflow_tui.engine.steps.together import together
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+class Copy(PlainStep):
+    """Every chunk is one transaction with its ledger row: never twice, never with a gap."""
+
+    name = "copy"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """Copy what is open in the ledger. A table that can't be copied is named with its reason; the others go on."""
+        epoch = await claim_target(ctx)
+        plan, frozen = await plan_of(ctx), await frozen_of(ctx)
+        tables = tuple(t for t in plan.tables if t.impossible is None)
+        await _cut(ctx, epoch, plan, frozen, tables)
+        job = CopyJob(
+            run=ctx.run_id,
+            epoch=epoch,
+            frozen=frozen.path,
+            target=ctx.target,
+            tables=tables,
+            facts=plan.facts,
+            encoding=plan.encoding,
+            on_bad_value=ctx.config.copying.on_bad_value.value,
+            streams=streams_of(ctx),
+            max_rows_per_second=ctx.config.copying.max_rows_per_second,
+            step=self.name,
+        )
+        for table in tables:
+            await ctx.journal.update_table(table.source, state=TableState.COPYING)
+        result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
+        await _record(ctx, result)
+        return {"rows": sum(t.rows for t in result.tables.values()), "rejected": sum(t.rejected for t in result.tables.values())}
+
+
+def streams_of(ctx: RunContext) -> int:
+    """Worker processes, 0 for as many as fit."""
+    streams = ctx.config.copying.streams
+    return 0 if streams == "auto" else int(streams)
+
+
+async def _cut(ctx: RunContext, epoch: int, plan: Plan, frozen: Frozen, tables: tuple[TablePlan, ...]) -> None:
+    """Write the segments of tables that have none yet, each table's in one transaction."""
+    async with connection(ctx) as conn:
+        counts = await ledger.counts(conn, ctx.run_id)
+        first = 1 + sum(c.segments for c in counts.values())
+        fresh = [t for t in tables if t.source not in counts]
+        limit = ctx.config.copying.max_rows_per_second
+        gate = asyncio.Semaphore(2)
+
+        async def cut(table: TablePlan) -> list[Segment]:
+            async with gate:
+                await ctx.control.checkpoint()
+                facts = plan.facts.get(table.source) or TableFacts(rows=0)
+                with sqlite_errors(f"Cutting {table.source} into segments"):
+                    return await asyncio.to_thread(plan_segments, frozen.path, table, facts, encoding=plan.encoding, max_rows_per_second=limit)
+
+        for segments in await together(cut(t) for t in fresh):
+            rows = ledger_rows(segments, first=first)
+            first += len(rows)
+            with pg_errors("write the segments"):
+                async with conn.transaction():
+                    await ledger.add_segments(conn, ctx.run_id, epoch, rows)
+
+
+async def _record(ctx: RunContext, result: CopyResult) -> None:
+    async with connection(ctx) as conn:
+        for source, table in result.tables.items():
+            await _record_table(ctx, conn, source, table)
+
+
+async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, table: TableResult) -> None:
+    rejects = await ledger.rejects(conn, ctx.run_id, table=source) if table.rejected or table.replaced else []
+    refused = [r for r in rejects if not is_replaced(r)]
+    if rejects:
+        file = await asyncio.to_thread(_write_rejects, ctx.run_dir, source, rejects)
+        await ctx.journal.set_rejects(source, [_filed(r, file) for r in refused])
+    state = TableState.COPYING if table.error is not None else TableState.COPIED
+    reason = f"{table.error.message} {table.error.detail}".strip() if table.error is not None else ""
+    await ctx.journal.update_table(
+        source, state=state, target_rows=table.rows, rejected_rows=table.rejected, copy_seconds=round(table.seconds, 3), reason=reason
+    )
+
+
+def _filed(reject: Reject, file: str) -> Reject:
+    return replace(reject, file=file, value=None)
+
+
+def _write_rejects(run_dir: Path, source: str, rejects: list[Reject]) -> str:
+    """One JSON line per row, with its value: the only place outside the databases where row data stands. Returns the path."""
+    folder = run_dir / "rejects"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:80]
+    # names that differ only in odd characters must not share a file
+    path = folder / f"{safe}.{hashlib.sha256(source.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}.ndjson"
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8", errors="surrogateescape") as out:
+        for reject in rejects:
+            out.write(json.dumps(to_plain(reject), ensure_ascii=False) + "\n")
+    return str(path)

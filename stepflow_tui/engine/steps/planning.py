@@ -1,0 +1,63 @@
+"""Census and plan for a config: what the run's steps and the commands `check`, `plan` and `verify` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.model.census import Census
+from stepflow_tui.engine.model.config import Config, TablesMode
+from stepflow_tui.engine.model.control import Control, Report, silent
+from stepflow_tui.engine.model.finding import Finding
+from stepflow_tui.engine.model.plan import Plan, PlannedPhase
+from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.plan.build import build_plan
+from stepflow_tui.engine.plan.existing import Matched, match_existing
+from stepflow_tui.engine.plan.names import chosen
+from stepflow_tui.engine.sqlite.census import take_census
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.postgres.view import TargetView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A plan, and what was found while making it."""
+
+    plan: Plan
+    findings: Sequence[Finding]
+
+
+async def census_of(
+    path: Path, schema: SourceSchema, config: Config, view: TargetView, *, frozen: bool, control: Control | None = None, report: Report = silent
+) -> Census:
+    """Count the tables the config selects."""
+    wanted = replace(schema, tables=tuple(t for t in schema.tables if chosen(t.name, config.tables)))
+    matched = _matched(schema, config, view)
+    with sqlite_errors(f"The census of {path}"):
+        return await take_census(
+            path,
+            wanted,
+            frozen=frozen,
+            types=config.types,
+            on_bad_value=config.copying.on_bad_value,
+            existing=matched.columns if matched is not None else None,
+            control=control,
+            report=report,
+        )
+
+
+def make_plan(schema: SourceSchema, census: Census, config: Config, view: TargetView, phases: tuple[PlannedPhase, ...] = ()) -> Made:
+    """The plan, and the findings about tables made beforehand."""
+    matched = _matched(schema, config, view)
+    plan = build_plan(schema, census, config, existing=matched, phases=phases)
+    return Made(plan=plan, findings=tuple(matched.findings) if matched is not None else ())
+
+
+def _matched(schema: SourceSchema, config: Config, view: TargetView) -> Matched | None:
+    if config.target.tables is not TablesMode.EXISTING:
+        return None
+    return match_existing(schema, config, view.tables)

@@ -1,0 +1,134 @@
+"""Runs the plan's statements of some stages, each once by its id, several at a time where they don't depend on each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.model.plan import Plan, Stage, Statement
+from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.table import TableState
+from stepflow_tui.engine.plan.quote import pg_ident
+from stepflow_tui.engine.postgres import control
+from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.orphans import orphan_counts
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.claim import claim_target
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
+from stepflow_tui.engine.steps.together import together
+
+if TYPE_CHECKING:
+    import asyncpg
+
+PARALLEL = frozenset({Stage.KEY, Stage.SEQUENCE, Stage.CHECK, Stage.VALIDATE})
+"""Stages whose statements of different tables don't depend on each other."""
+
+STREAMS = 2
+"""Two builders keep a two-core server busy; each sorts in its own memory."""
+
+BUILD_MEMORY = "128MB"
+
+
+class RunStatements(PlainStep):
+    """The statements of some stages, in order. A refused optional one turns its object into "not carried"."""
+
+    def __init__(self, name: str, *stages: Stage) -> None:
+        self.name = name
+        self.stages = stages
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """Run what is left of the stages."""
+        await claim_target(ctx)
+        plan = await plan_of(ctx)
+        done = refused = 0
+        for stage in self.stages:
+            statements = plan.stage(stage)
+            if not statements:
+                continue
+            lanes = _lanes(statements) if stage in PARALLEL else [list(statements)]
+            counts = await self._run_lanes(ctx, lanes, len(statements))
+            done, refused = done + counts[0], refused + counts[1]
+        if Stage.KEY in self.stages:
+            await _mark_ready(ctx, plan)
+        if Stage.VALIDATE in self.stages:
+            await _name_orphans(ctx, plan)
+        return {"statements": done, "refused": refused}
+
+    async def _run_lanes(self, ctx: RunContext, lanes: list[list[Statement]], total: int) -> tuple[int, int]:
+        waiting = list(reversed(lanes))
+        counts = [0, 0]
+
+        async def work() -> None:
+            target = await target_of(ctx)
+            conn = await _builder(target)
+            try:
+                while waiting:
+                    for statement in waiting.pop():
+                        await ctx.control.checkpoint()
+                        outcome = await control.run_statement(conn, ctx.run_id, statement)
+                        counts[0] += 1
+                        counts[1] += bool(outcome.refused)
+                        if outcome.refused:
+                            await _name_refused(ctx, statement, outcome.refused)
+                        ctx.report(Progress(step=self.name, done=counts[0], total=total, unit="objects"))
+            finally:
+                await conn.close(timeout=5)
+
+        await together(work() for _ in range(min(STREAMS, len(lanes))))
+        return counts[0], counts[1]
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Take back what dropping the tables would not; the newest first."""
+        plan = await plan_of(ctx)
+        mine = [s for stage in self.stages for s in plan.stage(stage) if s.undo]
+        async with connection(ctx) as conn:
+            if not await control.installed(conn):
+                done = frozenset(s.id for s in mine)
+            else:
+                done = await control.done_statements(conn, ctx.run_id)
+            undone = [s for s in reversed(mine) if s.id in done]
+            for statement in undone:
+                with pg_errors(f"undo {statement.id}"):
+                    await conn.execute(statement.undo)
+        return {"undone": len(undone)}
+
+
+def _lanes(statements: Sequence[Statement]) -> list[list[Statement]]:
+    """Statements of one table stay in order on one connection; different tables run side by side."""
+    by_table: dict[str | None, list[Statement]] = defaultdict(list)
+    for statement in statements:
+        by_table[statement.table].append(statement)
+    return list(by_table.values())
+
+
+async def _builder(target: Target) -> asyncpg.Connection:
+    conn = await target.connect()
+    await conn.execute(f"set maintenance_work_mem = '{BUILD_MEMORY}'")
+    return conn
+
+
+async def _name_refused(ctx: RunContext, statement: Statement, words: str) -> None:
+    if statement.object_id is not None and statement.stage is not Stage.VALIDATE:
+        await ctx.journal.set_object(statement.object_id, carried=False, reason=f"PostgreSQL refused it: {words}")
+
+
+async def _name_orphans(ctx: RunContext, plan: Plan) -> None:
+    """Foreign keys that stayed NOT VALID are carried, with the number of rows that have no parent."""
+    async with connection(ctx) as conn:
+        counts = await orphan_counts(conn, ctx.target.schema)
+    for statement in plan.stage(Stage.VALIDATE):
+        table = plan.table(statement.table) if statement.table is not None else None
+        for (child, constraint), count in counts.items():
+            named = statement.sql.rstrip("; ").endswith(pg_ident(constraint))
+            if table is not None and table.name == child and named and statement.object_id is not None:
+                reason = f"{count} orphans: left NOT VALID, new rows are checked"
+                await ctx.journal.set_object(statement.object_id, carried=True, reason=reason)
+
+
+async def _mark_ready(ctx: RunContext, plan: Plan) -> None:
+    for table in plan.tables:
+        if table.impossible is None:
+            await ctx.journal.update_table(table.source, state=TableState.READY)

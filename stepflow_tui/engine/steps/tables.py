@@ -1,0 +1,158 @@
+"""Creates the tables, and takes them back: unchanged ones are dropped, changed ones renamed, nothing is lost unseen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.model.config import TablesMode
+from stepflow_tui.engine.model.plan import Plan, Stage, TablePlan
+from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.table import TableState
+from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+from stepflow_tui.engine.postgres import control, ledger
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import connection, plan_of
+from stepflow_tui.engine.steps.statements import RunStatements
+
+if TYPE_CHECKING:
+    import asyncpg
+
+OLD_PREFIX = "_stepflow_old_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A table whose content is not what this run left there."""
+
+    source: str
+    name: str
+    rows: int
+    expected: int | None
+
+
+class CreateTables(RunStatements):
+    """Schema and tables, without keys. Undoing it is what a rollback is about."""
+
+    loses = "changes made in the target since the copy"
+
+    def __init__(self) -> None:
+        super().__init__("create-tables", Stage.SCHEMA, Stage.TABLE)
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Drop what is unchanged; rename what changed, after a typed confirmation. Tables made beforehand are emptied."""
+        plan = await plan_of(ctx)
+        async with connection(ctx) as conn:
+            there = await _existing(conn, ctx.target.schema, plan)
+            expected = await _expected_rows(ctx, conn)
+            changed = [c for t in there if (c := await _changed(ctx, conn, t, expected.get(t.source))) is not None]
+            if changed:
+                listed = ", ".join(f"{c.name} ({c.rows} rows, {c.expected if c.expected is not None else 'unknown'} expected)" for c in changed)
+                ctx.need_typed(f"Tables of the target changed since the run left them, and would be set aside: {listed}.")
+            names = await _take_back(ctx, conn, there, {c.source for c in changed})
+            schema_gone = await _drop_made_schema(ctx, conn)
+        for table in there:
+            await ctx.journal.update_table(table.source, state=TableState.UNDONE)
+        return {"dropped": len(there) - len(changed), "renamed": names, "schema_dropped": schema_gone}
+
+
+async def _existing(conn: asyncpg.Connection, schema: str, plan: Plan) -> list[TablePlan]:
+    with pg_errors("look for the run's tables"):
+        rows = await conn.fetch(
+            "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = $1 and c.relkind in ('r', 'p')",
+            schema,
+        )
+    names = {r[0] for r in rows}
+    return [t for t in plan.tables if t.impossible is None and t.name in names]
+
+
+async def _expected_rows(ctx: RunContext, conn: asyncpg.Connection) -> dict[str, int]:
+    """Rows this run wrote, by source table: from the ledger while it is there, else from the journal."""
+    if await control.installed(conn):
+        return {table: count.rows for table, count in (await ledger.counts(conn, ctx.run_id)).items()}
+    return {r["source"]: int(r["target_rows"]) for r in await ctx.journal.table_rows() if r["target_rows"] is not None}
+
+
+async def _changed(ctx: RunContext, conn: asyncpg.Connection, table: TablePlan, expected: int | None) -> Changed | None:
+    """Compare a table with what the run left: by digest where one was verified, by count before that."""
+    await ctx.control.checkpoint()
+    ctx.report(Progress(step="rollback", item=table.source, unit="tables"))
+    with pg_errors(f"look at {table.target}"):
+        rows = int(await conn.fetchval(f"select count(*) from {pg_name(table.schema, table.name)}"))
+    from stepflow_tui.engine.verify.digest import table_digest
+
+    ranges = await ctx.journal.ranges(table.source)
+    row = next(r for r in await ctx.journal.table_rows() if r["source"] == table.source)
+    if ranges and row["digest_target"]:
+        same = rows == sum(r.rows for r in ranges) and await table_digest(ctx.target, table, ranges) == row["digest_target"]
+    else:
+        same = rows == (expected or 0)
+    return None if same else Changed(source=table.source, name=table.target, rows=rows, expected=expected)
+
+
+async def _take_back(ctx: RunContext, conn: asyncpg.Connection, tables: list[TablePlan], changed: set[str]) -> list[str]:
+    """One transaction: rename the changed ones, drop the others together, so that keys between them don't matter."""
+    renamed = []
+    existing = ctx.config.target.tables is TablesMode.EXISTING
+    with pg_errors("roll back the tables"):
+        async with conn.transaction():
+            for table in tables:
+                if table.source in changed:
+                    renamed.append(await _set_aside(conn, table, keep_table=existing))
+            rest = [pg_name(t.schema, t.name) for t in tables if existing or t.source not in changed]
+            if rest and existing:
+                await conn.execute(f"truncate {', '.join(rest)}")
+            elif rest:
+                await _cut_keys(conn, [t for t in tables if t.source in changed], [t for t in tables if t.source not in changed])
+                await conn.execute(f"drop table {', '.join(rest)}")
+            if await control.installed(conn):
+                await conn.execute("delete from _stepflow.action where run = $1", ctx.run_id)
+                await conn.execute("delete from _stepflow.ledger where run = $1", ctx.run_id)
+    return renamed
+
+
+async def _set_aside(conn: asyncpg.Connection, table: TablePlan, *, keep_table: bool) -> str:
+    """Rename a table to a free name (63 bytes are PostgreSQL's limit); one made beforehand stays, its rows are copied there."""
+    base = (OLD_PREFIX + table.name).encode()[:55].decode(errors="ignore")
+    for n in range(1, 1000):
+        name = base if n == 1 else f"{base}_{n}"
+        if not await conn.fetchval("select to_regclass($1) is not null", pg_name(table.schema, name)):
+            here = pg_name(table.schema, table.name)
+            await conn.execute(
+                f"create table {pg_name(table.schema, name)} as table {here}" if keep_table else f"alter table {here} rename to {pg_ident(name)}"
+            )
+            return name
+    raise AssertionError("a thousand old tables of one name")
+
+
+async def _cut_keys(conn: asyncpg.Connection, kept: list[TablePlan], dropped: list[TablePlan]) -> None:
+    """A table that is kept can't go on referring to one that is dropped."""
+    rows = await conn.fetch(
+        "select n.nspname::text as schema, c.relname::text as child, con.conname::text as name from pg_constraint con"
+        " join pg_class c on c.oid = con.conrelid join pg_namespace n on n.oid = c.relnamespace"
+        " join pg_class p on p.oid = con.confrelid join pg_namespace pn on pn.oid = p.relnamespace"
+        " where con.contype = 'f' and pn.nspname = $1 and p.relname = any($2::text[]) and not c.relname = any($2::text[])",
+        dropped[0].schema,
+        [t.name for t in dropped],
+    )
+    for row in rows if kept else []:
+        await conn.execute(f"alter table {pg_name(row['schema'], row['child'])} drop constraint {pg_ident(row['name'])}")
+
+
+async def _drop_made_schema(ctx: RunContext, conn: asyncpg.Connection) -> bool:
+    """Drop the schema only if this run made it (the claim looked before anything was made) and nothing is in it any more."""
+    row = await ctx.journal.step_row("backfill.claim-target")
+    if json.loads(row["evidence"] or "{}").get("schema_existed", True):
+        return False
+    with pg_errors("drop the run's schema"):
+        empty = not await conn.fetchval(
+            "select exists (select 1 from pg_depend d join pg_namespace n on n.oid = d.refobjid"
+            " where d.refclassid = 'pg_namespace'::regclass and n.nspname = $1)",
+            ctx.target.schema,
+        )
+        if empty:
+            await conn.execute(f"drop schema if exists {pg_ident(ctx.target.schema)}")
+    return empty

@@ -1,0 +1,120 @@
+"""Compares both sides, and says whether the source is still the file that was copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stepflow_tui.engine.bulk.outcome import is_replaced
+from stepflow_tui.engine.bulk.pool import default_streams
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.plan import Plan, TablePlan
+from stepflow_tui.engine.model.table import TableState
+from stepflow_tui.engine.postgres import control, ledger
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
+from stepflow_tui.engine.steps.backup import backup_of
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.copy import streams_of
+from stepflow_tui.engine.steps.facts import connection, frozen_of, plan_of, target_of
+from stepflow_tui.engine.steps.settle import settle_checklist
+from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.levels import verify_tables
+
+
+class Verify(PlainStep):
+    """The comparison at the configured level. Differences do not fail the step: they are what it is there to find."""
+
+    name = "verify"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """One verdict per table, journalled as it stands."""
+        plan, frozen = await plan_of(ctx), await frozen_of(ctx)
+        tables = tuple(t for t in plan.tables if t.impossible is None)
+        for table in tables:
+            await ctx.journal.update_table(table.source, state=TableState.VERIFYING)
+        verdicts = await verify_tables(await _job(ctx, plan, tables), control=ctx.control, report=ctx.report)
+        if await source_has_changed(ctx):
+            verdicts = await _against_the_living(ctx, plan, tables, verdicts)
+        for verdict in verdicts:
+            await ctx.journal.save_verdict(verdict)
+        await _keep_digests(ctx, verdicts)
+        await settle_checklist(ctx)
+        equal = sum(v.verified is Verified.EQUAL for v in verdicts)
+        return {"tables": len(verdicts), "equal": equal, "level": ctx.config.verify.level.value, "sqlite": str(frozen.path)}
+
+
+async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> VerifyJob:
+    frozen = await frozen_of(ctx)
+    return VerifyJob(
+        level=ctx.config.verify.level,
+        source=frozen.path,
+        frozen=True,
+        target=await target_of(ctx),
+        tables=tables,
+        facts=plan.facts,
+        rejects=await rejects_of(ctx),
+        utf16=frozen.schema.utf16,
+        streams=streams_of(ctx) or default_streams(),
+        on_bad_value=ctx.config.copying.on_bad_value,
+        as_of_ms=ctx.clock.now_ms(),
+        plan=plan,
+    )
+
+
+async def rejects_of(ctx: RunContext) -> dict[str, tuple[Reject, ...]]:
+    """Rows the copy refused, by source table; values that were replaced are in the target and not among them."""
+    async with connection(ctx) as conn:
+        found = await ledger.rejects(conn, ctx.run_id) if await control.installed(conn) else []
+    by_table: dict[str, list[Reject]] = {}
+    for reject in found:
+        if not is_replaced(reject):
+            by_table.setdefault(reject.table, []).append(reject)
+    return {table: tuple(rows) for table, rows in by_table.items()}
+
+
+async def source_has_changed(ctx: RunContext) -> bool:
+    """Whether the source is another file, or has other content, than when the backup was made. Journalled; the alert rules see it there."""
+    backup = await backup_of(ctx)
+    if backup is None:
+        return False
+    try:
+        changed = not same_content(backup.source, await fingerprint(real_path(ctx.config.source.path)))
+    except StepFlowError:  # gone or unreadable: not the file that was copied
+        changed = True
+    if changed:
+        await ctx.journal.mark_source_changed()
+    return changed
+
+
+async def _against_the_living(
+    ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...], verdicts: tuple[TableVerdict, ...]
+) -> tuple[TableVerdict, ...]:
+    """The source moved on: each table is compared with the file as it is now, and says as of when.
+
+    Digests and ranges of the first comparison are kept: they tell what this run left in the target.
+    """
+    job = await _job(ctx, plan, tables)
+    living = replace(job, source=real_path(ctx.config.source.path), frozen=False, plan=None, as_of_ms=ctx.clock.now_ms())
+    try:
+        now = {v.table: v for v in await verify_tables(living, control=ctx.control, report=ctx.report)}
+    except StepFlowError as exc:
+        reason = f"the source changed during the run and can't be read any more: {exc.message}"
+        return tuple(replace(v, verified=Verified.NOT_VERIFIED, reason=reason) for v in verdicts)
+    return tuple(_merged(v, now[v.table]) for v in verdicts)
+
+
+def _merged(copied: TableVerdict, now: TableVerdict) -> TableVerdict:
+    if now.verified is Verified.EQUAL:
+        return replace(copied, as_of_ms=now.as_of_ms)
+    reason = now.reason or "the source changed during the run"
+    return replace(now, reason=reason, digest_target=copied.digest_target, ranges=copied.ranges)
+
+
+async def _keep_digests(ctx: RunContext, verdicts: tuple[TableVerdict, ...]) -> None:
+    """Beside the data too, while the control schema is there: a rollback can then prove from the target what is unchanged."""
+    async with connection(ctx) as conn:
+        if await control.installed(conn):
+            for verdict in verdicts:
+                await ledger.put_digests(conn, ctx.run_id, verdict.table, verdict.ranges)

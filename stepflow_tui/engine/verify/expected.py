@@ -1,0 +1,276 @@
+"""Which target value a source value must have become: own conversions, exact, in Python.
+
+Shares nothing with the copy: where both sides of a comparison used one converter, a wrong converter would confirm itself.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import cast
+
+from stepflow_tui.engine.model.config import BadValue
+from stepflow_tui.engine.model.discrepancy import DiffClass
+from stepflow_tui.engine.model.plan import ColumnPlan
+from stepflow_tui.engine.model.types import EpochUnit, Kind
+from stepflow_tui.engine.sqlite.connect import Text
+from stepflow_tui.engine.verify.forms import kind_of, padded
+
+Value = int | float | Text | bytes | None
+"""A source value: TEXT as `Text` (UTF-8 bytes, invalid ones included), BLOB as plain bytes."""
+
+
+class LoneText(Text):
+    """TEXT of a UTF-16 file that does not decode (lone surrogates); `raw` are its stored bytes, `codec` their encoding."""
+
+    raw: bytes
+    codec: str
+
+
+class Wrong:
+    """No target value is right for this source value; the row should have been refused."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: DiffClass) -> None:
+        self.cls = cls
+
+
+TYPE, PRECISION, ENCODING = Wrong(DiffClass.TYPE), Wrong(DiffClass.PRECISION), Wrong(DiffClass.ENCODING)
+
+Expected = int | bytes | None | Wrong
+"""In the column's `Form`: int, bytes (IEEE, text as UTF-8, bytea), NULL, or nothing that is right."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_UNIX = datetime(1970, 1, 1)
+_ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?)?")
+_INTEGER_TEXT = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_DECIMAL_TEXT = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_TIMELY = re.compile(r"time|interval")
+_INEXACT_TIME = re.compile(rb"\.\d{6}\d*[1-9]|(?:^|[ T])24:")
+_DATE = re.compile(rb"\d{4}-\d\d-\d\d")
+_MICROS = {EpochUnit.SECONDS: 1_000_000, EpochUnit.MILLIS: 1_000, EpochUnit.MICROS: 1}
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999 in microseconds
+
+
+def converter(column: ColumnPlan, bad: BadValue = BadValue.REJECT) -> Callable[[Value], Expected]:
+    """The conversion of one value of a column (NULL stays NULL).
+
+    Args:
+        column: the column's plan.
+        bad: what the copy did with text PostgreSQL can't hold.
+    """
+    kind = kind_of(column)
+    if padded(column):
+        kind = Kind.TEXT
+    if kind is Kind.DECIMAL:
+        scale = column.type.scale
+        return lambda v: None if v is None else _decimal(v, scale)
+    if kind is Kind.EPOCH:
+        unit = column.type.unit or EpochUnit.SECONDS
+        lossy = column.type.lossy
+        return lambda v: None if v is None else _epoch(v, unit, lossy)
+    if kind in (Kind.TEXT, Kind.MIXED_TEXT):
+        return lambda v: None if v is None else _text(v, bad)
+    if kind is Kind.INTEGER:
+        bound = 1 << (8 * column.type.width - 1)
+        return lambda v: None if v is None else _integer(v, bound)
+    if kind is Kind.OTHER:
+        return lambda v: None if v is None else _normal(v, bad=bad, timely=_TIMELY.match(column.type.sql.lower()))
+    if kind is Kind.JSONB:
+        return lambda v: None if v is None else _text(v, bad)
+    plain = _PLAIN[kind]
+    return lambda v: None if v is None else plain(v)
+
+
+def expected_column(values: Sequence[Value], column: ColumnPlan, bad: BadValue = BadValue.REJECT) -> Sequence[Expected]:
+    """The conversion of many values of one column; columns of one storage class are passed through whole."""
+    own = _OWN_CLASS.get(kind_of(column))
+    if own is not None and column.type.width == 8 and set(map(type, values)) <= {own, type(None)}:
+        return cast(Sequence[Expected], values)  # ints and bytes are their own expected form
+    convert = converter(column, bad)
+    return [convert(v) for v in values]
+
+
+_OWN_CLASS: dict[Kind, type] = {Kind.INTEGER: int, Kind.BLOB: bytes, Kind.TEXT: Text, Kind.MIXED_TEXT: Text}
+# Text needs no look at NUL or invalid UTF-8 here: a PostgreSQL text can't have equal bytes.
+
+
+def _integer(v: Value, bound: int) -> Expected:
+    if isinstance(v, Text) and _INTEGER_TEXT.fullmatch(v):
+        v = int(v)
+    if isinstance(v, float) and v.is_integer():
+        if v == 0 and math.copysign(1, v) < 0:
+            return PRECISION
+        v = int(v)
+    if isinstance(v, int):
+        return v if -bound <= v < bound else PRECISION
+    return PRECISION if isinstance(v, float) and math.isfinite(v) else TYPE
+
+
+def _boolean(v: Value) -> Expected:
+    if isinstance(v, (int, float)):
+        return int(v) if v in (0, 1) and math.copysign(1, v) > 0 else PRECISION
+    return TYPE
+
+
+def _real(v: Value) -> Expected:
+    if isinstance(v, Text):
+        v = _float_text(v)
+    if isinstance(v, int):
+        try:
+            return struct.pack(">d", v) if int(float(v)) == v else PRECISION
+        except OverflowError:
+            return PRECISION
+    return struct.pack(">d", v) if isinstance(v, float) else TYPE
+
+
+def _float_text(v: Text) -> float | None:
+    """The double a text shows exactly as Python would."""
+    try:
+        number = float(v)
+    except ValueError:
+        return None
+    return number if repr(number).encode() == v else None
+
+
+def _decimal(v: Value, scale: int | None) -> Expected:
+    """Canonical decimal text: no exponent, no trailing zeros. Without a scale (bare numeric) any number of decimals."""
+    if isinstance(v, int):
+        return str(v).encode()
+    if isinstance(v, Text):
+        number = Decimal(v.decode()) if _DECIMAL_TEXT.fullmatch(v) else None
+    else:
+        number = Decimal(repr(v)) if isinstance(v, float) and math.isfinite(v) else None
+    if number is None:
+        return TYPE
+    if not number:
+        return b"0"
+    # no context arithmetic: a Decimal context rounds at 28 digits
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # a finite number
+    while digits[-1] == 0 and exponent < 0:
+        digits, exponent = digits[:-1], exponent + 1
+    if scale is not None and -exponent > scale:
+        return PRECISION
+    text = "".join(map(str, digits)) + "0" * max(exponent, 0)
+    if exponent < 0:
+        text = text.rjust(-exponent + 1, "0")
+        text = f"{text[:exponent]}.{text[exponent:]}"
+    return f"{'-' if sign else ''}{text}".encode()
+
+
+def _text(v: Value, bad: BadValue) -> Expected:
+    if isinstance(v, Text):
+        return _storable(v, bad)
+    return repr(v).encode() if isinstance(v, (int, float)) else TYPE
+
+
+def _storable(v: Text, bad: BadValue) -> Expected:
+    try:
+        decoded = v.decode()
+    except UnicodeDecodeError:
+        if bad is not BadValue.REPLACE:
+            return ENCODING
+        decoded = v.raw.decode(v.codec, "replace") if isinstance(v, LoneText) else v.decode("utf-8", "replace")
+    if "\x00" in decoded:
+        if bad is not BadValue.REPLACE:
+            return ENCODING
+        decoded = decoded.replace("\x00", "\ufffd")
+    return decoded.encode()
+
+
+def _normal(v: Value, *, bad: BadValue, timely: object) -> Expected:
+    """Text that PostgreSQL will cast to the type: what the source shows, without interpretation."""
+    text = _text(v, bad)
+    # seven decimals are rounded, 24:00 moves to the next day
+    return PRECISION if timely and isinstance(text, bytes) and _INEXACT_TIME.search(text) else text
+
+
+def _blob(v: Value) -> Expected:
+    return _stored_bytes(v) if isinstance(v, bytes) else TYPE
+
+
+def _stored_bytes(v: bytes) -> bytes:
+    return v.raw if isinstance(v, LoneText) else bytes(v)
+
+
+def _mixed_bytea(v: Value) -> Expected:
+    if isinstance(v, Text):
+        return b"t" + _stored_bytes(v)
+    if isinstance(v, bytes):
+        return b"b" + v
+    return (b"r" if isinstance(v, float) else b"i") + repr(v).encode()
+
+
+def _timestamp(v: Value) -> Expected:
+    found = _ISO.fullmatch(v) if isinstance(v, Text) else None
+    if found is None:
+        return TYPE
+    year, month, day, hour, minute, second, fraction = found.groups()
+    try:
+        moment = datetime(
+            int(year),
+            int(month),
+            int(day),
+            int(hour or 0),
+            int(minute or 0),
+            int(second or 0),
+            int((fraction or b"0").ljust(6, b"0")),
+        )
+    except ValueError:
+        return TYPE
+    return (moment - _UNIX) // _MICROSECOND
+
+
+def _date(v: Value) -> Expected:
+    if not isinstance(v, Text) or not _DATE.fullmatch(v):
+        return TYPE
+    try:
+        return date.fromisoformat(v.decode()).toordinal() - 719_163  # 1970-01-01
+    except ValueError:
+        return TYPE
+
+
+def _epoch(v: Value, unit: EpochUnit, lossy: bool) -> Expected:
+    if isinstance(v, int) and unit in _MICROS:
+        return _in_years(v * _MICROS[unit])
+    if not isinstance(v, (int, float)) or not math.isfinite(v):
+        return TYPE
+    if unit is EpochUnit.JULIAN and isinstance(v, float):
+        # SQLite makes Julian days from whole milliseconds: the double nearest to such a count means that count
+        millis = round(Fraction(v) * 86_400_000)
+        if millis / 86_400_000 == v:
+            return _in_years((millis - 210_866_760_000_000) * 1_000)
+    number = Fraction(Decimal(repr(v))) if isinstance(v, float) else Fraction(v)
+    micros = _since_1970(number, unit)
+    return _in_years(round(micros)) if lossy or micros.denominator == 1 else PRECISION
+
+
+def _since_1970(number: Fraction, unit: EpochUnit) -> Fraction:
+    if unit is EpochUnit.COCOA:
+        return (number + 978_307_200) * 1_000_000
+    if unit is EpochUnit.WEBKIT:
+        return number - 11_644_473_600_000_000
+    if unit is EpochUnit.JULIAN:
+        return (number - Fraction(4_881_175, 2)) * 86_400_000_000
+    return number * _MICROS[unit]
+
+
+def _in_years(micros: int) -> Expected:
+    return micros if _FIRST <= micros <= _LAST else PRECISION
+
+
+_PLAIN: dict[Kind, Callable[[Value], Expected]] = {
+    Kind.BOOLEAN: _boolean,
+    Kind.REAL: _real,
+    Kind.BLOB: _blob,
+    Kind.MIXED_BYTEA: _mixed_bytea,
+    Kind.TIMESTAMP: _timestamp,
+    Kind.DATE: _date,
+}

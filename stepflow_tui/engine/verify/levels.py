@@ -1,0 +1,61 @@
+"""`verify_tables`: all tables side by side, one verdict each."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from stepflow_tui.engine.bulk.pool import WorkerPool
+from stepflow_tui.engine.model.config import Level
+from stepflow_tui.engine.model.control import Control, FreeRunning, Report, silent
+from stepflow_tui.engine.model.discrepancy import TableVerdict
+from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.table import TableCheck, all_of
+
+__all__ = ["VerifyJob", "verify_tables"]
+
+
+async def verify_tables(
+    job: VerifyJob,
+    *,
+    control: Control | None = None,
+    report: Report = silent,
+    pool: WorkerPool | None = None,
+) -> tuple[TableVerdict, ...]:
+    """Compare the job's tables. Changes nothing on either side.
+
+    Memory is bounded by ranges of a few MiB, not by tables.
+
+    Args:
+        job: what to compare and how far.
+        control: looked at between ranges.
+        report: takes progress per table, in rows.
+        pool: worker processes; None starts `job.streams` of its own where they are needed (from the main thread).
+
+    Returns:
+        One verdict per table, in the job's order.
+
+    Raises:
+        Stopping: by `control`.
+        TargetConnectionError, StepFailed: a side can't be read; "could not compare" is never a verdict.
+    """
+    steering = control or FreeRunning()
+    verdicts: dict[str, TableVerdict] = {}
+    gate = asyncio.Semaphore(max(1, job.streams))
+    async with AsyncExitStack() as stack:
+        if pool is None and _by_arrow(job):
+            pool = await stack.enter_async_context(WorkerPool(job.streams))
+
+        async def one(table: TablePlan) -> None:
+            async with gate:
+                verdicts[table.source] = await TableCheck(job, table, steering, report, pool).verify()
+
+        # the largest first, so that none of them is left alone at the end
+        await all_of([one(table) for table in sorted(job.tables, key=lambda t: -job.table_facts(t).rows)])
+    return tuple(verdicts[table.source] for table in job.tables)
+
+
+def _by_arrow(job: VerifyJob) -> bool:
+    """Whether values are compared as Arrow at all."""
+    return job.frozen and not job.slow_link and job.level in (Level.DETAILED, Level.COMPREHENSIVE)

@@ -1,0 +1,275 @@
+"""One table's verification: which paths are taken, and what they add up to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stepflow_tui.engine.bulk.compare import compare_range
+from stepflow_tui.engine.bulk.pool import WorkerPool
+from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.model.config import Level
+from stepflow_tui.engine.model.control import Control, Report
+from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
+from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
+from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.types import ColumnType, Kind
+from stepflow_tui.engine.plan.quote import pg_name
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.verify.arrow_forms import Pair, pairs
+from stepflow_tui.engine.verify.by_value import compare_job
+from stepflow_tui.engine.verify.content import Contents
+from stepflow_tui.engine.verify.cut import Range, cut
+from stepflow_tui.engine.verify.forms import read
+from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.keys import Key, key_of
+from stepflow_tui.engine.verify.naming import Differences
+from stepflow_tui.engine.verify.ordered import order_of, order_ranges
+from stepflow_tui.engine.verify.raw import ROWS as RAW_ROWS
+from stepflow_tui.engine.verify.raw import Raw
+from stepflow_tui.engine.verify.resolve import Resolver
+from stepflow_tui.engine.verify.sides import Sides
+from stepflow_tui.engine.verify.summary import column_differences, row_counts
+from stepflow_tui.engine.verify.tally import Tally
+
+STEP = "verify"
+
+_NOT_AS_PLANNED = ("42P01", "42703", "42846", "42883", "42804", "3F000")
+"""No such table, column, schema; no such cast, function, operator for the column's type."""
+
+
+async def all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all; the first error ends the others and is raised as itself."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def completed(table: TablePlan) -> TablePlan:
+    """The table with the rowid a virtual table's copy carries as an ordinary key column."""
+    if table.rowid_column is None or any(c.target == table.rowid_column for c in table.columns):
+        return table
+    rowid = ColumnPlan(
+        source=table.rowid_name or "rowid",
+        target=table.rowid_column,
+        declared="INTEGER",
+        type=ColumnType(kind=Kind.INTEGER, sql="bigint"),
+    )
+    return replace(table, columns=(rowid, *table.columns), rowid_alias=rowid.source)
+
+
+class TableCheck:
+    """Verifies one table.
+
+    Args:
+        job: the whole verification.
+        table: the table.
+        control, report: as in `verify_tables`.
+        pool: worker processes, None where values are not compared as Arrow.
+    """
+
+    def __init__(
+        self, job: VerifyJob, table: TablePlan, control: Control, report: Report, pool: WorkerPool | None
+    ) -> None:
+        self._job = job
+        self._table = completed(table)
+        self._control = control
+        self._report = report
+        self._pool = pool
+        self._key = key_of(job, self._table)
+        first = self._key.columns if self._key else ()
+        self._columns = (*first, *(c for c in self._table.columns if c not in first))
+        self._tally = self._new_tally()
+
+    async def verify(self) -> TableVerdict:
+        """The verdict.
+
+        Raises:
+            Stopping, TargetConnectionError, StepFailed.
+        """
+        started = time.monotonic()
+        if self._table.impossible is not None:
+            return TableVerdict(table=self._table.source, verified=Verified.NOT_VERIFIED, reason=self._table.impossible)
+        try:
+            with pg_errors(f"verify table {self._table.source}", self._job.target):
+                async with Sides.open(self._job) as sides:
+                    verdict = await self._missing_in_target(sides) or await self._compare(sides)
+        except Exception as error:
+            if type(error).__module__ != "sqlite3":
+                raise
+            raise StepFailed(
+                f"The source's table {self._table.source} can't be read.",
+                detail=f"{type(error).__name__}: {error}",
+                hint="Look whether the file is whole (`stepflow check`) and not locked by another process.",
+                code="source_unreadable",
+            ) from error
+        return replace(verdict, seconds=round(time.monotonic() - started, 3))
+
+    def _new_tally(self) -> Tally:
+        key = self._key.columns if self._key else ()
+        names = tuple(c.source for c in key) or self._table.primary_key
+        return Tally(Differences(self._table, self._columns, names, self._job.named))
+
+    async def _missing_in_target(self, sides: Sides) -> TableVerdict | None:
+        """A verdict at once where the target has no such table or its columns aren't as planned."""
+        parts = ",".join(read(c).value for c in self._columns) or "null"
+        try:
+            await sides.target.fetch(f"select {parts} from {pg_name(self._table.schema, self._table.name)} limit 0")
+        except Exception as error:
+            if getattr(error, "sqlstate", "") not in _NOT_AS_PLANNED:
+                raise
+            reason = f"the target's table is not as planned: {error}"
+            return TableVerdict(table=self._table.source, verified=Verified.DIFFERENT, reason=reason, differences=1)
+        return None
+
+    async def _compare(self, sides: Sides) -> TableVerdict:
+        if self._job.level in (Level.BASIC, Level.STANDARD):
+            await self._summary(sides)
+        elif self._job.level is Level.DETAILED:
+            await self._values(sides)
+        else:
+            await self._values(sides)
+            await self._second_opinion(sides)
+        return self._tally.verdict(self._job, self._table)
+
+    async def _summary(self, sides: Sides) -> None:
+        await self._control.checkpoint()
+        tally = self._tally
+        tally.source_rows, tally.target_rows = await row_counts(self._table, sides)
+        rejected = len(self._job.rejects.get(self._table.source, ()))
+        if self._job.level is Level.STANDARD:
+            if self._key is not None:
+                await self._raw(sides, self._key.columns, self._new_tally_for(self._key.columns))
+            if not rejected:
+                found = await column_differences(self._job, self._table, self._columns, sides)
+                tally.differences.add_named(found)
+        if not tally.differences.rows and tally.source_rows - rejected != tally.target_rows:
+            tally.differences.rows = abs(tally.source_rows - rejected - tally.target_rows)
+            tally.reason = (
+                f"{tally.source_rows} rows in the source, {rejected} rejected, {tally.target_rows} in the target"
+            )
+
+    def _new_tally_for(self, columns: Sequence[ColumnPlan]) -> Tally:
+        """A tally whose differences go to the main one's."""
+        names = tuple(c.source for c in columns)
+        self._tally.differences = Differences(self._table, columns, names, self._job.named)
+        return Tally(self._tally.differences)
+
+    async def _values(self, sides: Sides) -> None:
+        """Every value, on the fastest path that proves it."""
+        found = pairs(self._job, self._table, self._columns) if self._pool is not None and self._job.frozen else None
+        if self._key is not None and found is not None:
+            await self._keyed(sides, self._key, found)
+        elif self._key is not None:
+            await self._raw(sides, self._columns, self._tally)
+        elif not await self._ordered(sides):
+            await self._multiset(sides, self._tally)
+
+    async def _second_opinion(self, sides: Sides) -> None:
+        """The independent path, where the first one was not it already."""
+        if not self._arrow_used:
+            return
+        second = self._new_tally()
+        if self._key is not None:
+            await self._raw(sides, self._columns, second)
+        else:
+            await self._multiset(sides, second)
+        if second.differences.rows > self._tally.differences.rows:
+            self._tally.differences = second.differences
+            self._tally.reason = "the second, independent comparison found what the first one did not"
+
+    _arrow_used = False
+
+    async def _keyed(self, sides: Sides, key: Key, found: Sequence[Pair]) -> None:
+        spans = await asyncio.to_thread(lambda: list(cut(sides.source, self._job, self._table, key)))
+        resolver = Resolver(
+            self._job, self._table, key, self._columns, sides=sides, differences=self._tally.differences
+        )
+        raw = Raw(self._job, self._table, key, self._columns, sides=sides)
+
+        async def one(span: Range) -> None:
+            if span.large:
+                rows, shas = await raw.compare(span)
+                same = shas[0] == shas[1] or await resolver.range(span)
+            else:
+                assert self._pool is not None
+                result = await self._pool.run(compare_range, compare_job(self._job, self._table, found, key, span))
+                rows, shas = (result.source_rows, result.target_rows), (result.source_sha256, result.target_sha256)
+                if result.suspects is None:
+                    same = await resolver.range(span)
+                else:
+                    same = not result.suspects or await resolver.keys(result.suspects)
+            self._tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
+
+        self._arrow_used = True
+        await self._each(spans, one)
+
+    async def _ordered(self, sides: Sides) -> bool:
+        """By all columns in order; False where the sides can't be ordered alike."""
+        order = order_of(self._job, self._table, self._columns)
+        if order is None or self._pool is None:
+            return False
+        found = pairs(self._job, self._table, order.columns)
+        spans = await asyncio.to_thread(order_ranges, sides.source, self._job, self._table, order)
+        if found is None or spans is None:
+            return False
+        contents = self._contents(sides, self._tally)
+
+        async def one(span: Range) -> None:
+            assert self._pool is not None
+            result = await self._pool.run(compare_range, compare_job(self._job, self._table, found, order, span))
+            same = result.suspects == () or await contents.range(order, span)
+            rows, shas = (result.source_rows, result.target_rows), (result.source_sha256, result.target_sha256)
+            self._tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
+
+        self._arrow_used = True
+        await self._each(spans, one)
+        return True
+
+    async def _multiset(self, sides: Sides, tally: Tally) -> None:
+        rows, shas = await self._contents(sides, tally).table()
+        tally.add(0, (None, None), rows, shas, same=shas[0] == shas[1])
+        self._progress(tally)
+
+    def _contents(self, sides: Sides, tally: Tally) -> Contents:
+        return Contents(
+            self._job, self._table, self._columns, sides=sides, differences=tally.differences, control=self._control
+        )
+
+    async def _raw(self, sides: Sides, columns: Sequence[ColumnPlan], tally: Tally) -> None:
+        """Digests, range by range; unequal ranges are looked at row by row."""
+        key = self._key
+        assert key is not None
+        spans = await asyncio.to_thread(lambda: list(cut(sides.source, self._job, self._table, key, rows=RAW_ROWS)))
+        raw = Raw(self._job, self._table, key, columns, sides=sides)
+        resolver = Resolver(self._job, self._table, key, columns, sides=sides, differences=tally.differences)
+        for span in spans:
+            await self._control.checkpoint()
+            rows, shas = await raw.compare(span)
+            same = shas[0] == shas[1] or await resolver.range(span)
+            tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
+            self._progress(tally)
+
+    async def _each(self, spans: Sequence[Range], one: Any) -> None:
+        """Ranges side by side, as many as there are workers and one more in waiting."""
+        room = asyncio.Semaphore(self._job.streams + 1)
+
+        async def guarded(span: Range) -> None:
+            async with room:
+                await self._control.checkpoint()
+                await one(span)
+                self._progress(self._tally)
+
+        await all_of([guarded(span) for span in spans])
+
+    def _progress(self, tally: Tally) -> None:
+        total = self._job.table_facts(self._table).rows
+        self._report(Progress(step=STEP, item=self._table.source, done=tally.source_rows, total=total or None))

@@ -1,0 +1,278 @@
+"""A facade in memory for tests of the command line, and a way to call it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.engine.config import load_config
+from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.model.finding import Finding, warning
+
+RUN = "shop-20260101t000000-abcd"
+
+
+@dataclass
+class Sign:
+    alive: bool = False
+
+
+@dataclass
+class FakeReader:
+    """A journal as a list of rows; `script` gives, look by look, whether the engine lives and what is new."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    script: list[tuple[bool, list[dict[str, Any]]]] = field(default_factory=list)
+    bars: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    looks: int = 0
+
+    def __enter__(self) -> FakeReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def engine(self) -> Sign:
+        alive, new = self.script.pop(0) if self.script else (False, [])
+        self.rows += new
+        self.looks += 1
+        return Sign(alive)
+
+    def data_version(self) -> int:
+        return len(self.rows)
+
+    def events(self, after: int, limit: int = 500) -> list[dict[str, Any]]:
+        return [r for r in self.rows if r["seq"] > after][:limit]
+
+    def progress(self) -> list[dict[str, Any]]:
+        return self.bars
+
+    def max_seq(self) -> int:
+        return self.rows[-1]["seq"] if self.rows else 0
+
+    def status(self) -> dict[str, Any]:
+        return self.state
+
+
+def row(seq: int, code: str, **data: Any) -> dict[str, Any]:
+    """A journal row as `RunReader.events` gives it."""
+    return {"seq": seq, "at_ms": 1_767_225_600_000 + seq, "level": 20, "step": None, "code": code, "data": data}
+
+
+def started(seq: int = 1) -> dict[str, Any]:
+    return row(
+        seq, "run_started", name="shop", kind="sqlite-to-postgres", mode="copy", environment="staging", resumed=False
+    )
+
+
+def finished(seq: int, result: str = "completed", exit_code: int = 0) -> dict[str, Any]:
+    return row(seq, "run_finished", result=result, exit_code=exit_code, report="/r/report.json")
+
+
+STATUS: dict[str, Any] = {
+    "run": RUN,
+    "name": "shop",
+    "kind": "sqlite-to-postgres",
+    "environment": "staging",
+    "state": "running",
+    "phase": "backfill",
+    "step": "copy",
+    "engine": {"pid": 7, "alive": True, "heartbeat_seconds": 0.4},
+    "phases": [
+        {
+            "name": "backfill",
+            "state": "running",
+            "steps": [{"name": "copy", "title": "Copy the rows", "state": "running", "seconds": 3.0, "progress": None}],
+        }
+    ],
+    "progress": {
+        "done": 50,
+        "total": 100,
+        "unit": "rows",
+        "rate_per_second": 10.0,
+        "eta_seconds": 5.0,
+        "eta_state": "ready",
+        "throttle": "",
+    },
+    "tables": [
+        {"source": "a\x1b[2J", "target": "public.a", "source_rows": 3, "target_rows": 2, "diff": -1, "state": "copying"}
+    ],
+    "alerts": [
+        {"code": "throttled", "severity": "warning", "since": 1_767_225_600_000, "acknowledged": False, "params": {}}
+    ],
+    "gate": None,
+    "observers": 1,
+    "rollback": {"possible": True, "loses": ["the copied rows"]},
+}
+
+
+@dataclass
+class Info:
+    id: str = RUN
+    path: Path = Path("/nowhere")
+
+
+@dataclass
+class Begun:
+    run: Info = field(default_factory=Info)
+    how: str = "started"
+    after: int = 0
+    exit_code: int | None = None
+
+
+@dataclass
+class Found:
+    findings: Sequence[Finding] = ()
+    exit_code: int = 0
+    plan: Any = None
+
+
+@dataclass
+class FakeEngine:
+    """Every name of the facade; calls are written down."""
+
+    reader: FakeReader = field(default_factory=FakeReader)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
+    fails: Exception | None = None
+
+    load_config = staticmethod(load_config)
+
+    def RunReader(self, run_dir: Path) -> FakeReader:
+        return self.reader
+
+    @contextlib.contextmanager
+    def watching(self, run_dir: Path) -> Iterator[None]:
+        yield
+
+    def list_runs(self, state: Path) -> list[dict[str, Any]]:
+        self._note("list_runs", state)
+        return [
+            {
+                "id": RUN,
+                "kind": "sqlite-to-postgres",
+                "environment": "staging",
+                "state": "running",
+                "phase": "backfill",
+                "result": None,
+                "engine_alive": True,
+            }
+        ]
+
+    def resolve_run(self, state: Path, run: str | None) -> Info:
+        self._note("resolve_run", (state, run))
+        if run == "nothing":
+            raise UsageError("No run 'nothing'.", code="no_such_run")
+        return Info()
+
+    async def check(self, loaded: Any, *, state: Path, create_target: str | None = None) -> Found:
+        self._note("check", create_target)
+        return self.found
+
+    async def plan(self, loaded: Any, *, state: Path) -> Found:
+        self._note("plan", loaded.config.name)
+        return self.found
+
+    async def start(self, loaded: Any, **options: Any) -> Begun:
+        self._note("start", options)
+        return Begun()
+
+    async def send(
+        self, run: Info, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+    ) -> Mapping[str, Any]:
+        self._note(verb, dict(args))
+        return {"state": "done", "answer": {}, "after": 0}
+
+    async def verify(self, loaded: Any, **options: Any) -> Mapping[str, Any]:
+        self._note("verify", options)
+        return {"exit_code": 5, "tables": [{"source": "a", "target": "public.a", "verified": "different", "reason": ""}],
+                "discrepancies": [{"table": "a", "key": {"id": 1}, "column": "x", "class": "changed", "cause": "c", "repair_sql": "update"}]}  # fmt: skip
+
+    def report(self, run: Info) -> Mapping[str, Any]:
+        self._note("report", run.id)
+        return {"run": run.id, "result": "completed"}
+
+    def report_text(self, run: Info, kind: str) -> str:
+        return f"# Report {kind}\x1b[31m\n"
+
+    def backups(self, state: Path, run: Info | None) -> list[dict[str, Any]]:
+        return [
+            {
+                "run": RUN,
+                "path": "/b/x.db",
+                "bytes": 2048,
+                "sha256": "ab",
+                "verified": True,
+                "made_at": "2026-01-01T00:00:00.000Z",
+            }
+        ]
+
+    async def verify_backup(self, path: Path) -> Mapping[str, Any]:
+        return {"path": str(path), "sha256": "ab", "verified": False, "reason": "the bytes differ"}
+
+    async def restore_backup(self, path: Path, to: Path) -> Mapping[str, Any]:
+        self._note("restore", (path, to))
+        return {"target": str(to), "aside": ["x.old"], "sha256": "ab"}
+
+    def alerts(self, run: Info) -> list[dict[str, Any]]:
+        return [
+            {
+                "code": "throttled",
+                "severity": "warning",
+                "since": "t",
+                "count": 3,
+                "cleared": True,
+                "acknowledged": None,
+                "params": {},
+                "note": "",
+            },
+            {
+                "code": "disk_low",
+                "severity": "critical",
+                "since": "t",
+                "count": 1,
+                "cleared": False,
+                "acknowledged": "ann",
+                "params": {},
+                "note": "",
+            },
+        ]
+
+    def audit(self, run: Info) -> list[dict[str, Any]]:
+        return [{"n": 1, "at_ms": 0, "who": "ann", "host": "h", "act": "started", "data": "{}"}]
+
+    def verify_audit(self, state: Path, run: Info) -> Mapping[str, Any]:
+        return {"state": "edited", "at": 1, "entries": 1, "head": "ff"}
+
+    def doctor(self, state: Path) -> Mapping[str, Any]:
+        self._note("doctor", state)
+        if self.fails:
+            raise self.fails
+        return {"checks": [{"name": "python", "state": "ok", "found": "3.11", "fix": ""}]}
+
+    async def embedded(self, state: Path, action: str) -> Mapping[str, Any]:
+        self._note("embedded", action)
+        return {"running": action != "stop", "folder": "/f", "dsn": "postgresql:///x"}
+
+    async def make_demo(self, state: Path, kind: str, rows: int) -> Path:
+        self._note("make_demo", rows)
+        folder = state / "demo"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "stepflow.yaml"
+        file.write_text(
+            "version: 1\nname: demo\nkind: sqlite-to-postgres\nsource: {path: x}\ntarget: {embedded: true}\n"
+        )
+        return file
+
+    async def end_demo(self, state: Path, config: Path) -> None:
+        self._note("end_demo", config)
+
+    def _note(self, name: str, what: Any) -> None:
+        self.calls.append((name, what))
+
+
+A_WARNING = warning("fk_violations", "orders", rows=3)
+CONFIG = "version: 1\nname: shop\nkind: sqlite-to-postgres\nsource: {path: x}\ntarget: {embedded: true}\n"

@@ -1,0 +1,251 @@
+"""`run`, `attach` and steering against a facade in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepflow_tui.engine.errors import Held, TargetConnectionError
+from tests.unit.cli_kit import CONFIG, RUN, STATUS, FakeEngine, FakeReader, finished, row, started
+
+Cli = Callable[..., int]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def ready(engine: FakeEngine, tmp_path: Path) -> FakeEngine:
+    (tmp_path / "stepflow.yaml").write_text(CONFIG)
+    engine.reader.state = STATUS
+    return engine
+
+
+def lines(capsys: Capture) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_run_prints_its_events_and_exits_with_its_code(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    bar = {
+        "step": "copy",
+        "item": "a",
+        "done": 1,
+        "total": 2,
+        "unit": "rows",
+        "rate": 1.0,
+        "eta_s": 1.0,
+        "eta_state": "ready",
+        "throttle": "",
+        "rev": 1,
+    }
+    ready.reader = FakeReader(
+        script=[
+            (True, [started()]),
+            (True, [row(2, "state", **{"from": "a", "to": "b"})]),
+            (True, [finished(3, "incomplete", 5)]),
+        ],
+        bars=[bar, {**bar, "item": "b", "total": None}],
+    )
+    assert cli("run", "--yes", "--json") == 5
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["run_started", "progress", "run_finished"]
+    assert all(e["run"] == RUN and e["time"].endswith("Z") and "seq" not in e for e in events)
+    assert events[1] | {"time": 0} == {
+        "event": "progress", "time": 0, "run": RUN, "step": "copy", "item": "", "done": 2, "total": None, "unit": "rows",
+        "rate_per_second": 2.0, "eta_seconds": 1.0, "eta_state": "ready", "throttle": "",
+    }  # fmt: skip
+    assert events[-1]["result"] == "incomplete"
+    assert ready.calls[0][1]["yes"] is True
+    assert ready.calls[0][1]["interactive"] is False
+
+
+def test_a_bad_config_still_ends_with_run_finished(
+    cli: Cli, tmp_path: Path, engine: FakeEngine, capsys: Capture
+) -> None:
+    (tmp_path / "stepflow.yaml").write_text("nmae: x\n")
+    assert cli("run", "--json") == 2
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["error", "run_finished"]
+    assert events[0]["code"] == "config"
+    assert "did you mean name?" in events[0]["detail"]
+    assert events[1] | {"time": 0} == {
+        "event": "run_finished",
+        "time": 0,
+        "run": None,
+        "result": "refused",
+        "exit_code": 2,
+        "report": None,
+    }
+    assert cli("check", "--json") == 2
+    assert lines(capsys)[0]["error"]["code"] == "config"
+    assert cli("check", "missing.yaml") == 2
+    shown = capsys.readouterr()
+    assert (shown.out, "config_missing" in shown.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "result"),
+    [(Held("x"), 7, "refused"), (TargetConnectionError("x"), 3, "failed"), (ZeroDivisionError("secret"), 1, "failed")],
+)
+def test_errors_of_start(
+    error: Exception,
+    code: int,
+    result: str,
+    cli: Cli,
+    ready: FakeEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    async def start(loaded: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(ready, "start", start, raising=False)
+    assert cli("run", "--json") == code
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["error", "run_finished"]
+    assert (events[1]["result"], events[1]["exit_code"]) == (result, code)
+    if code == 1:
+        assert events[0]["code"] == "internal"
+        assert "secret" not in json.dumps(events)
+        (kept,) = (tmp_path / "state" / "stepflow").glob("crash-*.log")
+        assert str(kept) in events[0]["detail"]
+        assert "ZeroDivisionError: secret" in kept.read_text()
+        assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_lost_engine_is_an_error_of_its_own(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(script=[(True, [started()])])
+    assert cli("run", "--json") == 1
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["run_started", "error", "run_finished"]
+    assert (events[1]["code"], events[2]["result"], events[2]["run"]) == ("engine_lost", "failed", RUN)
+
+
+def test_an_old_ending_does_not_end_a_resumed_run(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(
+        rows=[started(), finished(2, "failed", 1)], script=[(True, []), (True, [started(3)]), (True, [finished(4)])]
+    )
+    assert cli("attach", "--json") == 0
+    assert [e["event"] for e in lines(capsys)] == ["run_started", "run_finished"] * 2
+
+
+def test_attaching_to_a_finished_run_gives_its_code(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(rows=[started(), finished(2, "incomplete", 5)])
+    assert cli("attach", "--plain") == 5
+    assert "incomplete (exit 5); report: /r/report.json" in capsys.readouterr().out
+
+
+def test_a_gate_nobody_can_answer_exits_6_and_names_the_flag(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    gate = row(2, "gate", phase="backfill", state="open", questions=[{"kind": "plan", "id": "h", "params": {}}])
+    ready.reader = FakeReader(script=[(True, [started(), gate])] + [(True, [])] * 20)
+    assert cli("run") == 6
+    shown = capsys.readouterr()
+    assert "--yes" in shown.err
+    assert "go on with this plan" in shown.out
+
+
+def test_an_engine_that_ends_waiting_has_the_last_word(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    gate = row(2, "gate", phase="backfill", state="open", questions=[])
+    ready.reader = FakeReader(script=[(True, [started(), gate]), (True, []), (True, [finished(3, "waiting", 6)])])
+    assert cli("run", "--json") == 6
+    assert [e["event"] for e in lines(capsys)] == ["run_started", "gate", "run_finished"]
+
+
+def test_detach_returns_when_something_comes_after_preflight(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    steps = [
+        row(2, "step", phase="prepare", step="preflight", state="done"),
+        row(3, "step", phase="prepare", step="backup", state="running"),
+    ]
+    ready.reader = FakeReader(script=[(True, [started(), steps[0]]), (True, [steps[1]]), (True, [finished(4)])])
+    assert cli("run", "--detach") == 0
+    assert f"stepflow attach {RUN}" in capsys.readouterr().out
+    ready.reader = FakeReader(script=[(True, [started(), steps[0]]), (True, [finished(3, "refused", 4)])])
+    assert cli("run", "--detach", "--json") == 4
+    assert lines(capsys)[-1]["exit_code"] == 4
+
+
+def test_unknown_phases_and_levels_are_usage_errors(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    assert cli("run", "--until", "lunch") == 2
+    assert cli("rollback", "shop", "--to", "lunch", "--yes") == 2
+    assert cli("verify", "--level", "deep") == 2
+    assert cli("verify", "--repair", "now") == 2
+    assert "backfill" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "code"),
+    [
+        (["abort", "--yes"], "staging", 0),
+        (["abort", "--yes", "--confirm", "shop"], "production", 0),
+        (["abort", "--confirm", "shop"], "staging", 0),
+        (["abort", "--yes"], "production", 6),
+        (["abort", "--yes", "--confirm", "other"], "staging", 6),
+        (["abort"], "staging", 6),
+        (["rollback", "shop"], "staging", 6),
+        (["rollback", "shop", "--yes"], "staging", 1),
+        (["continue"], "staging", 0),
+        (["tick", "shop", "item"], "staging", 6),
+    ],
+)
+def test_confirmations(
+    args: list[str], environment: str, code: int, cli: Cli, ready: FakeEngine, capsys: Capture
+) -> None:
+    ready.reader = FakeReader(
+        rows=[started(), finished(2, "aborted", 130)], state={**STATUS, "environment": environment}
+    )
+    got = cli(*args)
+    assert got == (130 if args[0] == "rollback" and code == 1 else code)
+    sent = [name for name, _ in ready.calls if name in ("abort", "rollback", "continue", "tick")]
+    assert bool(sent) is (code != 6)
+    if code == 6:
+        assert "hint: " in capsys.readouterr().err
+
+
+def test_intents_carry_what_the_engine_needs(cli: Cli, ready: FakeEngine) -> None:
+    ready.reader.state = STATUS
+    assert cli("tick", "shop", "vpn", "--note", "checked", "--yes") == 0
+    assert cli("continue", "--yes", "--confirm", "shop") == 0
+    assert cli("note", "shop", "words") == 0
+    assert cli("alerts", "ack", "shop", "throttled", "--note", "known") == 0
+    sent = [call for call in ready.calls if call[0] != "resolve_run"]
+    assert sent == [
+        ("tick", {"item": "vpn", "note": "checked"}),
+        ("continue", {"yes": True, "confirm": "shop"}),
+        ("note", {"text": "words"}),
+        ("ack", {"code": "throttled", "note": "known"}),
+    ]
+
+
+def test_status_as_json_and_as_text(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    assert cli("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == STATUS
+    assert cli("status", "--max-age", "30s") == 0
+    shown = capsys.readouterr().out
+    assert "50 of 100 rows (50 %), 10 rows/s, 5.0 s left" in shown
+    assert "\x1b" not in shown
+    assert "rollback is possible; it would lose: the copied rows" in shown
+    assert cli("status", "--max-age", "100ms") == 1
+    assert cli("status", "--max-age", "soon") == 2
+
+
+def test_no_such_run(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    assert cli("status", "nothing", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_such_run"
+    assert cli("attach", "nothing", "--json") == 2
+    assert "error" in json.loads(capsys.readouterr().out)
+
+
+def test_demo_makes_runs_and_tidies_up(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(script=[(True, [started(), finished(2)])])
+    assert cli("demo", "--rows", "10") == 0
+    assert [name for name, _ in ready.calls] == ["make_demo", "start", "end_demo"]
+    assert ready.calls[1][1]["yes"] is True, "without a terminal a demo implies --yes"
+    assert "report.html" in capsys.readouterr().err
+    ready.calls.clear()
+    ready.reader = FakeReader(script=[(True, [started(), finished(2)])])
+    assert cli("demo", "--keep") == 0
+    assert [name for name, _ in ready.calls] == ["make_demo", "start"]
+    assert cli("demo", "sqlite-wal") == 2
