@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sqlite3
 import subprocess
@@ -36,13 +37,19 @@ con.execute("call postgres_execute('pg', ?)", [keys])
 
 def psql(bin_dir: Path, dsn: str, *commands: str) -> list[str]:
     """A psql call that runs the commands one after another."""
-    return [str(bin_dir / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", dsn, *(part for c in commands for part in ("-c", c))]
+    return [
+        str(bin_dir / "psql"),
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        dsn,
+        *(part for c in commands for part in ("-c", c)),
+    ]
 
 
 def csv_files(source: Path, folder: Path) -> list[Path]:
     """The three tables as ready-made CSV, made once, outside every measurement."""
-    import csv
-
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for table in ("events", "narrow", "docs"):
@@ -63,7 +70,10 @@ def ready_csv(bin_dir: Path, dsn: str, files: list[Path], *, keys: bool) -> Meas
     """psql \\copy of ready-made CSV, one table after another, with the same keys and index afterwards."""
     subprocess.run(psql(bin_dir, dsn, TABLES), check=True)
     copies = [f"\\copy {f.stem} from '{f}' with (format csv)" for f in files]
-    return measure("psql \\copy of ready CSV" + (" + keys" if keys else ", no keys"), psql(bin_dir, dsn, *copies, *([KEYS] if keys else [])))
+    return measure(
+        "psql \\copy of ready CSV" + (" + keys" if keys else ", no keys"),
+        psql(bin_dir, dsn, *copies, *([KEYS] if keys else [])),
+    )
 
 
 def piped(bin_dir: Path, dsn: str, source: Path) -> Measured | None:
@@ -101,6 +111,8 @@ def duckdb(dsn: str, source: Path, venv: Path) -> Measured | None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     packages = ["duckdb==1.4.4", "duckdb-ext-sqlite", "duckdb-ext-postgres"]
-    if subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        [str(python), "-m", "pip", "install", "-q", *packages], capture_output=True, check=False
+    ).returncode:
         return None
     return measure("DuckDB typed + keys (nothing verified)", [str(python), "-c", DUCK, str(source), dsn, KEYS, TABLES])

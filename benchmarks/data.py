@@ -46,6 +46,12 @@ def _events(rng: random.Random, count: int) -> Iterator[tuple[object, ...]]:
 
 
 def _docs(rng: random.Random, count: int) -> Iterator[tuple[object, ...]]:
-    body = "line one\nline\\two\twith tabs, commas and \"quotes\"\n" * 12
+    body = 'line one\nline\\two\twith tabs, commas and "quotes"\n' * 12
     for i in range(count):
-        yield f"doc-{i:08}", f'He said "{i}"\tand left', f"{i} {body}", '{"n": %d, "tags": ["a", "b"]}' % i, rng.randbytes(200)
+        yield (
+            f"doc-{i:08}",
+            f'He said "{i}"\tand left',
+            f"{i} {body}",
+            '{"n": %d, "tags": ["a", "b"]}' % i,
+            rng.randbytes(200),
+        )

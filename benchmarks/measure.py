@@ -25,13 +25,23 @@ class Measured:
     note: str = ""
 
 
-def measure(name: str, command: list[str], *, env: dict[str, str] | None = None, stdin: Path | None = None, cwd: Path | None = None, extra_match: str = "") -> Measured:
+def measure(
+    name: str,
+    command: list[str],
+    *,
+    env: dict[str, str] | None = None,
+    stdin: Path | None = None,
+    cwd: Path | None = None,
+    extra_match: str = "",
+) -> Measured:
     """Run `command` to its end. Processes whose command line contains `extra_match` are counted too (a detached engine)."""
     peak, stop = [0.0], threading.Event()
-    log = Path(os.environ.get("TMPDIR", "/tmp")) / f"stepflow-bench-{os.getpid()}.log"  # noqa: S108 - a log of this run only
-    with log.open("wb") as out, (stdin.open("rb") if stdin else open(os.devnull, "rb")) as source:
+    log = Path(os.environ.get("TMPDIR", "/tmp")) / f"stepflow-bench-{os.getpid()}.log"
+    with log.open("wb") as out, stdin.open("rb") if stdin else open(os.devnull, "rb") as source:
         begin = time.monotonic()
-        process = subprocess.Popen(command, stdin=source, stdout=out, stderr=out, env={**os.environ, **(env or {})}, cwd=cwd)
+        process = subprocess.Popen(
+            command, stdin=source, stdout=out, stderr=out, env={**os.environ, **(env or {})}, cwd=cwd
+        )
         sampler = threading.Thread(target=_sample, args=(process.pid, extra_match, peak, stop))
         sampler.start()
         code = process.wait()

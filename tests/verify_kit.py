@@ -11,7 +11,16 @@ from typing import Any
 from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.discrepancy import TableVerdict
-from stepflow_tui.engine.model.plan import ColumnFacts, ColumnPlan, Compare, CompareKind, TableFacts, TablePlan, Walk, WalkKind
+from stepflow_tui.engine.model.plan import (
+    ColumnFacts,
+    ColumnPlan,
+    Compare,
+    CompareKind,
+    TableFacts,
+    TablePlan,
+    Walk,
+    WalkKind,
+)
 from stepflow_tui.engine.model.types import ColumnType, DateForm, EpochUnit, Kind
 from stepflow_tui.engine.plan.quote import lite_ident, pg_ident
 from stepflow_tui.engine.postgres.connect import Target
@@ -135,7 +144,7 @@ class Pair:
         """Change the target."""
         connection = await self.target.connect()
         try:
-            await connection.execute('set search_path to public')
+            await connection.execute("set search_path to public")
             for statement in statements:
                 await connection.execute(statement)
         finally:
@@ -143,8 +152,15 @@ class Pair:
 
 
 async def make(
-    folder: Path, target: Target, sample: Sample, compare: CompareKind, *, name: str = "t",
-    rows: int = 40, encoding: str = "UTF-8", keyed: bool = True,
+    folder: Path,
+    target: Target,
+    sample: Sample,
+    compare: CompareKind,
+    *,
+    name: str = "t",
+    rows: int = 40,
+    encoding: str = "UTF-8",
+    keyed: bool = True,
 ) -> Pair:
     """Fill both sides with the sample's values, `rows` rows in turn: id, v, w."""
     path = folder / f"{name}.db"
@@ -161,7 +177,9 @@ async def make(
     try:
         await connection.execute("set search_path to public")
         await connection.execute(f"create table {name}(id bigint {key}, v {sample.type.sql}, w text)")
-        values = ",".join(f"({n + 1}, {literal}::{sample.type.sql}, 'row {n // 2}')" for n, (_, literal) in enumerate(pairs))
+        values = ",".join(
+            f"({n + 1}, {literal}::{sample.type.sql}, 'row {n // 2}')" for n, (_, literal) in enumerate(pairs)
+        )
         await connection.execute(f"insert into {name} values {values}")
     finally:
         await connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from typer.exceptions import TyperException
 from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.commands import COMMANDS, load
 from stepflow_tui.cli.options import Globals, Session, hoist
+from stepflow_tui.cli.output import OutputLost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +104,8 @@ def run_command_line(args: Sequence[str]) -> int:
         return _ended(lambda: app(list(args), prog_name="stepflow", standalone_mode=False, obj=session), session)
     except BrokenPipeError:
         return diagnostics.broken_pipe()
+    except OutputLost as exc:
+        return diagnostics.output_lost(str(exc))
 
 
 def _ended(command: Any, session: Session) -> int:
@@ -109,7 +113,7 @@ def _ended(command: Any, session: Session) -> int:
         code = command()
         sys.stdout.flush()
         return int(code or 0)
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputLost):
         raise
     except diagnostics.StepFlowError as exc:
         return diagnostics.fail(exc, session)
@@ -138,7 +142,11 @@ def _first_look(args: Sequence[str]) -> Session:
 
 
 def _tolerant_streams() -> None:
-    """A terminal that can't show a character gets its escape, not an error."""
+    """A terminal that can't show a character gets its escape, not an error; a closed stream swallows what is said."""
+    # open for the life of the process
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -124,6 +124,15 @@ def broken_pipe() -> int:
     return BROKEN_PIPE
 
 
+def output_lost(reason: str) -> int:
+    """stdout can't be written: say so on stderr, and let the interpreter's last flush go nowhere."""
+    broken_pipe()
+    say(f"error: The output can't be written: {reason}.")
+    say("hint: A run that was started goes on; `stepflow attach` follows it.")
+    say("code: output_lost (exit 1)")
+    return int(ExitCode.FAILED)
+
+
 def interactive(session: Session) -> bool:
     """Whether a question can be asked: a terminal on both sides, and nobody forbade it."""
     return not session.globals.no_input and not session.globals.json and sys.stdin.isatty() and sys.stderr.isatty()

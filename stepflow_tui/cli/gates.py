@@ -21,10 +21,10 @@ async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Map
     """
     questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
     diagnostics.say(f"Before {words.spaced(str(event['phase']))}:")
-    ticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"])
+    if not await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"]):
+        return False
     confirm = _typed(run, [q for q in questions if q["kind"] == "typed"])
-    others = [q for q in questions if q["kind"] not in ("item", "typed")]
-    if not ticked or confirm is None or not _accepted(others):
+    if confirm is None or not _accepted([q for q in questions if q["kind"] not in ("item", "typed")]):
         return False
     args = {"phase": event["phase"], "yes": False, "confirm": confirm or None}
     await engine.send(run, "continue", args, state=session.state_path)

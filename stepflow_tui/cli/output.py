@@ -21,6 +21,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u202
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+class OutputLost(Exception):
+    """stdout can't be written any more (a full disk)."""
+
+
 def clean(text: str) -> str:
     """The text without control characters; only newline and tab stay."""
     return _CONTROL.sub("", text).encode("utf-8", "backslashreplace").decode()
@@ -55,8 +59,7 @@ def emit_text(text: str = "") -> None:
 
 def emit_raw(text: str) -> None:
     """A document asked for as it is (a report, SQL), still without control characters."""
-    sys.stdout.write(clean(text))
-    sys.stdout.flush()
+    _put(clean(text))
 
 
 def emit_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -85,5 +88,14 @@ def console(*, color: bool) -> Console:
 
 
 def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _put(line + "\n")
+
+
+def _put(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise OutputLost(exc.strerror or str(exc)) from exc

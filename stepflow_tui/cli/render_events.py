@@ -32,7 +32,11 @@ def _phase(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _step(event: Mapping[str, Any]) -> Iterator[str]:
-    took = f" in {words.seconds(event['seconds'])}" if event.get("seconds") is not None else ""
+    took = (
+        f" in {words.seconds(event['seconds'])}"
+        if event.get("seconds") is not None and event["state"] in ("done", "failed")
+        else ""
+    )
     yield f"   {step_title(event['step'])}: {event['state']}{took}"
 
 

@@ -11,6 +11,7 @@ from stepflow_tui.cli.diagnostics import stamped
 from stepflow_tui.cli.follow import View
 from stepflow_tui.cli.options import Session
 from stepflow_tui.cli.render_events import event_lines
+from stepflow_tui.engine.texts.running import step_title
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -50,21 +51,53 @@ class Ticker:
         return True
 
 
+class Running:
+    """Which progress rows are news: those of steps that run, and those that moved since the first look.
+
+    The journal keeps the last figures of ended steps, of earlier engines too; shown late they would only confuse.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[str] = set()
+        self._ended: set[str] = set()
+        self._first: dict[str, object] | None = None
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Take a step's event in."""
+        if event["event"] != "step":
+            return
+        now, before = (self._running, self._ended) if event["state"] == "running" else (self._ended, self._running)
+        now.add(str(event["step"]))
+        before.discard(str(event["step"]))
+
+    def wholes(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The lines of whole steps that are news."""
+        if self._first is None:
+            self._first = {str(row["step"]): row["done"] for row in rows if not row["item"]}
+        return [row for row in rows if not row["item"] and self._is_news(str(row["step"]), row["done"])]
+
+    def _is_news(self, step: str, done: object) -> bool:
+        moved = self._first is None or self._first.get(step) != done
+        return step in self._running or (moved and step not in self._ended)
+
+
 class JsonView:
     """JSON Lines, as scripts read them."""
 
     def __init__(self, run: str | None, clock: Monotonic = time.monotonic) -> None:
         self._run = run
         self._ticker = Ticker(LINE_EVERY, LINE_EVERY, clock)
+        self._running = Running()
 
     def event(self, event: Mapping[str, Any]) -> None:
         """The event, without the journal's own number."""
+        self._running.note(event)
         output.emit_event({k: v for k, v in event.items() if k != "seq"})
 
     def progress(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The step's own line, at most one a second."""
-        for row in rows:
-            if not row["item"] and self._ticker.lets(row["step"], row["done"]):
+        for row in self._running.wholes(rows):
+            if self._ticker.lets(row["step"], row["done"]):
                 output.emit_event(stamped(self._run, "progress", dict(row)))
 
     def close(self) -> None:
@@ -76,17 +109,19 @@ class PlainView:
 
     def __init__(self, clock: Monotonic = time.monotonic) -> None:
         self._ticker = Ticker(LINE_EVERY, PLAIN_EVERY, clock)
+        self._running = Running()
 
     def event(self, event: Mapping[str, Any]) -> None:
         """The event's lines."""
+        self._running.note(event)
         for line in event_lines(event):
             output.emit_text(line)
 
     def progress(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The step's own line."""
-        for row in rows:
-            if not row["item"] and self._ticker.lets(row["step"], row["done"]):
-                output.emit_text(f"   {words.spaced(row['step'].split('.')[-1])}: {words.progress(row)}")
+        for row in self._running.wholes(rows):
+            if self._ticker.lets(row["step"], row["done"]):
+                output.emit_text(f"   {step_title(row['step'])}: {words.progress(row)}")
 
     def close(self) -> None:
         """Nothing moves."""
@@ -152,7 +187,7 @@ class BarView:
             if key not in self._tasks:
                 if finished or len(self._tasks) >= self.MAX_BARS:
                     continue
-                name = key[1] or words.spaced(key[0].split(".")[-1])
+                name = key[1] or step_title(key[0])
                 self._tasks[key] = self._bars.add_task(output.clean_line(name)[:32], total=row["total"], figures="")
             self._bars.update(self._tasks[key], completed=row["done"], total=row["total"], figures=words.progress(row))
             if finished:

@@ -53,7 +53,7 @@ def progress(row: Mapping[str, Any]) -> str:
     rate = row.get("rate_per_second")
     if rate:
         text += f", {amount(rate, unit)}/s"
-    if row.get("eta_seconds") is not None:
+    if row.get("eta_seconds") is not None and (total is None or done < total):
         text += f", {seconds(row['eta_seconds'])} left"
     if row.get("throttle"):
         text += f", throttled: {row['throttle']}"
@@ -62,4 +62,4 @@ def progress(row: Mapping[str, Any]) -> str:
 
 def spaced(name: str) -> str:
     """A name of ours (`switch_reads`, `foreign_keys`) as words."""
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("-", " ")

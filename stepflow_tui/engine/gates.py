@@ -104,7 +104,7 @@ class Gate:
 
     async def questions(self, phase: PhaseSpec) -> list[Question]:
         """What is open before a phase. The first phase has no gate: nothing is known yet."""
-        if phase is self._playbook.phases[0]:
+        if phase is self._playbook.phases[0] or await self._nothing_to_do():
             return []
         journal = self._ctx.journal
         run = await journal.run_row()
@@ -117,6 +117,11 @@ class Gate:
             answered=frozenset(await journal.answered()),
         )
         return open_questions(facts, phase, self._playbook.names)
+
+    async def _nothing_to_do(self) -> bool:
+        """A plan without tables: there is nothing that anybody could approve."""
+        plan = await self._ctx.journal.load_plan()
+        return plan is not None and not plan.tables
 
     async def accept_by_yes(self, questions: Iterable[Question], *, typed: bool) -> None:
         """Answer what `--yes` may answer; it is recorded as accepted by --yes, never as done by a person."""
@@ -145,8 +150,7 @@ class Gate:
                 hint=f"Pass --confirm {self._ctx.config.name}.",
                 code="needs_typed_confirmation",
             )
-        await self._accept([q for q in questions if q.kind is not QuestionKind.ITEM], who)
-        await self._accept(items, BY_YES)
+        await self._accept(questions, BY_YES if yes else who)
 
     async def tell(self, phase: PhaseSpec, questions: Sequence[Question], state: str) -> None:
         """Journal what happens at the gate: open, passed, stopped."""

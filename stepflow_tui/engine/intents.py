@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow_tui.engine.control import EngineControl, Wish
 from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFlowError, UsageError
 from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
-from stepflow_tui.engine.model.state import TRANSITIONS, RunState
+from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState
 from stepflow_tui.engine.playbooks.spec import Playbook
 from stepflow_tui.engine.runner import Runner
-from stepflow_tui.engine.steps.context import Answers, RunContext
+from stepflow_tui.engine.steps.context import Answers, RepairWanted, RunContext
 
 ANYBODY = frozenset({"pause", "tick"})
 """Accepted whoever holds control: they can only make things safer or clearer."""
@@ -35,15 +36,19 @@ class Desk:
     runner: Runner
     goes_on: bool = False
     started: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take(self) -> None:
-        """Answer every new intent, oldest first."""
-        for command in await self.ctx.journal.new_commands():
-            await self._take(command)
-        self.started = True  # what lay there at the start was meant for the engine before
+        """Answer every new intent once, oldest first."""
+        async with self.lock:
+            for command in await self.ctx.journal.new_commands():
+                await self._take(command)
+            self.started = True  # what lay there at the start was meant for the engine before
 
     async def settle(self) -> None:
-        """Intents that were taken up are carried out now."""
+        """Intents that were taken up are carried out now; a rollback that was stopped half-way is not."""
+        if await self.ctx.journal.state() is RunState.ROLLING_BACK:
+            return
         await self.ctx.journal.execute("UPDATE command SET state='done' WHERE state='accepted'")
 
     async def _take(self, command: Command) -> None:
@@ -83,6 +88,7 @@ class Desk:
             "continue": self._continue,
             "abort": self._abort,
             "rollback": self._rollback,
+            "repair": self._repair,
             "tick": self._tick,
             "ack": self._ack,
             "note": self._note,
@@ -161,6 +167,23 @@ class Desk:
         self.ctx.reason = str(command.args.get("reason") or "rolled back by the operator")
         self.runner.go_back(to)
         return {"to": to}
+
+    async def _repair(self, command: Command) -> Answer:
+        """Open a run that has ended again from its verification on, which then repairs what differs."""
+        self._typed(command, "Repairing changes rows in the target.")
+        state = await self.ctx.journal.state()
+        if state not in (RunState.INCOMPLETE, RunState.COMPLETED):
+            raise Refused(
+                f"A run that is {state} can't be repaired.",
+                hint="Let it end first; `stepflow status` shows what it is doing.",
+                code="transition",
+            )
+        await self.ctx.journal.reopen(PhaseName.VALIDATE.value)
+        await self.ctx.journal.set_state(RunState.RUNNING)
+        given = self._answers(command)
+        self.ctx.answers.yes, self.ctx.answers.confirm = given.yes, given.confirm
+        self.ctx.memory.put(RepairWanted(who=command.who))
+        return {}
 
     async def _tick(self, command: Command) -> Answer:
         item, note = str(command.args.get("item", "")), str(command.args.get("note") or "")

@@ -27,7 +27,7 @@ from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.steps import StepEntry
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.outcome import first_code, verdict
-from stepflow_tui.engine.model.state import RunResult, RunState, StepState
+from stepflow_tui.engine.model.state import TRANSITIONS, RunResult, RunState, StepState
 from stepflow_tui.engine.playbooks.spec import PhaseSpec, Playbook
 from stepflow_tui.engine.steps.context import RunContext, Step
 from stepflow_tui.engine.texts import render
@@ -79,7 +79,7 @@ class Runner:
             The exit code.
         """
         ending = await self._ended(self._forward if self._control.wish is not Wish.ROLLBACK else self._turned)
-        if self._control.wish is Wish.ROLLBACK:
+        while self._control.wish is Wish.ROLLBACK:
             self._control.turn_back()
             ending = await self._ended(self._backward)
         return await self.finish(ending)
@@ -109,6 +109,8 @@ class Runner:
             self._ctx.answers.who, "ended", {"result": ending.result.value, "exit_code": ending.exit_code}
         )
         code = first_code((ending.exit_code, await self.write_report()))
+        if code != ending.exit_code:
+            await journal.execute("UPDATE run SET exit_code=?", (code,))
         await journal.finished_event(ending.result.value, code, str(self._ctx.run_dir / "report.json"))
         return code
 
@@ -136,7 +138,8 @@ class Runner:
             result = RunResult.WAITING
         else:
             result = RunResult.REFUSED if isinstance(error, Refused) else RunResult.FAILED
-        return Ending(state=RunState.FAILED, result=result, exit_code=error.exit_code)
+        may_fail = RunState.FAILED in TRANSITIONS[await self._ctx.journal.state()]
+        return Ending(state=RunState.FAILED if may_fail else None, result=result, exit_code=error.exit_code)
 
     async def _turned(self) -> Ending:
         raise Stopping(abort=True)
@@ -256,7 +259,7 @@ class Runner:
             await journal.set_state(RunState.RUNNING)
         await journal.set_state(RunState.ROLLING_BACK)
         if self._playbook.open is not None:
-            await self._playbook.open(self._ctx)
+            await self._control.guard(self._playbook.open(self._ctx))
         keep = names.index(self._back_to) if self._back_to else 0
         for phase in reversed(self._playbook.phases[keep:]):
             for step in reversed(phase.steps):
@@ -276,7 +279,7 @@ class Runner:
         if row["attempt"] == 0 or row["state"] == StepState.UNDONE.value:
             return
         failpoint("before_undo")
-        evidence = await step.undo(self._ctx)
+        evidence = await self._control.guard(step.undo(self._ctx))
         failpoint("after_undo")
         await journal.step_done(step_id, evidence, StepState.UNDONE)
 

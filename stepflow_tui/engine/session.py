@@ -38,7 +38,7 @@ BEAT_SECONDS = 1.0
 BELL_SECONDS = 0.1
 LOOK_EVERY_BEATS = 5
 
-_SECRET_WORDS = ("PASS", "SECRET", "TOKEN", "KEY", "DSN", "URL", "URI", "CREDENTIAL")
+_SECRET_WORDS = ("PASS", "PW", "SECRET", "TOKEN", "KEY", "DSN", "URL", "URI", "CREDENTIAL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +51,17 @@ class Wiring:
 
 
 def secrets_of(loaded: LoadedConfig, piped: Mapping[str, str]) -> Redact:
-    """The redaction of this engine: what came over the pipe, variables that sound secret, and the target's password."""
-    known = set(piped.values())
-    known |= {v for k, v in loaded.used_env.items() if any(word in k.upper() for word in _SECRET_WORDS)}
+    """The redaction of this engine: variables that sound secret, and every password inside a URI.
+
+    Other variables stay: blotting out a host or a database name would make the journal unreadable.
+    """
+    variables = dict(loaded.used_env) | dict(piped)
+    known = {v for k, v in variables.items() if any(word in k.upper() for word in _SECRET_WORDS)}
     dsn = loaded.config.target.dsn
-    if dsn is not None:
-        known.add(dsn.get_secret_value())
-    known |= {unquote(p) for value in known if (p := _password(value))} | {p for v in known if (p := _password(v))}
-    known.add(os.environ.get("PGPASSWORD", ""))
-    return redactor(known)
+    texts = {*variables.values(), dsn.get_secret_value() if dsn is not None else ""}
+    parts = {p for text in texts if (p := _password(text))}
+    known |= parts | {unquote(p) for p in parts} | {text for text in texts if _password(text)}
+    return redactor(known | {os.environ.get("PGPASSWORD", "")})
 
 
 def _password(text: str) -> str | None:
@@ -99,26 +101,25 @@ class Session:
                 loop.add_signal_handler(number, control.end, Wish.STOP)
             runner = Runner(ctx, playbook, control, self.wiring.write_report)
             desk = Desk(ctx=ctx, playbook=playbook, control=control, runner=runner)
-            await runner.prepare()
             self.ready(ctx.epoch)
             return await self._work(ctx, desk)
 
     async def _work(self, ctx: RunContext, desk: Desk) -> int:
-        background = [
-            _background(_pulse(ctx.journal, ctx.epoch), desk.control),
-            _background(_bell(ctx.journal, desk), desk.control),
-        ]
+        background = [_background(_pulse(ctx.journal, ctx.epoch), desk.control)]
         try:
+            await desk.runner.prepare()
             await desk.take()
-            code = await self._decide(ctx, desk)
+            code = await self._decide(ctx, desk, background)
             await desk.settle()
             return code
+        except Drift as exc:
+            return await desk.runner.fail(exc)
         finally:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
 
-    async def _decide(self, ctx: RunContext, desk: Desk) -> int:
+    async def _decide(self, ctx: RunContext, desk: Desk, background: list[asyncio.Task[None]]) -> int:
         """Go forward, back, or only answer what was asked."""
         journal = ctx.journal
         state = await journal.state()
@@ -133,15 +134,16 @@ class Session:
             return int((run or {}).get("exit_code") or 0)
         await journal.restart()
         if not turned and (keys := await self._changed(journal)):
-            return await desk.runner.fail(
-                Drift(
-                    "The config changed since this run was started.",
-                    detail=", ".join(keys),
-                    hint="Put the old values back to go on, or start a new run with --new.",
-                    code="config_changed",
-                )
+            raise Drift(
+                "The config changed since this run was started.",
+                detail=", ".join(keys),
+                hint="Put the old values back to go on, or start a new run with --new.",
+                code="config_changed",
             )
         await self._tell_start(ctx)
+        if not turned:
+            await journal.set_state(RunState.RUNNING)
+        background.append(_background(_bell(journal, desk), desk.control))  # only now there is something to pause
         return await desk.runner.run()
 
     async def _only_answered(self, desk: Desk, state: RunState) -> int:

@@ -22,7 +22,9 @@ class Case:
 CASES: list[Case] = []
 
 
-def case(exit_code: int = 0, named: tuple[str, ...] = (), encoding: str = "UTF-8") -> Callable[[Callable[[sqlite3.Connection], None]], None]:
+def case(
+    exit_code: int = 0, named: tuple[str, ...] = (), encoding: str = "UTF-8"
+) -> Callable[[Callable[[sqlite3.Connection], None]], None]:
     def register(build: Callable[[sqlite3.Connection], None]) -> None:
         CASES.append(Case(build.__name__, build, exit_code, named, encoding))
 
@@ -53,58 +55,112 @@ def misfit_late_in_the_table(c: sqlite3.Connection) -> None:
 @case()
 def numeric_32_38(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, a numeric, b decimal(10,2), c numeric(5))")
-    bulk(c, "insert into t values(?,?,?,?)", [(1, 32.38, 32.38, 7), (2, 1.005, 99999999.99, 12345), (3, -0.5, 0, None), (4, 1e300, 1e15, 2.5)])
+    bulk(
+        c,
+        "insert into t values(?,?,?,?)",
+        [(1, 32.38, 32.38, 7), (2, 1.005, 99999999.99, 12345), (3, -0.5, 0, None), (4, 1e300, 1e15, 2.5)],
+    )
 
 
 @case()
 def milliseconds_and_core_data(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, ms datetime, core timestamp, webkit integer, jd real)")
-    bulk(c, "insert into t values(?,?,?,?,?)", [(i, 1_700_000_000_000 + i, 7e8 + i / 8, 13_300_000_000_000_000 + i, 2_460_000.5 + i / 7) for i in range(500)])
+    bulk(
+        c,
+        "insert into t values(?,?,?,?,?)",
+        [(i, 1_700_000_000_000 + i, 7e8 + i / 8, 13_300_000_000_000_000 + i, 2_460_000.5 + i / 7) for i in range(500)],
+    )
 
 
 @case()
 def dates_of_every_sort(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, a datetime, b date, c timestamp, d datetime)")
-    odd = ["2024-01-31 23:59:59", "2024-02-30 00:00:00", "2024-01-01 24:00:00", "0000-00-00 00:00:00", "", "2024-01-01T00:00:00Z", "2024-01-01 00:00:00+05"]
+    odd = [
+        "2024-01-31 23:59:59",
+        "2024-02-30 00:00:00",
+        "2024-01-01 24:00:00",
+        "0000-00-00 00:00:00",
+        "",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01 00:00:00+05",
+    ]
     bulk(c, "insert into t(a,b,c,d) values(?,?,?,?)", [(v, v[:10], v, v) for v in odd])
-    bulk(c, "insert into t(a,b,c,d) values(?,?,?,?)", [("2024-01-01 10:00:00", "2024-01-01", f"2024-01-01 10:00:00.{i:06}", f"2024-01-01T10:00:00.{i:03}") for i in range(300)])
+    bulk(
+        c,
+        "insert into t(a,b,c,d) values(?,?,?,?)",
+        [
+            ("2024-01-01 10:00:00", "2024-01-01", f"2024-01-01 10:00:00.{i:06}", f"2024-01-01T10:00:00.{i:03}")
+            for i in range(300)
+        ],
+    )
 
 
 @case()
 def uniform_dates(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, a datetime, b date, c timestamp, d datetime)")
-    bulk(c, "insert into t(a,b,c,d) values(?,?,?,?)", [("1899-12-31 23:59:59", "0001-01-01", f"2024-01-01 10:00:00.{i:06}", f"9999-12-31T10:00:00.{i:03}") for i in range(900)])
+    bulk(
+        c,
+        "insert into t(a,b,c,d) values(?,?,?,?)",
+        [
+            ("1899-12-31 23:59:59", "0001-01-01", f"2024-01-01 10:00:00.{i:06}", f"9999-12-31T10:00:00.{i:03}")
+            for i in range(900)
+        ],
+    )
 
 
 @case()
 def integers_at_the_edges(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, n int, s smallint)")
-    bulk(c, "insert into t values(?,?,?)", [(-(2**63), 2**63 - 1, -1), (2**63 - 1, -(2**63), 2**40), (0, 3_000_000_000, 0), (1, 1e20, 9.9e18)])
+    bulk(
+        c,
+        "insert into t values(?,?,?)",
+        [(-(2**63), 2**63 - 1, -1), (2**63 - 1, -(2**63), 2**40), (0, 3_000_000_000, 0), (1, 1e20, 9.9e18)],
+    )
 
 
 @case()
 def floats(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, r real, u)")
-    values = [0.1 + 0.2, -0.0, 5e-324, 1.7976931348623157e308, float("inf"), float("-inf"), 1e15, 123456789.123456789, None]
+    values = [
+        0.1 + 0.2,
+        -0.0,
+        5e-324,
+        1.7976931348623157e308,
+        float("inf"),
+        float("-inf"),
+        1e15,
+        123456789.123456789,
+        None,
+    ]
     bulk(c, "insert into t(r,u) values(?,?)", [(v, v) for v in values])
 
 
 @case()
 def empty_string_and_null(c: sqlite3.Connection) -> None:
     c.execute("create table t(a text, b text)")
-    bulk(c, "insert into t values(?,?)", [("", None), (None, ""), ("NULL", "\\N"), ("\\.", '"'), (" ", "\t"), ("a\r\nb", "x,y")])
+    bulk(
+        c,
+        "insert into t values(?,?)",
+        [("", None), (None, ""), ("NULL", "\\N"), ("\\.", '"'), (" ", "\t"), ("a\r\nb", "x,y")],
+    )
 
 
 @case(exit_code=5, named=("NUL", "t"))
 def nul_and_bad_utf8(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, s text)")
-    c.execute("insert into t values(1,'fine'),(2,cast(x'61006200' as text)),(3,cast(x'c328' as text)),(4,cast(x'eda080' as text)),(5,'änd')")
+    c.execute(
+        "insert into t values(1,'fine'),(2,cast(x'61006200' as text)),(3,cast(x'c328' as text)),(4,cast(x'eda080' as text)),(5,'änd')"
+    )
 
 
 @case()
 def untyped_columns(c: sqlite3.Connection) -> None:
     c.execute("create table t(a, b, c)")
-    bulk(c, "insert into t values(?,?,?)", [(1, "1", b"1"), (1.0, "1.0", b""), (None, "", None), (2, "two", b"\x00\xff"), (10**15, 1e15, "1e15")])
+    bulk(
+        c,
+        "insert into t values(?,?,?)",
+        [(1, "1", b"1"), (1.0, "1.0", b""), (None, "", None), (2, "two", b"\x00\xff"), (10**15, 1e15, "1e15")],
+    )
 
 
 @case()
@@ -122,7 +178,9 @@ def everything_empty(c: sqlite3.Connection) -> None:
 
 @case()
 def generated_columns(c: sqlite3.Connection) -> None:
-    c.execute("create table t(id integer primary key, a int, b int generated always as (a*2) stored, c text generated always as ('v'||a) virtual, d as (a/2))")
+    c.execute(
+        "create table t(id integer primary key, a int, b int generated always as (a*2) stored, c text generated always as ('v'||a) virtual, d as (a/2))"
+    )
     bulk(c, "insert into t(a) values(?)", [(i,) for i in range(-5, 500)] + [(None,)])
 
 
@@ -176,7 +234,11 @@ def names(c: sqlite3.Connection) -> None:
 
 @case()
 def wide_639(c: sqlite3.Connection) -> None:
-    c.execute("create table t(id integer primary key, " + ",".join(f"c{i} {('int', 'text', 'real', 'datetime')[i % 4]}" for i in range(638)) + ")")
+    c.execute(
+        "create table t(id integer primary key, "
+        + ",".join(f"c{i} {('int', 'text', 'real', 'datetime')[i % 4]}" for i in range(638))
+        + ")"
+    )
     row = [None] + [(i, f"t{i}", i / 3, "2024-01-01 00:00:00")[i % 4] for i in range(638)]
     bulk(c, f"insert into t values({','.join('?' * 639)})", [tuple(row)] * 120)
 
@@ -231,37 +293,56 @@ def utf16(c: sqlite3.Connection) -> None:
     bulk(c, "insert into t values(?,?,?,?)", [(f"ключ{i}", "𝄞 music", b"\x00\x01", i / 4) for i in range(400)])
 
 
-
-
-
 @case()
 def booleans(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, good boolean, two bool, words boolean)")
-    bulk(c, "insert into t(good,two,words) values(?,?,?)", [(i % 2, i % 3, "true" if i % 2 else "f") for i in range(100)] + [(None, None, None)])
+    bulk(
+        c,
+        "insert into t(good,two,words) values(?,?,?)",
+        [(i % 2, i % 3, "true" if i % 2 else "f") for i in range(100)] + [(None, None, None)],
+    )
 
 
 @case()
 def json_values(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, j json, k jsonb)")
-    bulk(c, "insert into t(j,k) values(?,?)", [('{"a":1, "a":2}', '{"b": 1e400}'), ("[]", '"\\u0000"'), ("not json", None)])
+    bulk(
+        c,
+        "insert into t(j,k) values(?,?)",
+        [('{"a":1, "a":2}', '{"b": 1e400}'), ("[]", '"\\u0000"'), ("not json", None)],
+    )
 
 
 @case()
 def big_blobs(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, b blob, s text)")
-    bulk(c, "insert into t(b,s) values(?,?)", [(bytes(20_000_000), "x"), (b"", ""), (b"\xff" * 5_000_000, "y" * 3_000_000)])
+    bulk(
+        c,
+        "insert into t(b,s) values(?,?)",
+        [(bytes(20_000_000), "x"), (b"", ""), (b"\xff" * 5_000_000, "y" * 3_000_000)],
+    )
 
 
 @case()
 def strict_tables(c: sqlite3.Connection) -> None:
     c.execute("create table t(id integer primary key, a any, b int, c real, d text, e blob) strict")
-    bulk(c, "insert into t values(?,?,?,?,?,?)", [(1, "x", 2, 3.0, "four", b"5"), (2, 5, 2, 3, "", b""), (3, 5.5, None, None, None, None)])
+    bulk(
+        c,
+        "insert into t values(?,?,?,?,?,?)",
+        [(1, "x", 2, 3.0, "four", b"5"), (2, 5, 2, 3, "", b""), (3, 5.5, None, None, None, None)],
+    )
 
 
 @case()
 def strange_types(c: sqlite3.Connection) -> None:
-    c.execute("create table t(a floating point, b string, c varchar(3), d \"weird(type, 3) stuff\", e native character(70), f unsigned big int, g money, h double precision)")
-    bulk(c, "insert into t values(?,?,?,?,?,?,?,?)", [(1.5, "00123", "abcdef", "d", "e", 2**60, "12.50 €", 1 / 3), (2, "x", "", None, "", 0, 3, None)])
+    c.execute(
+        'create table t(a floating point, b string, c varchar(3), d "weird(type, 3) stuff", e native character(70), f unsigned big int, g money, h double precision)'
+    )
+    bulk(
+        c,
+        "insert into t values(?,?,?,?,?,?,?,?)",
+        [(1.5, "00123", "abcdef", "d", "e", 2**60, "12.50 €", 1 / 3), (2, "x", "", None, "", 0, 3, None)],
+    )
 
 
 @case()
@@ -283,7 +364,11 @@ def index_rows_too_large(c: sqlite3.Connection) -> None:
 
     c.executescript("create table t(a text, b text primary key); create index ia on t(a);")
     rng = random.Random(1)
-    bulk(c, "insert into t values(?,?)", [("".join(chr(rng.randrange(33, 0x2FFF)) for _ in range(9000)), str(i)) for i in range(3)])
+    bulk(
+        c,
+        "insert into t values(?,?)",
+        [("".join(chr(rng.randrange(33, 0x2FFF)) for _ in range(9000)), str(i)) for i in range(3)],
+    )
 
 
 @case()

@@ -141,7 +141,7 @@ SQL_START = re.compile(
     re.IGNORECASE,
 )
 RAW_NAMES = re.compile(
-    r"^(table|column|schema|name|index|view|trigger|role|database)(_name)?$|\.(source|target|name|schema|column)$"
+    r"^(table|column|schema|name|index|view|trigger|database)(_name)?$|\.(source|target|name|schema|column)$"
 )
 
 
@@ -175,8 +175,18 @@ def unquoted(path: Path) -> Iterator[str]:
     functions = [n for n in ast.walk(tree(path)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     for function in functions:
         fine = quoted_names(function)
+        labels = {
+            id(a)
+            for n in ast.walk(function)
+            if isinstance(n, ast.Call) and ast.unparse(n.func) == "pg_errors"
+            for a in n.args
+        }
         for node in ast.walk(function):
-            if not isinstance(node, ast.JoinedStr) or not isinstance(node.values[0], ast.Constant):
+            if (
+                id(node) in labels
+                or not isinstance(node, ast.JoinedStr)
+                or not isinstance(node.values[0], ast.Constant)
+            ):
                 continue
             if not SQL_START.match(str(node.values[0].value)):
                 continue

@@ -361,6 +361,25 @@ def test_kill_while_going_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert engines.world() == set()
 
 
+def test_a_rollback_that_was_killed_goes_back_to_the_same_phase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = Engines(tmp_path)
+    engines.start()
+    engines.ended()
+    send(engines.run_dir, "rollback", {"yes": True, "to": "validate"}, who="tester")
+    monkeypatch.setenv("STEPFLOW_FAILPOINT", "before_undo:1:kill")
+    engines.start(command_only=True)
+    assert engines.ended()["state"] == "rolling_back"
+    monkeypatch.delenv("STEPFLOW_FAILPOINT")
+    engines.start()
+    row = engines.ended()
+    assert (row["state"], row["result"]) == ("waiting", "stopped")
+    assert engines.world() == WORLD - {"four"}
+    engines.start()
+    assert engines.ended()["result"] == "completed"
+
+
 def test_every_failpoint_of_the_loop_is_passed() -> None:
     """Names are literal, so that the sources list them."""
     runner = Path(sys.modules["stepflow_tui.engine.journal.launch"].__file__ or "").parents[1] / "runner.py"

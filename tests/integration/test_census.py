@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -352,7 +351,7 @@ async def test_a_living_file_is_left_as_it_is_and_its_writer_gets_through(build:
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     assert (await census_of(path, frozen=False)).facts == (await census_of(path)).facts
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert os.listdir(path.parent) == [path.name]
+    assert list(path.parent.iterdir()) == [path]
 
     stop, written = threading.Event(), []
 

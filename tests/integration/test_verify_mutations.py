@@ -55,9 +55,9 @@ async def test_every_mutation_is_named(path: str, tmp_path: Path, pg_target: Tar
             assert verdict.discrepancies[0].cause, context
             assert verdict.digest_source != verdict.digest_target, context
             await pair.sql(verdict.discrepancies[0].repair_sql)
-            repaired = await pair.verify(pool, **options)
-            assert repaired.verified is Verified.EQUAL, (context, repaired)
             seen += 1
+        repaired = await pair.verify(pool, **options)
+        assert repaired.verified is Verified.EQUAL, (sample.name, repaired)
     assert seen == sum(len(sample.mutations) for sample in SAMPLES) > 60
 
 

@@ -103,7 +103,7 @@ VALUES = st.one_of(st.none(), INTEGERS, REALS, TEXTS, st.binary(max_size=4).map(
 
 def column_values(broken: list[bytes]) -> st.SearchStrategy[list[Any]]:
     few = st.one_of(INTEGERS, REALS, TEXTS)
-    uniform = st.one_of(
+    return st.one_of(
         st.lists(st.one_of(st.none(), INTEGERS), max_size=8),
         st.lists(st.one_of(st.none(), st.decimals(-999, 999, places=2).map(float)), max_size=8),
         st.lists(st.sampled_from([0, 1, None]), max_size=8),
@@ -115,7 +115,6 @@ def column_values(broken: list[bytes]) -> st.SearchStrategy[list[Any]]:
         st.lists(few, max_size=8),
         st.lists(VALUES, max_size=8),
     )
-    return uniform
 
 
 def build(path: Path, declared: str, values: list[Any], encoding: str) -> None:

@@ -30,7 +30,7 @@ from stepflow_tui.engine.postgres import ledger
 from stepflow_tui.engine.postgres.connect import Target
 from tests.copy_kit import RUN, copy_file, fetch, make_job, plan_table, prepare, rejects_of
 
-DECLARATIONS = ("", "INTEGER", "TEXT", "REAL", "NUMERIC", "BLOB", "DATETIME", "VARCHAR(20) COLLATE RTRIM")
+DECLARATIONS = ("", "INTEGER", "TEXT", "REAL", "NUMERIC", "VARCHAR(20) COLLATE RTRIM")
 
 
 class Raw(bytes):
@@ -122,8 +122,9 @@ def write_file(path: Path, tables: dict[str, tuple[str, list[Any]]], encoding: s
     for name, (declared, values) in tables.items():
         connection.execute(f'create table "{name}"(id integer primary key, x {declared})')
         for i, value in enumerate(values):
-            mark, bound = ("cast(? as text)", bytes(value)) if isinstance(value, Raw) else ("?", value)
-            connection.execute(f'insert into "{name}" values (?, {mark})', (i, bound))
+            # a literal's bytes are taken in the file's encoding, a bound blob's would be converted from UTF-8
+            mark, bound = (f"cast(x'{value.hex()}' as text)", ()) if isinstance(value, Raw) else ("?", (value,))
+            connection.execute(f'insert into "{name}" values (?, {mark})', (i, *bound))
     connection.commit()
     connection.close()
 
@@ -209,7 +210,7 @@ def _classed(kind: str, value: Any, got: Any) -> bool:
     body = {
         "integer": lambda: str(value).encode(),
         "real": lambda: repr(value).encode(),
-        "text": lambda: value.encode(),
+        "text": lambda: str.encode(value),
     }
     return bool(
         got[:1] == {"badtext": b"t"}.get(kind, kind[:1].encode()) and got[1:] == body.get(kind, lambda: value)()

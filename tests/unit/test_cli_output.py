@@ -111,12 +111,30 @@ def test_progress_lines_are_at_most_one_a_second(capsys: pytest.CaptureFixture[s
         "eta_seconds": None,
         "throttle": "",
     }
+    running = {"event": "step", "step": "copy", "state": "running"}
     for view in (JsonView("r", clock=lambda: now[0]), PlainView(clock=lambda: now[0])):
+        view.event(running)
+        capsys.readouterr()
         for tick in range(12):
             now[0] += 0.25
             view.progress([{**bar, "done": tick}, {**bar, "item": "a", "done": tick}])
         view.close()
-    assert len(capsys.readouterr().out.splitlines()) == 3 + 2
+        assert len(capsys.readouterr().out.splitlines()) == (3 if isinstance(view, JsonView) else 2)
+
+
+def test_figures_of_ended_steps_are_not_news(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [100.0]
+    view = PlainView(clock=lambda: now[0])
+    old = {"step": "backup", "item": "", "done": 9, "total": 9, "unit": "pages", "throttle": ""}
+    view.progress([old])
+    view.event({"event": "step", "step": "copy", "state": "running"})
+    view.progress([old, {**old, "step": "copy", "done": 3}])
+    view.event({"event": "step", "step": "copy", "state": "done", "seconds": 1.0})
+    now[0] += 60
+    view.progress([old, {**old, "step": "copy", "done": 9}])
+    shown = capsys.readouterr().out
+    assert "3 of 9 pages" in shown
+    assert "9 of 9 pages" not in shown
 
 
 def test_bars_draw_on_a_terminal_and_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:

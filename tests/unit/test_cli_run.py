@@ -42,17 +42,17 @@ def test_a_run_prints_its_events_and_exits_with_its_code(cli: Cli, ready: FakeEn
     }
     ready.reader = FakeReader(
         script=[
-            (True, [started()]),
-            (True, [row(2, "state", **{"from": "a", "to": "b"})]),
-            (True, [finished(3, "incomplete", 5)]),
+            (True, [started(), row(2, "step", phase="backfill", step="copy", state="running")]),
+            (True, [row(3, "state", **{"from": "a", "to": "b"})]),
+            (True, [finished(4, "incomplete", 5)]),
         ],
         bars=[bar, {**bar, "item": "b", "total": None}],
     )
     assert cli("run", "--yes", "--json") == 5
     events = lines(capsys)
-    assert [e["event"] for e in events] == ["run_started", "progress", "run_finished"]
+    assert [e["event"] for e in events] == ["run_started", "step", "progress", "run_finished"]
     assert all(e["run"] == RUN and e["time"].endswith("Z") and "seq" not in e for e in events)
-    assert events[1] | {"time": 0} == {
+    assert events[-2] | {"time": 0} == {
         "event": "progress", "time": 0, "run": RUN, "step": "copy", "item": "", "done": 2, "total": None, "unit": "rows",
         "rate_per_second": 2.0, "eta_seconds": 1.0, "eta_state": "ready", "throttle": "",
     }  # fmt: skip

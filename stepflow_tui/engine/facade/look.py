@@ -34,8 +34,20 @@ def list_runs(state: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _listed(entry: RunEntry) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": entry.id, "name": entry.name, "kind": None, "environment": None, "phase": None, "result": None, "exit_code": None}
-    row |= {"state": str(entry.state) if entry.state else None, "created_at": None, "engine_alive": engine_alive(entry.path)}
+    row: dict[str, Any] = {
+        "id": entry.id,
+        "name": entry.name,
+        "kind": None,
+        "environment": None,
+        "phase": None,
+        "result": None,
+        "exit_code": None,
+    }
+    row |= {
+        "state": str(entry.state) if entry.state else None,
+        "created_at": None,
+        "engine_alive": engine_alive(entry.path),
+    }
     try:
         with RunReader(entry.path) as reader:
             run, status = reader.run(), reader.status()
@@ -86,7 +98,14 @@ def verify_audit(state: Path, run: HasRun) -> Mapping[str, Any]:
     with RunReader(run.path) as reader:
         verdict = reader.verify_audit(state, _reported_anchor(run.path))
         here = reader.audit_anchor()
-    return {"run": run.id, "state": str(verdict.state), "verified": str(verdict.state) == "whole", "at": verdict.at, "entries": here.entries, "head": here.head}
+    return {
+        "run": run.id,
+        "state": str(verdict.state),
+        "verified": str(verdict.state) == "whole",
+        "at": verdict.at,
+        "entries": here.entries,
+        "head": here.head,
+    }
 
 
 def _reported_anchor(run_dir: Path) -> Anchor | None:

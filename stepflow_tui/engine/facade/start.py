@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
 
 
-
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from."""
@@ -97,9 +94,15 @@ async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) 
             return await _resume(loaded, unfinished, options)
         return None
     finished = named[0] if named else None
-    if finished is not None and finished.state in (RunState.COMPLETED, RunState.INCOMPLETE) and await _still_holds(loaded, finished):
+    if (
+        finished is not None
+        and finished.state in (RunState.COMPLETED, RunState.INCOMPLETE)
+        and await _still_holds(loaded, finished)
+    ):
         with RunReader(finished.path) as reader:
-            return Started(run=finished, how="finished", after=_before_end(reader), exit_code=(reader.run() or {}).get("exit_code"))
+            return Started(
+                run=finished, how="finished", after=_before_end(reader), exit_code=(reader.run() or {}).get("exit_code")
+            )
     return None
 
 
@@ -187,7 +190,10 @@ def _read_plan(path: Path) -> str:
         from_plain(Plan, json.loads(text))
     except (OSError, ValueError, TypeError, KeyError) as exc:
         raise UsageError(
-            f"The plan file {path} can't be used.", detail=str(exc), hint="Make one with `stepflow plan --out FILE`.", code="plan_file"
+            f"The plan file {path} can't be used.",
+            detail=str(exc),
+            hint="Make one with `stepflow plan --out FILE`.",
+            code="plan_file",
         ) from exc
     return text
 

@@ -20,7 +20,9 @@ ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 
 
-async def send(run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False) -> Mapping[str, Any]:
+async def send(
+    run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+) -> Mapping[str, Any]:
     """Append an intent, start an engine if none lives, wait for the answer.
 
     Args:
@@ -72,10 +74,14 @@ async def _answer(run: HasRun, number: int) -> dict[str, Any]:
             if not alive:
                 break
             await asyncio.sleep(LOOK_SECONDS)
-    raise EngineLost(f"The engine of {run.id} did not answer.", hint="`stepflow status` shows whether it lives; send it again.", code="no_answer")
+    raise EngineLost(
+        f"The engine of {run.id} did not answer.",
+        hint="`stepflow status` shows whether it lives; send it again.",
+        code="no_answer",
+    )
 
 
-class _Refusal(StepFlowError):
+class EngineRefusal(StepFlowError):  # noqa: N818 - named after what happened
     """The engine's own words, with the exit code it gave."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
@@ -89,4 +95,4 @@ class _Refusal(StepFlowError):
 
 
 def _refused(answer: Mapping[str, Any]) -> StepFlowError:
-    return _Refusal(answer)
+    return EngineRefusal(answer)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.checks import check_context, run_checks
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
-from stepflow_tui.engine.facade.repair import apply_repair
+from stepflow_tui.engine.facade.repair import repair_run
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
-from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.journal.rundir import RunEntry, StateDir
 from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the newest run of that name tells: its plan, its rejects, its id."""
+    """What the newest run of that name tells: its plan and its rejects."""
 
     plan: Plan
     rejects: dict[str, tuple[Reject, ...]]
-    run: str | None = None
+    run: RunEntry | None = None
 
 
 async def verify(
@@ -57,7 +57,7 @@ async def verify(
         yes, confirm: given confirmations, for `apply`.
 
     Returns:
-        `{verified, exit_code, level, run, tables, discrepancies, source_changed, repaired}`.
+        `{verified, exit_code, level, run, tables, discrepancies, source_changed}`.
 
     Raises:
         StepFlowError: one of the sides can't be read.
@@ -75,12 +75,11 @@ async def verify(
             job = _job(loaded, ctx, view, known, Level(level) if level else loaded.config.verify.level)
             before = await fingerprint(ctx.examined.real)
             verdicts = await verify_tables(job)
-            repaired = 0
             if repair == "apply" and any(v.verified is Verified.DIFFERENT for v in verdicts):
-                repaired = await apply_repair(loaded, folder, view.target, known, verdicts)
+                await repair_run(known.run, state=folder.path, yes=yes, confirm=confirm)
                 verdicts = await verify_tables(job)
             changed = not same_content(before, await fingerprint(ctx.examined.real))
-    return _result(verdicts, job.level, known, changed=changed, repaired=repaired, with_sql=repair is not None)
+    return _result(verdicts, job.level, known, changed=changed, with_sql=repair is not None)
 
 
 async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view: TargetView) -> Known:
@@ -91,10 +90,12 @@ async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view
         with RunReader(entry.path) as reader:
             plan = reader.plan()
             if plan is not None:
-                return Known(plan=plan, rejects=_rejects(reader.rejects()), run=entry.id)
+                return Known(plan=plan, rejects=_rejects(reader.rejects()), run=entry)
     assert ctx.readable is not None
     assert ctx.schema is not None
-    census = await census_of(ctx.readable.path, ctx.schema, loaded.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable)
+    census = await census_of(
+        ctx.readable.path, ctx.schema, loaded.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable
+    )
     made = make_plan(ctx.schema, census, loaded.config, view, planned_phases(playbook_for(loaded.config)))
     return Known(plan=made.plan, rejects={})
 
@@ -103,7 +104,9 @@ def _rejects(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Reject, ...]]
     found: dict[str, list[Reject]] = {}
     for row in rows:
         key = {k: from_plain(int | float | str | bytes | None, v) for k, v in row["key"].items()}
-        found.setdefault(row["tbl"], []).append(Reject(table=row["tbl"], key=key, column=row["col"], reason=row["reason"], file=row["file"]))
+        found.setdefault(row["tbl"], []).append(
+            Reject(table=row["tbl"], key=key, column=row["col"], reason=row["reason"], file=row["file"])
+        )
     return {table: tuple(items) for table, items in found.items()}
 
 
@@ -126,7 +129,7 @@ def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known
 
 
 def _result(
-    verdicts: Sequence[TableVerdict], level: Level, known: Known, *, changed: bool, repaired: int, with_sql: bool
+    verdicts: Sequence[TableVerdict], level: Level, known: Known, *, changed: bool, with_sql: bool
 ) -> Mapping[str, Any]:
     equal = all(v.verified is Verified.EQUAL for v in verdicts) and not changed
     targets = {t.source: t.target for t in known.plan.tables}
@@ -134,9 +137,8 @@ def _result(
         "verified": "equal" if equal else "different",
         "exit_code": int(ExitCode.OK if equal else ExitCode.DIFFERENT),
         "level": level.value,
-        "run": known.run,
+        "run": known.run.id if known.run is not None else None,
         "source_changed": changed,
-        "repaired": repaired,
         "tables": [_table(v, targets[v.table]) for v in verdicts],
         "discrepancies": [_discrepancy(d, with_sql=with_sql) for v in verdicts for d in v.discrepancies],
     }

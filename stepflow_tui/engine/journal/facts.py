@@ -19,7 +19,10 @@ from stepflow_tui.engine.model.table import TableState, TableUpdate
 
 
 class Facts(Events):
-    """Reading and writing facts, each replaced as a whole when it is found again."""
+    """Reading and writing facts, each replaced as a whole when it is found again.
+
+    Keys and digests are written as they are: they come from the source, and a redacted key would name another row.
+    """
 
     async def save_plan(self, plan: Plan) -> None:
         """Keep the plan (once per hash), list its tables and objects, and make it the run's plan."""
@@ -68,7 +71,7 @@ class Facts(Events):
                     verdict.digest_source,
                     verdict.digest_target,
                     verdict.as_of_ms,
-                    self.plain(verdict.ranges),
+                    dumps(verdict.ranges),
                     verdict.table,
                 ),
             )
@@ -122,7 +125,7 @@ class Facts(Events):
 
     async def set_rejects(self, table: str, rejects: Iterable[Reject]) -> None:
         """Replace the rejected rows of a table. Values stay in the rejects file: the journal names rows, it doesn't hold them."""
-        rows = [(r.table, self.plain(r.key), r.column, self.clean(r.reason), r.file) for r in rejects]
+        rows = [(r.table, dumps(r.key), r.column, self.clean(r.reason), r.file) for r in rejects]
 
         async def body(db: aiosqlite.Connection) -> None:
             await db.execute("DELETE FROM reject WHERE tbl=?", (table,))
@@ -130,6 +133,21 @@ class Facts(Events):
             await db.execute("UPDATE tbl SET rejected_rows=? WHERE source=?", (len(rows), table))
 
         await self.write(body)
+
+    async def rejects(self) -> list[Reject]:
+        """Rejected rows of all tables, without their values."""
+        rows = await self.fetch("SELECT tbl,key,col,reason,file FROM reject ORDER BY id")
+        scalar = int | float | str | bytes | None
+        return [
+            Reject(
+                table=r["tbl"],
+                key={k: from_plain(scalar, v) for k, v in json.loads(r["key"]).items()},
+                column=r["col"],
+                reason=r["reason"],
+                file=r["file"],
+            )
+            for r in rows
+        ]
 
     async def save_backup(self, path: str, size: int, sha256: str, *, verified: bool, **facts: Any) -> None:
         """Keep where the backup is, its size in bytes and hash, and whether its restore test passed."""
@@ -174,7 +192,7 @@ class Facts(Events):
         for d in found:
             await db.execute(
                 "INSERT INTO discrepancy(tbl,key,col,class,source,target,cause,repair_sql) VALUES(?,?,?,?,?,?,?,?)",
-                (d.table, self.plain(d.key), d.column, d.cls.value, d.source, d.target, d.cause, d.repair_sql),
+                (d.table, dumps(d.key), d.column, d.cls.value, d.source, d.target, d.cause, d.repair_sql),
             )
             plain = to_plain(d)
             plain["class"] = plain.pop("cls")

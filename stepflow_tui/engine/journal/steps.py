@@ -61,6 +61,22 @@ class Steps(Events):
 
         await self.write(body)
 
+    async def reopen(self, phase: str) -> None:
+        """Make a phase, and those behind it, pending again: the run goes on from there."""
+        pending = StepState.PENDING.value
+
+        async def body(db: aiosqlite.Connection) -> None:
+            later = "SELECT name FROM phase WHERE ord >= (SELECT ord FROM phase WHERE name=?)"
+            await db.execute(
+                f"UPDATE step SET state=?, attempt=0, done_seq=NULL, started_ms=NULL, ended_ms=NULL WHERE phase IN ({later})",
+                (pending, phase),
+            )
+            await db.execute(
+                f"UPDATE phase SET state=?, started_ms=NULL, ended_ms=NULL WHERE name IN ({later})", (pending, phase)
+            )
+
+        await self.write(body)
+
     async def step_row(self, step_id: str) -> dict[str, Any]:
         """The row of a step. Raises KeyError."""
         rows = await self.fetch("SELECT * FROM step WHERE id=?", (step_id,))

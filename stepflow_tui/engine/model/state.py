@@ -59,7 +59,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     RunState.FAILED: frozenset({RunState.RUNNING, RunState.ROLLING_BACK, RunState.ABORTED}),
     # repairs re-open an incomplete run; both can be undone
     RunState.INCOMPLETE: frozenset({RunState.RUNNING, RunState.ROLLING_BACK, RunState.COMPLETED}),
-    RunState.COMPLETED: frozenset({RunState.ROLLING_BACK}),
+    RunState.COMPLETED: frozenset({RunState.RUNNING, RunState.ROLLING_BACK}),
 }  # fmt: skip
 
 

@@ -27,10 +27,10 @@ def add_checks(draft: Draft, table: TablePlan, parts: Parts, *, utf16: bool) -> 
         helpers=parts.helpers,
     )
     for number, check in enumerate(draft.source.checks, 1):
-        _add(draft, table, check, number, context, parts)
+        _add(draft, table, check, parts, context=context, number=number)
 
 
-def _add(draft: Draft, table: TablePlan, check: SourceCheck, number: int, context: Context, parts: Parts) -> None:
+def _add(draft: Draft, table: TablePlan, check: SourceCheck, parts: Parts, *, context: Context, number: int) -> None:
     label, written = check.name or draft.label, f"CHECK ({check.expression})"
     try:
         tree = parse_expression(check.expression)

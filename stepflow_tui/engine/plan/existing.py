@@ -18,6 +18,7 @@ from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
 from stepflow_tui.engine.plan.tables import plan_table
 from stepflow_tui.engine.plan.virtual import carried
 
+_AS_MADE = "(as made beforehand)"
 _MADE = "the target's tables were made beforehand; keys, indexes and other objects are those of their maker"
 
 
@@ -32,7 +33,7 @@ class MadeColumn:
     not_null: bool = False
     filled: bool = False
     serial: bool = False
-    generated: str | None = None
+    generated: bool = False
     collation: str | None = None
 
 
@@ -136,7 +137,7 @@ def _as_made(table: TablePlan, made: MadeTable, columns: dict[str, MadeColumn]) 
     """The columns as they are; a text key in another order than bytes can't be walked in step with SQLite."""
     planned = tuple(
         replace(c, not_null=columns[c.source].not_null, identity=columns[c.source].serial, default=None, collation=None,
-                generated=columns[c.source].generated)
+                generated=_AS_MADE if columns[c.source].generated else None)
         for c in table.columns
     )  # fmt: skip
     compare = table.compare

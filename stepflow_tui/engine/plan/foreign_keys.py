@@ -18,14 +18,15 @@ def add_foreign_keys(draft: Draft, table: TablePlan, drafts: dict[str, Draft], p
         drafts: all carried tables, by lower-case source name.
     """
     for number, key in enumerate(draft.source.foreign_keys, 1):
-        label = key.name or _label(draft, key)
-        written = _written(key)
         parent = drafts.get(key.ref_table.lower())
         reason = _refusal(draft, key, parent)
         if reason is not None or parent is None:
-            parts.object(ObjectType.FOREIGN_KEY, label, draft.label, carried=False, reason=reason or "", sql=written)
+            label = key.name or _label(draft, key)
+            parts.object(
+                ObjectType.FOREIGN_KEY, label, draft.label, carried=False, reason=reason or "", sql=_written(key)
+            )
             continue
-        _add(draft, table, key, parent, number, label, written, parts)
+        _add(draft, table, key, parent, parts, number=number)
 
 
 def _label(draft: Draft, key: SourceForeignKey) -> str:
@@ -35,8 +36,9 @@ def _label(draft: Draft, key: SourceForeignKey) -> str:
 def _written(key: SourceForeignKey) -> str:
     deferrable = " DEFERRABLE" if key.deferrable else ""
     deferred = " INITIALLY DEFERRED" if key.initially_deferred else ""
+    columns = f" ({', '.join(key.ref_columns)})" if key.ref_columns else ""
     return (
-        f"FOREIGN KEY ({', '.join(key.columns)}) REFERENCES {key.ref_table} ({', '.join(key.ref_columns)})"
+        f"FOREIGN KEY ({', '.join(key.columns)}) REFERENCES {key.ref_table}{columns}"
         f" ON UPDATE {key.on_update} ON DELETE {key.on_delete}{deferrable}{deferred}"
     )
 
@@ -62,20 +64,12 @@ def _refusal(draft: Draft, key: SourceForeignKey, parent: Draft | None) -> str |
     return None
 
 
-def _add(
-    draft: Draft,
-    table: TablePlan,
-    key: SourceForeignKey,
-    parent: Draft,
-    number: int,
-    label: str,
-    written: str,
-    parts: Parts,
-) -> None:
+def _add(draft: Draft, table: TablePlan, key: SourceForeignKey, parent: Draft, parts: Parts, *, number: int) -> None:
     names = {n.lower(): n for n in draft.sources}
     columns = [draft.column(names[c.lower()]).target for c in key.columns]
     target = parts.constraint(draft.label, key.name or f"{draft.name}_{'_'.join(columns)}_fkey")
-    object_id = parts.object(ObjectType.FOREIGN_KEY, label, draft.label, carried=True, sql=written)
+    label = key.name or _label(draft, key)
+    object_id = parts.object(ObjectType.FOREIGN_KEY, label, draft.label, carried=True, sql=_written(key))
     refs = ", ".join(pg_ident(parent.column(c).target) for c in key.ref_columns)
     actions = "".join(
         f" on {event} {action.lower()}"

@@ -43,7 +43,7 @@ def add_triggers(schema: SourceSchema, drafts: dict[str, Draft], catalog: dict[s
     writes = _Writes(parsed, schema)
     for trigger in parsed:
         try:
-            _add(trigger, schema, drafts, catalog, writes, parts)
+            _add(trigger, _fired(trigger.tree, schema, drafts, catalog, parts.schema), writes, parts)
         except (Untranslatable, SqlTextError, RecursionError) as exc:
             parts.object(
                 ObjectType.TRIGGER,
@@ -53,6 +53,17 @@ def add_triggers(schema: SourceSchema, drafts: dict[str, Draft], catalog: dict[s
                 reason=str(exc),
                 sql=trigger.source.sql,
             )
+
+
+def _fired(
+    tree: Trigger, schema: SourceSchema, drafts: dict[str, Draft], catalog: dict[str, Relation], target: str
+) -> Fired:
+    relation = catalog.get(tree.table.lower())
+    if relation is None:
+        raise Untranslatable(f"{tree.table}, which is not carried")
+    return Fired(
+        tree=tree, relation=relation, catalog=catalog, drafts=drafts, utf16=schema.utf16, schema=target, helpers=set()
+    )
 
 
 class _Writes:
@@ -108,28 +119,8 @@ def _written(trigger: Trigger) -> set[tuple[str, str]]:
     return found
 
 
-def _add(
-    trigger: _Parsed,
-    schema: SourceSchema,
-    drafts: dict[str, Draft],
-    catalog: dict[str, Relation],
-    writes: _Writes,
-    parts: Parts,
-) -> None:
+def _add(trigger: _Parsed, fired: Fired, writes: _Writes, parts: Parts) -> None:
     tree = trigger.tree
-    relation = catalog.get(tree.table.lower())
-    if relation is None:
-        raise Untranslatable(f"{tree.table}, which is not carried")
-    helpers: set[str] = set()
-    fired = Fired(
-        tree=tree,
-        relation=relation,
-        catalog=catalog,
-        drafts=drafts,
-        utf16=schema.utf16,
-        schema=parts.schema,
-        helpers=helpers,
-    )
     body, reason = _touch(fired, writes)
     timing = "before" if body is not None else tree.timing.value
     if body is None:
@@ -137,16 +128,17 @@ def _add(
             raise Untranslatable("it could fire itself again, which SQLite by default doesn't do and PostgreSQL does")
         body = translate_body(fired)
         reason = body.reason
-    parts.helpers |= helpers
+    parts.helpers |= fired.helpers
     name = trigger.source.name
     function = parts.functions.take(name, empty="unnamed")
     object_id = parts.object(
         ObjectType.TRIGGER, name, trigger.source.table, carried=True, reason=reason, sql=trigger.source.sql
     )
-    table = drafts[tree.table.lower()].label if tree.table.lower() in drafts else None
+    own = fired.drafts.get(tree.table.lower())
+    table = own.label if own is not None else None
     parts.statement(Stage.TRIGGER, f"function {name}", _function(parts.schema, function, body.sql),
                     table=table, object_id=object_id, optional=True)  # fmt: skip
-    parts.statement(Stage.TRIGGER, f"trigger {name}", _trigger(tree, relation, timing, function, parts.schema),
+    parts.statement(Stage.TRIGGER, f"trigger {name}", _trigger(tree, fired.relation, timing, function, parts.schema),
                     table=table, object_id=object_id, optional=True)  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
 from stepflow_tui.engine.model.config import Config
@@ -15,8 +17,13 @@ def items_of(config: Config) -> tuple[ItemSpec, ...]:
     """Default items first, then the config's, in order. An item of the config with a default's id replaces it."""
     own = _own(config)
     names = {i.id for i in own}
-    defaults = tuple(i.spec for i in ITEMS if i.id not in names)
+    defaults = tuple(_held(i.spec) for i in ITEMS if i.id not in names)
     return (*defaults, *own)
+
+
+def _held(spec: ItemSpec) -> ItemSpec:
+    """A person's item holds up the gate of its time; what a check decides says so itself."""
+    return replace(spec, before=spec.before or HOLDS.get(str(spec.params["when"]), "")) if spec.kind is ItemKind.MANUAL else spec
 
 
 def _own(config: Config) -> list[ItemSpec]:
@@ -24,7 +31,12 @@ def _own(config: Config) -> list[ItemSpec]:
     found = []
     for when in type(config.checklist).model_fields:
         for item in getattr(config.checklist, when):
-            params: dict[str, str | int | float | None] = {"when": when, "title": item.title, "owner": item.owner, "due": item.due}
+            params: dict[str, str | int | float | None] = {
+                "when": when,
+                "title": item.title,
+                "owner": item.owner,
+                "due": item.due,
+            }
             kind = ItemKind.MANUAL if item.check is None else ItemKind.AUTO
             found.append(ItemSpec(id=item.id, kind=kind, before=HOLDS.get(when, ""), params=params))
     return found

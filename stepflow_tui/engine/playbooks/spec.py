@@ -50,6 +50,8 @@ class Playbook:
 def planned_phases(playbook: Playbook) -> tuple[PlannedPhase, ...]:
     """Phases and steps as the plan lists them."""
     return tuple(
-        PlannedPhase(name=p.name, steps=tuple(PlannedStep(name=s.name, danger=s.danger.value, loses=s.loses) for s in p.steps))
+        PlannedPhase(
+            name=p.name, steps=tuple(PlannedStep(name=s.name, danger=s.danger.value, loses=s.loses) for s in p.steps)
+        )
         for p in playbook.phases
     )

@@ -13,8 +13,8 @@ from stepflow_tui.engine.steps.census import Census
 from stepflow_tui.engine.steps.claim import ClaimTarget
 from stepflow_tui.engine.steps.copy import Copy
 from stepflow_tui.engine.steps.grants import Grants
-from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.make_plan import MakePlan
+from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.preflight import Preflight
 from stepflow_tui.engine.steps.release import ReleaseTarget
 from stepflow_tui.engine.steps.settle import Settle

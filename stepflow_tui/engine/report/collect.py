@@ -62,7 +62,7 @@ def _time(ms: int | None) -> str | None:
 def _seconds(row: dict[str, Any]) -> float | None:
     if row["started_ms"] is None or row["ended_ms"] is None:
         return None
-    return round((row["ended_ms"] - row["started_ms"]) / 1000, 3)
+    return round((int(row["ended_ms"]) - int(row["started_ms"])) / 1000, 3)
 
 
 def _phase_seconds(reader: RunReader) -> dict[str, float]:
@@ -77,11 +77,25 @@ def _phase_seconds(reader: RunReader) -> dict[str, float]:
 
 def _timings(reader: RunReader) -> list[dict[str, Any]]:
     steps = [
-        {"phase": s["phase"], "step": s["name"], "item": "", "state": s["state"], "seconds": _seconds(s), "attempts": s["attempt"]}
+        {
+            "phase": s["phase"],
+            "step": s["name"],
+            "item": "",
+            "state": s["state"],
+            "seconds": _seconds(s),
+            "attempts": s["attempt"],
+        }
         for s in reader.steps()
     ]
     return steps + [
-        {"phase": "", "step": t["step"], "item": f"{t['item']} {t['name']}".strip(), "state": "", "seconds": t["seconds"], "attempts": 1}
+        {
+            "phase": "",
+            "step": t["step"],
+            "item": f"{t['item']} {t['name']}".strip(),
+            "state": "",
+            "seconds": t["seconds"],
+            "attempts": 1,
+        }
         for t in reader.timings()
     ]
 
@@ -98,7 +112,18 @@ def _backup(row: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _table(t: dict[str, Any]) -> dict[str, Any]:
-    keys = ("source", "target", "source_rows", "target_rows", "rejected_rows", "verified", "reason", "digest_source", "digest_target", "copy_seconds")
+    keys = (
+        "source",
+        "target",
+        "source_rows",
+        "target_rows",
+        "rejected_rows",
+        "verified",
+        "reason",
+        "digest_source",
+        "digest_target",
+        "copy_seconds",
+    )
     return {k: t[k] for k in keys} | {"as_of": _time(t["as_of_ms"])}
 
 
@@ -109,7 +134,14 @@ def _object(o: dict[str, Any]) -> dict[str, Any]:
 def _finding(f: dict[str, Any]) -> dict[str, Any]:
     finding = Finding(code=f["code"], severity=Severity(f["severity"]), params=f["params"], object=f["object"])
     words = render(finding)
-    return {"severity": f["severity"], "code": f["code"], "what": words.what, "why": words.why, "fix": words.fix, "object": f["object"]}
+    return {
+        "severity": f["severity"],
+        "code": f["code"],
+        "what": words.what,
+        "why": words.why,
+        "fix": words.fix,
+        "object": f["object"],
+    }
 
 
 def _discrepancy(d: dict[str, Any]) -> dict[str, Any]:

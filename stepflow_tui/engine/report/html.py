@@ -22,7 +22,18 @@ th{background:#8882}pre{background:#8881;padding:.6rem;overflow:auto;white-space
 
 def render(report: Report) -> str:
     """The whole page as text."""
-    sections = (_tables, _phases, _objects, _findings, _discrepancies, _rejects, _application, _checklist, _alerts, _audit)
+    sections = (
+        _tables,
+        _phases,
+        _objects,
+        _findings,
+        _discrepancies,
+        _rejects,
+        _application,
+        _checklist,
+        _alerts,
+        _audit,
+    )
     body = "\n".join(section(report) for section in sections)
     name = escape(str(report["name"]))
     return (
@@ -41,7 +52,9 @@ def text(value: object) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], mark: int | None = None) -> str:
     lines = []
     for row in rows:
-        cells = (f'<td class="{text(v)}">{text(v)}</td>' if i == mark else f"<td>{text(v)}</td>" for i, v in enumerate(row))
+        cells = (
+            f'<td class="{text(v)}">{text(v)}</td>' if i == mark else f"<td>{text(v)}</td>" for i, v in enumerate(row)
+        )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     titles = "".join(f"<th>{escape(h)}</th>" for h in head)
     return f"<table><tr>{titles}</tr>{''.join(lines)}</table>" if lines else ""
@@ -54,7 +67,8 @@ def _section(title: str, content: str) -> str:
 def _summary(report: Report) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in report["versions"].items() if v)
     errors = "".join(
-        f"<p><b>{text(e['code'])}</b>: {text(e['message'])} {text(e['detail'])}<br>What to do: {text(e['hint'])}</p>" for e in report.get("errors", [])
+        f"<p><b>{text(e['code'])}</b>: {text(e['message'])} {text(e['detail'])}<br>What to do: {text(e['hint'])}</p>"
+        for e in report.get("errors", [])
     )
     changed = "<p><b>The source changed while the run was working.</b></p>" if report["source_changed"] else ""
     return (
@@ -73,13 +87,36 @@ def _backup(report: Report) -> str:
 
 
 def _tables(report: Report) -> str:
-    head = ("source", "target", "verified", "source rows", "target rows", "rejected", "reason", "digest", "copy seconds")
-    keys = ("source", "target", "verified", "source_rows", "target_rows", "rejected_rows", "reason", "digest_target", "copy_seconds")
+    head = (
+        "source",
+        "target",
+        "verified",
+        "source rows",
+        "target rows",
+        "rejected",
+        "reason",
+        "digest",
+        "copy seconds",
+    )
+    keys = (
+        "source",
+        "target",
+        "verified",
+        "source_rows",
+        "target_rows",
+        "rejected_rows",
+        "reason",
+        "digest_target",
+        "copy_seconds",
+    )
     return _section("Tables", _table(head, ([t[k] for k in keys] for t in report["tables"]), mark=2))
 
 
 def _phases(report: Report) -> str:
-    rows = [(t["phase"], t["step"], t["state"], "" if t["seconds"] is None else f"{t['seconds']:.2f}") for t in report["timings"]]
+    rows = [
+        (t["phase"], t["step"], t["state"], "" if t["seconds"] is None else f"{t['seconds']:.2f}")
+        for t in report["timings"]
+    ]
     return _section("Time", _table(("phase", "step", "state", "seconds"), rows))
 
 
@@ -87,7 +124,8 @@ def _objects(report: Report) -> str:
     lost = [o for o in report["objects"] if not o["carried"]]
     other = [(o["type"], o["name"], o["reason"]) for o in report["objects"] if o["carried"] and o["reason"]]
     items = "".join(
-        f"<details open><summary>{text(o['type'])} {text(o['name'])}: {text(o['reason'])}</summary><pre>{text(o['sql'])}</pre></details>" for o in lost
+        f"<details open><summary>{text(o['type'])} {text(o['name'])}: {text(o['reason'])}</summary><pre>{text(o['sql'])}</pre></details>"
+        for o in lost
     )
     return _section(f"Objects that were not carried ({len(lost)})", items or "<p>None.</p>") + _section(
         "Objects carried in another form", _table(("type", "name", "how"), other)

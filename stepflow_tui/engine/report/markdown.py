@@ -67,14 +67,21 @@ def _summary(report: Report) -> str:
         f"Plan `{report['plan_hash'] or '–'}` · config `{report['config_hash'] or '–'}` · {versions}",
     ]
     if report["source_changed"]:
-        lines.append("**The source changed while the run was working. Tables marked different may lack the newest changes.**")
+        lines.append(
+            "**The source changed while the run was working. Tables marked different may lack the newest changes.**"
+        )
     for error in report.get("errors", []):
-        lines.append(f"**{cell(error['code'])}**: {cell(error['message'])} {cell(error['detail'])}\n\nWhat to do: {cell(error['hint'])}")
+        lines.append(
+            f"**{cell(error['code'])}**: {cell(error['message'])} {cell(error['detail'])}\n\nWhat to do: {cell(error['hint'])}"
+        )
     return "\n\n".join(lines)
 
 
 def _phases(report: Report) -> str:
-    rows = [(t["phase"], t["step"], t["state"], f"{t['seconds']:.2f}" if t["seconds"] is not None else "") for t in report["timings"]]
+    rows = [
+        (t["phase"], t["step"], t["state"], f"{t['seconds']:.2f}" if t["seconds"] is not None else "")
+        for t in report["timings"]
+    ]
     total = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in report["seconds"].items())
     return f"## Time\n\n{total or '–'}\n\n" + table(("phase", "step", "state", "seconds"), rows) if rows else ""
 
@@ -89,12 +96,23 @@ def _backup(report: Report) -> str:
 
 def _tables(report: Report) -> str:
     rows = [
-        (t["source"], t["target"], t["source_rows"], t["target_rows"], t["rejected_rows"], t["verified"], t["reason"], (t["digest_target"] or "")[:16])
+        (
+            t["source"],
+            t["target"],
+            t["source_rows"],
+            t["target_rows"],
+            t["rejected_rows"],
+            t["verified"],
+            t["reason"],
+            (t["digest_target"] or "")[:16],
+        )
         for t in report["tables"]
     ]
     if not rows:
         return ""
-    return "## Tables\n\n" + table(("source", "target", "source rows", "target rows", "rejected", "verified", "reason", "digest"), rows)
+    return "## Tables\n\n" + table(
+        ("source", "target", "source rows", "target rows", "rejected", "verified", "reason", "digest"), rows
+    )
 
 
 def _not_carried(report: Report) -> str:
@@ -127,8 +145,15 @@ def _findings(report: Report) -> str:
 
 
 def _discrepancies(report: Report) -> str:
-    rows = [(d["table"], d["key"], d["column"], d["class"], d["source"], d["target"], d["cause"]) for d in report["discrepancies"]]
-    return "## Differences\n\n" + table(("table", "key", "column", "class", "source", "target", "probable cause"), rows) if rows else ""
+    rows = [
+        (d["table"], d["key"], d["column"], d["class"], d["source"], d["target"], d["cause"])
+        for d in report["discrepancies"]
+    ]
+    return (
+        "## Differences\n\n" + table(("table", "key", "column", "class", "source", "target", "probable cause"), rows)
+        if rows
+        else ""
+    )
 
 
 def _rejects(report: Report) -> str:
@@ -142,7 +167,10 @@ def _application(report: Report) -> str:
 
 
 def _checklist(report: Report) -> str:
-    rows = [(i["phase"], i["id"], i["title"], i["kind"], i["state"], i["by"], i["at"], i["note"]) for i in report["checklist"]]
+    rows = [
+        (i["phase"], i["id"], i["title"], i["kind"], i["state"], i["by"], i["at"], i["note"])
+        for i in report["checklist"]
+    ]
     return "## Checklist\n\n" + table(("when", "id", "item", "kind", "state", "by", "at", "note"), rows) if rows else ""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -23,13 +22,11 @@ from stepflow_tui.engine.model.schema import Generated, SourceSchema, SourceTabl
 from stepflow_tui.engine.plan.profile import Profile
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.plan.types import decide
+from stepflow_tui.engine.plan.virtual import carried
 from stepflow_tui.engine.sqlite.census_families import settle_families
 from stepflow_tui.engine.sqlite.census_findings import findings, uncomputable, unreadable
 from stepflow_tui.engine.sqlite.census_lane import Lane, connect
 from stepflow_tui.engine.sqlite.census_table import UNREADABLE, ColumnWork, Rules, TableWork, census_table, count
-
-_OWN_CONTENT = frozenset({"fts3", "fts4", "fts5", "rtree", "rtree_i32", "geopoly"})
-_CONTENT_OPTION = re.compile(r"\s*content\s*=", re.IGNORECASE)
 
 
 async def take_census(
@@ -93,7 +90,7 @@ class _Result:
 
 async def _take(schema: SourceSchema, rules: Rules, lanes: asyncio.Queue[Lane]) -> Census:
     result = _Result()
-    tables = [t for t in schema.tables if is_counted(t)]
+    tables = [t for t in schema.tables if carried(t)]
     for table in tables:
         result.findings[table.name] = [unreadable(table.name, table.unreadable)] if table.unreadable else []
     readable = [t for t in tables if not t.unreadable]
@@ -108,16 +105,6 @@ async def _take(schema: SourceSchema, rules: Rules, lanes: asyncio.Queue[Lane]) 
 
     shared = await settle_families(schema, result.works, recount)
     return _census(schema, rules, result, shared)
-
-
-def is_counted(table: SourceTable) -> bool:
-    """Whether a table's rows are the migration's business: ordinary tables, and virtual ones that hold their own content."""
-    if table.kind is TableKind.SHADOW:
-        return False
-    if table.kind is TableKind.ORDINARY or table.unreadable:
-        return True
-    foreign = any(_CONTENT_OPTION.match(a) for a in table.module_args)
-    return table.module in _OWN_CONTENT and not foreign
 
 
 async def together(work: list[Awaitable[None]]) -> None:

@@ -86,6 +86,7 @@ async def census_table(
     columns = tuple(c for c in table.columns if c.generated is not Generated.HIDDEN and c.generated not in leave_out)
     work = TableWork(table=table)
     if not columns:
+        work.rows = (await lane.scan(table, ()))[0]
         return work
     sample = await lane.run(take_sample, lane.connection, table, columns)
     for column, values in zip(columns, sample.columns, strict=True):

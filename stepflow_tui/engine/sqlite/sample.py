@@ -56,7 +56,22 @@ create trigger orders_log after insert on returns begin
 FULL_TEXT = "create virtual table product_search using fts5(title, body)"
 
 _STATUS = ("new", "paid", "sent", "sent", "sent", "returned")
-_WORDS = ("amber", "birch", "cedar", "delta", "ember", "flint", "grove", "häuser", "indigo", "jasper", "日本", "linen", "O'Neill", 'quo"te')
+_WORDS = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "flint",
+    "grove",
+    "häuser",
+    "indigo",
+    "jasper",
+    "日本",
+    "linen",
+    "O'Neill",
+    'quo"te',
+)
 
 
 def make_shop(path: Path, rows: int = 200_000) -> int:
@@ -73,7 +88,12 @@ def make_shop(path: Path, rows: int = 200_000) -> int:
         _oddities(connection)
         total = _full_text(connection)
         connection.execute("commit")
-        names = [n for (n,) in connection.execute("select name from sqlite_schema where type='table' and sql like 'create table%' and name not like 'sqlite_%' and name not like 'product_search%'")]
+        names = [
+            n
+            for (n,) in connection.execute(
+                "select name from sqlite_schema where type='table' and sql like 'create table%' and name not like 'sqlite_%' and name not like 'product_search%'"
+            )
+        ]
         return total + sum(int(connection.execute(f'select count(*) from "{n}"').fetchone()[0]) for n in names)
     finally:
         connection.close()
@@ -90,21 +110,49 @@ def _fill(connection: sqlite3.Connection, table: str, rows: Iterator[tuple[Any, 
 
 def _tables(rng: random.Random, rows: int) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
     customers, products, orders = rows // 20, max(rows // 100, 20), rows // 5
-    yield "settings", iter([("currency", "EUR"), ("tax", 0.19), ("schema", 7), ("logo", b"\x89PNG\r\n\x00\xff"), ("empty", None)])
+    yield (
+        "settings",
+        iter([("currency", "EUR"), ("tax", 0.19), ("schema", 7), ("logo", b"\x89PNG\r\n\x00\xff"), ("empty", None)]),
+    )
     yield "categories", ((i, f"Category {i}", None if i < 4 else i // 4) for i in range(1, 13))
     yield "customers", _customers(rng, customers)
     yield "products", _products(rng, products)
     yield "orders", _orders(rng, orders, customers)
     yield "order_items", _items(rng, orders, products)
-    yield "stock_moves", (
-        (f"SKU-{rng.randrange(products):05}", rng.randint(-9, 9), 7.0e8 + i + 0.5, 13_300_000_000_000_000 + i * 7, 2_460_000.5 + i, 1_700_000_000_000_000 + i)
-        for i in range(rows // 20)
+    yield (
+        "stock_moves",
+        (
+            (
+                f"SKU-{rng.randrange(products):05}",
+                rng.randint(-9, 9),
+                7.0e8 + i + 0.5,
+                13_300_000_000_000_000 + i * 7,
+                2_460_000.5 + i,
+                1_700_000_000_000_000 + i,
+            )
+            for i in range(rows // 20)
+        ),
     )
-    yield "measurements", ((i, rng.choice(("t1", "t2", None)), _measure(rng, i), rng.choice((0, 1, "yes", "no", 2.5, None))) for i in range(rows // 20))
-    yield "imports", ((i, "csv", rng.choice((i, f"{i} apples", i / 4, b"raw\x00")), f"2024-0{1 + i % 9}-11T10:00:00") for i in range(rows // 40))
+    yield (
+        "measurements",
+        (
+            (i, rng.choice(("t1", "t2", None)), _measure(rng, i), rng.choice((0, 1, "yes", "no", 2.5, None)))
+            for i in range(rows // 20)
+        ),
+    )
+    yield (
+        "imports",
+        (
+            (i, "csv", rng.choice((i, f"{i} apples", i / 4, b"raw\x00")), f"2024-0{1 + i % 9}-11T10:00:00")
+            for i in range(rows // 40)
+        ),
+    )
     yield "coupons", ((f"SAVE{i}", rng.choice((5, 7.5, 10)), "2026-12-31", None if i % 3 else i) for i in range(200))
     yield "Order/Notes (old)", ((i, rng.choice(_WORDS), f"Weg {i}", 1 + i % orders) for i in range(1, 101))
-    yield "audit_log", ((1_700_000_000 + i, rng.choice(_WORDS), "login", '{"ok": true, "n": %d}' % i) for i in range(rows // 10))
+    yield (
+        "audit_log",
+        ((1_700_000_000 + i, rng.choice(_WORDS), "login", '{"ok": true, "n": %d}' % i) for i in range(rows // 10)),
+    )
 
 
 def _customers(rng: random.Random, count: int) -> Iterator[tuple[Any, ...]]:
@@ -151,5 +199,7 @@ def _full_text(connection: sqlite3.Connection) -> int:
     if not connection.execute("select sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]:
         return 0
     connection.execute(FULL_TEXT)
-    connection.execute("insert into product_search(rowid, title, body) select rowid, title, title || ' in stock' from products")
+    connection.execute(
+        "insert into product_search(rowid, title, body) select rowid, title, title || ' in stock' from products"
+    )
     return int(connection.execute("select count(*) from product_search").fetchone()[0])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from contextlib import suppress
 from pathlib import Path
 
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.journal.reader import RunReader, peek_state
+from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.sqlite.backup import Backup, make_backup, read_manifest
-from stepflow_tui.engine.sqlite.examine import examine
+from stepflow_tui.engine.sqlite.backups import copy_backup, list_backups, prune_backups
+from stepflow_tui.engine.sqlite.examine import SourceState, examine
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.preflight import Seen
 
 
 class MakeBackup(PlainStep):
@@ -23,11 +30,17 @@ class MakeBackup(PlainStep):
         if row is None or not Path(row["path"]).exists() or Path(row["path"]).stat().st_size != row["bytes"]:
             return None
         manifest = read_manifest(Path(row["path"]))
-        return {"path": row["path"], "sha256": row["sha256"]} if manifest is not None and manifest.sha256 == row["sha256"] else None
+        return (
+            {"path": row["path"], "sha256": row["sha256"]}
+            if manifest is not None and manifest.sha256 == row["sha256"]
+            else None
+        )
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Make it, or take the finished one."""
         examined = await examine(ctx.config.source.path)
+        if examined.state is SourceState.EMPTY:
+            return await _empty(ctx)
         backup = await make_backup(
             examined,
             folder_of(ctx),
@@ -36,22 +49,56 @@ class MakeBackup(PlainStep):
             report=ctx.report,
             deadline_s=ctx.config.backup.deadline,
             now_ms=ctx.clock.now_ms(),
-            stall_s=_stall(ctx),
+            stall_s=ctx.config.source.allow_stall,
         )
-        await ctx.journal.save_backup(backup.path, backup.bytes, backup.sha256, verified=False, source=to_plain(backup.source))
+        await ctx.journal.save_backup(
+            backup.path, backup.bytes, backup.sha256, verified=False, source=to_plain(backup.source)
+        )
         ctx.memory.put(backup)
-        return {"path": backup.path, "bytes": backup.bytes, "sha256": backup.sha256, "seconds": round(backup.seconds, 3)}
+        await _look_after(ctx, backup)
+        return {
+            "path": backup.path,
+            "bytes": backup.bytes,
+            "sha256": backup.sha256,
+            "seconds": round(backup.seconds, 3),
+        }
+
+
+async def _empty(ctx: RunContext) -> Evidence:
+    """A file of zero bytes is a database without tables: so is its backup, and the run ends with nothing to do."""
+    path = folder_of(ctx) / f"{ctx.run_id}.db"
+    with sqlite_errors(f"The backup {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    sha256 = hashlib.sha256(b"").hexdigest()
+    await ctx.journal.save_backup(str(path), 0, sha256, verified=False)
+    return {"path": str(path), "bytes": 0, "sha256": sha256}
+
+
+async def _look_after(ctx: RunContext, backup: Backup) -> None:
+    """Further copies where the config wants them, and old backups of the same folder pruned; none that a run still needs."""
+    for folder in ctx.config.backup.also:
+        await copy_backup(backup, Path(folder), control=ctx.control)
+    await asyncio.to_thread(_prune, ctx.state_dir, folder_of(ctx), backup, ctx.config.backup.keep)
+
+
+def _prune(state_dir: Path, folder: Path, newest: Backup, keep: int) -> None:
+    """Keep the newest backups of this source, and those that unfinished runs read."""
+    runs = StateDir(state_dir).runs(peek_state)
+    needed = {newest.path}
+    for entry in runs:
+        if entry.unfinished or entry.state is None:
+            with suppress(StepFlowError), RunReader(entry.path) as reader:
+                row = reader.backup()
+                needed.add(row["path"] if row else "")
+    found = list_backups({folder, *(e.path / "backup" for e in runs)})
+    mine = [b for b in found if b.source_path == newest.source_path]
+    prune_backups(mine, keep=max(0, keep - 1), protected=needed)
 
 
 def folder_of(ctx: RunContext) -> Path:
     """Where the run's backup goes."""
     return Path(ctx.config.backup.dir) if ctx.config.backup.dir is not None else ctx.run_dir / "backup"
-
-
-def _stall(ctx: RunContext) -> float | None:
-    """Only writers of a rollback-journal file wait for a reader, and only if there are any."""
-    seen = ctx.memory.find(Seen)
-    return ctx.config.source.allow_stall if seen is None or seen.stalls else None
 
 
 async def backup_of(ctx: RunContext) -> Backup | None:

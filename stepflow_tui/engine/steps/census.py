@@ -7,9 +7,8 @@ from pathlib import Path
 
 from stepflow_tui.engine.model import census as model
 from stepflow_tui.engine.model.codec import to_plain
-from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.sqlite.restore_test import RestoreTest, refuse_damaged, restore_test
+from stepflow_tui.engine.sqlite.restore_test import RestoreTest, findings_of, refuse_damaged, restore_test
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import frozen_of, target_of
@@ -30,10 +29,16 @@ class Census(PlainStep):
         """
         frozen = await frozen_of(ctx)
         seen = ctx.memory.find(Seen)
-        view = seen.view if seen is not None else await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
+        view = (
+            seen.view
+            if seen is not None
+            else await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
+        )
         testing = asyncio.create_task(restore_test(frozen.path, control=ctx.control))
         try:
-            census = await census_of(frozen.path, frozen.schema, ctx.config, view, frozen=True, control=ctx.control, report=ctx.report)
+            census = await census_of(
+                frozen.path, frozen.schema, ctx.config, view, frozen=True, control=ctx.control, report=ctx.report
+            )
             test = await testing
         finally:
             testing.cancel()
@@ -42,27 +47,16 @@ class Census(PlainStep):
         await _record(ctx, frozen.path, test, census)
         ctx.memory.put(census)
         rows = sum(f.rows for f in census.facts.values())
-        return {"tables": len(census.facts), "rows": rows, "findings": len(census.findings), "foreign_keys_broken": len(test.foreign_keys)}
+        return {
+            "tables": len(census.facts),
+            "rows": rows,
+            "findings": len(census.findings),
+            "foreign_keys_broken": len(test.foreign_keys),
+        }
 
 
 async def _record(ctx: RunContext, path: Path, test: RestoreTest, census: model.Census) -> None:
     row = await ctx.journal.backup()
     assert row is not None
     await ctx.journal.save_backup(str(path), row["bytes"], row["sha256"], verified=True, test=to_plain(test))
-    await ctx.journal.set_findings("census", [*census.findings, *_of_test(test)])
-
-
-def _of_test(test: RestoreTest) -> list[Finding]:
-    found = [
-        warning(
-            "foreign_key_broken",
-            f"{key.table}({', '.join(key.columns)})",
-            parent=key.parent,
-            count=key.count if key.count is not None else "unknown",
-            keys=", ".join(key.first_keys),
-            error=key.error,
-        )
-        for key in test.foreign_keys
-    ]
-    found += [warning("constraint_broken", None, line=line) for line in test.constraints]
-    return found + [warning("not_checked", table, reason=reason) for table, reason in test.unchecked]
+    await ctx.journal.set_findings("census", [*census.findings, *findings_of(test)])

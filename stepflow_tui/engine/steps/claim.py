@@ -12,7 +12,7 @@ from stepflow_tui.engine.plan.quote import pg_ident
 from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
+from stepflow_tui.engine.steps.facts import anchor_audit, connection, plan_of, target_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -63,6 +63,7 @@ class ClaimTarget(PlainStep):
         conn = ctx.memory.get(Holder).conn
         existed = await conn.fetchval("select to_regnamespace($1) is not null", pg_ident(ctx.target.schema))
         epoch = await claim_target(ctx)
+        await anchor_audit(ctx)
         return {"target": ctx.target.describe(), "epoch": epoch, "schema_existed": bool(existed)}
 
     async def undo(self, ctx: RunContext) -> Evidence:

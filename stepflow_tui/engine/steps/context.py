@@ -46,6 +46,13 @@ class Answers:
         return self.confirm == run_name or (self.yes and not production and self.confirm is None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairWanted:
+    """Somebody asked for the differences to be repaired; the verification does it, and verifies again."""
+
+    who: str
+
+
 class Memory:
     """Values of this engine's life, one per type."""
 

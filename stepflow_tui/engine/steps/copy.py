@@ -57,7 +57,10 @@ class Copy(PlainStep):
             await ctx.journal.update_table(table.source, state=TableState.COPYING)
         result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
         await _record(ctx, result)
-        return {"rows": sum(t.rows for t in result.tables.values()), "rejected": sum(t.rejected for t in result.tables.values())}
+        return {
+            "rows": sum(t.rows for t in result.tables.values()),
+            "rejected": sum(t.rejected for t in result.tables.values()),
+        }
 
 
 def streams_of(ctx: RunContext) -> int:
@@ -80,7 +83,9 @@ async def _cut(ctx: RunContext, epoch: int, plan: Plan, frozen: Frozen, tables: 
                 await ctx.control.checkpoint()
                 facts = plan.facts.get(table.source) or TableFacts(rows=0)
                 with sqlite_errors(f"Cutting {table.source} into segments"):
-                    return await asyncio.to_thread(plan_segments, frozen.path, table, facts, encoding=plan.encoding, max_rows_per_second=limit)
+                    return await asyncio.to_thread(
+                        plan_segments, frozen.path, table, facts, encoding=plan.encoding, max_rows_per_second=limit
+                    )
 
         for segments in await together(cut(t) for t in fresh):
             rows = ledger_rows(segments, first=first)
@@ -105,7 +110,12 @@ async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, 
     state = TableState.COPYING if table.error is not None else TableState.COPIED
     reason = f"{table.error.message} {table.error.detail}".strip() if table.error is not None else ""
     await ctx.journal.update_table(
-        source, state=state, target_rows=table.rows, rejected_rows=table.rejected, copy_seconds=round(table.seconds, 3), reason=reason
+        source,
+        state=state,
+        target_rows=table.rows,
+        rejected_rows=table.rejected,
+        copy_seconds=round(table.seconds, 3),
+        reason=reason,
     )
 
 

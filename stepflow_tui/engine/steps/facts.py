@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite.catalog import read_schema
@@ -63,6 +64,14 @@ async def connection(ctx: RunContext) -> AsyncIterator[asyncpg.Connection]:
     finally:
         with contextlib.suppress(Exception):  # a session that is gone needs no goodbye; the block's own error counts
             await opened.close(timeout=5)
+
+
+async def anchor_audit(ctx: RunContext) -> None:
+    """Put count and head of the audit chain into the target, where a truncated or rewritten journal can't reach them."""
+    here = await ctx.journal.audit_anchor()
+    async with connection(ctx) as conn:
+        if await control.installed(conn):
+            await control.set_anchor(conn, ctx.run_id, here.entries, here.head)
 
 
 async def frozen_of(ctx: RunContext) -> Frozen:

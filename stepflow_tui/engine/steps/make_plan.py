@@ -46,7 +46,11 @@ class MakePlan(PlainStep):
             await CensusStep().apply(ctx)
             census = ctx.memory.get(Census)
         seen = ctx.memory.find(Seen)
-        view = seen.view if seen is not None else await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
+        view = (
+            seen.view
+            if seen is not None
+            else await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
+        )
         made = await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await _phases(ctx))
         await ctx.journal.set_findings("plan", made.findings)
         await _refuse_drift(ctx, made.plan)
@@ -54,13 +58,20 @@ class MakePlan(PlainStep):
         ctx.memory.put(made.plan)
         await settle_checklist(ctx, times=("before",))
         lost = sum(not o.carried for o in made.plan.objects)
-        return {"hash": made.plan.hash, "tables": len(made.plan.tables), "statements": len(made.plan.statements), "not_carried": lost}
+        return {
+            "hash": made.plan.hash,
+            "tables": len(made.plan.tables),
+            "statements": len(made.plan.statements),
+            "not_carried": lost,
+        }
 
 
 async def _phases(ctx: RunContext) -> tuple[PlannedPhase, ...]:
     rows = await ctx.journal.step_rows()
     return tuple(
-        PlannedPhase(name=name, steps=tuple(PlannedStep(name=r["name"], danger=r["danger"], loses=r["loses"]) for r in group))
+        PlannedPhase(
+            name=name, steps=tuple(PlannedStep(name=r["name"], danger=r["danger"], loses=r["loses"]) for r in group)
+        )
         for name, group in groupby(rows, key=lambda r: r["phase"])
     )
 
@@ -82,7 +93,9 @@ async def _refuse_drift(ctx: RunContext, plan: Plan) -> None:
 def differences(old: Plan, new: Plan) -> list[str]:
     """What differs between two plans, named coarsely, the first few."""
     before, after = {t.source: t for t in old.tables}, {t.source: t for t in new.tables}
-    found = [f"table {n} is new" for n in after.keys() - before.keys()] + [f"table {n} is gone" for n in before.keys() - after.keys()]
+    found = [f"table {n} is new" for n in after.keys() - before.keys()] + [
+        f"table {n} is gone" for n in before.keys() - after.keys()
+    ]
     found += [f"table {n} is different" for n in before.keys() & after.keys() if before[n].columns != after[n].columns]
     if old.config_hash != new.config_hash:
         found.append("plan-relevant config")

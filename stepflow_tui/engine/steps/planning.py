@@ -32,7 +32,14 @@ class Made:
 
 
 async def census_of(
-    path: Path, schema: SourceSchema, config: Config, view: TargetView, *, frozen: bool, control: Control | None = None, report: Report = silent
+    path: Path,
+    schema: SourceSchema,
+    config: Config,
+    view: TargetView,
+    *,
+    frozen: bool,
+    control: Control | None = None,
+    report: Report = silent,
 ) -> Census:
     """Count the tables the config selects."""
     wanted = replace(schema, tables=tuple(t for t in schema.tables if chosen(t.name, config.tables)))
@@ -44,13 +51,15 @@ async def census_of(
             frozen=frozen,
             types=config.types,
             on_bad_value=config.copying.on_bad_value,
-            existing=matched.columns if matched is not None else None,
+            existing=matched.for_census() if matched is not None else None,
             control=control,
             report=report,
         )
 
 
-def make_plan(schema: SourceSchema, census: Census, config: Config, view: TargetView, phases: tuple[PlannedPhase, ...] = ()) -> Made:
+def make_plan(
+    schema: SourceSchema, census: Census, config: Config, view: TargetView, phases: tuple[PlannedPhase, ...] = ()
+) -> Made:
     """The plan, and the findings about tables made beforehand."""
     matched = _matched(schema, config, view)
     plan = build_plan(schema, census, config, existing=matched, phases=phases)
@@ -60,4 +69,4 @@ def make_plan(schema: SourceSchema, census: Census, config: Config, view: Target
 def _matched(schema: SourceSchema, config: Config, view: TargetView) -> Matched | None:
     if config.target.tables is not TablesMode.EXISTING:
         return None
-    return match_existing(schema, config, view.tables)
+    return match_existing(schema, config, [t.made() for t in view.tables if not t.bookkeeping])

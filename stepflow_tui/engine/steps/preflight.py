@@ -5,17 +5,19 @@ from __future__ import annotations
 import platform
 import sqlite3
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepflow_tui import __version__
 from stepflow_tui.engine.checks import CheckContext, CheckStage, check_context, run_checks
-from stepflow_tui.engine.checks.source_stall import stalls
 from stepflow_tui.engine.errors import Held, Refused, StepFlowError, TargetConnectionError
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.config import TablesMode
 from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.engine.model.schema import TableKind
+from stepflow_tui.engine.plan.names import chosen, renamed
+from stepflow_tui.engine.postgres.existing import is_bookkeeping
 from stepflow_tui.engine.postgres.view import TargetView, Wanted, look
 from stepflow_tui.engine.sqlite.examine import Examined
 from stepflow_tui.engine.steps.base import PlainStep
@@ -39,7 +41,6 @@ class Seen:
     examined: Examined
     findings: tuple[Finding, ...]
     holders_known: bool
-    stalls: bool  # somebody would wait for the backup
     view: TargetView
 
 
@@ -74,8 +75,14 @@ class Preflight(PlainStep):
         """
         view = await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
         async with check_context(
-            ctx.config, state_dir=ctx.state_dir, run_dir=ctx.run_dir, run_id=ctx.run_id, stage=CheckStage.RUN, target=view
+            ctx.config,
+            state_dir=ctx.state_dir,
+            run_dir=ctx.run_dir,
+            run_id=ctx.run_id,
+            stage=CheckStage.RUN,
+            target=view,
         ) as checks:
+            aim_at_tables(checks)
             findings = await run_checks(checks)
             seen = _seen(checks, view, findings)
         await ctx.journal.set_findings("preflight", findings)
@@ -87,12 +94,20 @@ class Preflight(PlainStep):
 
 
 def _seen(checks: CheckContext, view: TargetView, findings: list[Finding]) -> Seen:
-    return Seen(examined=checks.examined, findings=tuple(findings), holders_known=checks.holders.known, stalls=stalls(checks), view=view)
+    return Seen(
+        examined=checks.examined,
+        findings=tuple(findings),
+        holders_known=checks.holders.known and checks.holders.complete,
+        view=view,
+    )
 
 
 async def _record(ctx: RunContext, seen: Seen) -> None:
     await ctx.journal.set_versions(
-        stepflow=__version__, python=platform.python_version(), sqlite=sqlite3.sqlite_version, postgresql=seen.view.version or "unknown"
+        stepflow=__version__,
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+        postgresql=seen.view.version or "unknown",
     )
     await ctx.journal.set_source(path=str(seen.examined.real), size=seen.examined.size)
     if seen.examined.fingerprint is not None:
@@ -110,11 +125,23 @@ def raise_for(findings: list[Finding], view: TargetView) -> None:
         return
     lines = "\n".join(f"{w.what} {w.fix}".strip() for w in map(render, blocked))
     if isinstance(view.error, (TargetConnectionError, Held)):
-        raise type(view.error)(view.error.message, detail=view.error.detail or lines, hint=view.error.hint, code=view.error.code)
+        raise type(view.error)(
+            view.error.message, detail=view.error.detail or lines, hint=view.error.hint, code=view.error.code
+        )
     words = render(blocked[0])
     if len(blocked) == 1:
         raise Refused(words.what, detail=words.why, hint=words.fix, code=blocked[0].code)
     raise Refused(f"{len(blocked)} checks refuse the run.", detail=lines, code=blocked[0].code)
+
+
+def aim_at_tables(checks: CheckContext) -> None:
+    """With tables made beforehand, only those that rows will go to have to be empty: name them once the catalog is read."""
+    view, config = checks.target, checks.config
+    if view is None or checks.schema is None or config.target.tables is not TablesMode.EXISTING:
+        return
+    names = [t.name for t in checks.schema.tables if t.kind is TableKind.ORDINARY and chosen(t.name, config.tables)]
+    targets = frozenset(renamed(n, config.tables.rename) or n for n in names if not is_bookkeeping(n, ()))
+    checks.target = replace(view, wanted=replace(view.wanted, tables=targets))
 
 
 async def standalone_view(config: Config, state_dir: Path, resources: AsyncExitStack) -> TargetView:

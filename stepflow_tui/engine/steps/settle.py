@@ -7,14 +7,20 @@ import contextlib
 import json
 import os
 import signal
+from typing import Any
 
 from stepflow_tui.engine.checks.checklist import ChecklistFacts, decide_all
+from stepflow_tui.engine.journal.audit import ChainState
+from stepflow_tui.engine.journal.reader import RunReader
+from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.config_application import ChecklistItem
 from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.finding import Finding, Severity
-from stepflow_tui.engine.model.state import ItemState
+from stepflow_tui.engine.model.state import ItemState, StepState
+from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import connection
 
 CHECK_SECONDS = 60.0
 OUTPUT_BYTES = 400
@@ -30,7 +36,9 @@ class Settle(PlainStep):
         return {"decided": await settle_checklist(ctx, finished=True)}
 
 
-async def settle_checklist(ctx: RunContext, *, finished: bool = False, times: tuple[str, ...] = ("before", "during", "after")) -> int:
+async def settle_checklist(
+    ctx: RunContext, *, finished: bool = False, times: tuple[str, ...] = ("before", "during", "after")
+) -> int:
     """Decide automatic items from the journal, and run the checks of the config's items. Returns how many were decided."""
     decided = decide_all(await _facts(ctx, finished=finished))
     for name, decision in decided.items():
@@ -46,37 +54,61 @@ async def settle_checklist(ctx: RunContext, *, finished: bool = False, times: tu
 
 
 async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
-    backup = await ctx.journal.backup()
-    rows = await ctx.journal.findings()
-    findings = tuple(Finding(code=r["code"], severity=Severity(r["severity"]), params=json.loads(r["params"]), object=r["object"]) for r in rows)
-    preflight = await ctx.journal.step_row("prepare.preflight")
-    evidence = json.loads(preflight["evidence"] or "{}")
-    tables = await ctx.journal.table_facts()
-    verify = await ctx.journal.step_row("validate.verify")
-    verified = None if verify["state"] != "done" and not finished else all(t.verified is Verified.EQUAL and t.rejected_rows == 0 for t in tables)
-    comprehensive = ctx.config.verify.level.value == "comprehensive"
-    alerts = await ctx.journal.fetch("SELECT count(*) AS n FROM alert WHERE cleared_seq IS NULL AND severity='critical'")
+    """What the journal proves. What nobody has looked at stays None, and its item open."""
+    journal = ctx.journal
+    backup, run = await journal.backup(), await journal.run_row()
+    findings = tuple(_finding(r) for r in await journal.findings())
+    steps = {r["name"]: r for r in await journal.step_rows()}
+    preflight = json.loads(steps["preflight"]["evidence"] or "{}")
+    verified = await _verified(ctx) if steps["verify"]["state"] == StepState.RUNNING.value or finished else None
+    comprehensive = ctx.config.verify.level is Level.COMPREHENSIVE
+    alerts = await journal.fetch("SELECT count(*) AS n FROM alert WHERE cleared_seq IS NULL AND severity='critical'")
     return ChecklistFacts(
-        checked=True,
+        checked=steps["preflight"]["state"] == StepState.DONE.value,
         findings=findings,
         backup_sha256=backup["sha256"] if backup else None,
         backup_tested=bool(backup["verified"]) if backup else None,
-        holders_known=evidence.get("holders"),
-        state_recorded=backup is not None,
-        undo_complete=True,
+        holders_known=preflight.get("holders"),
+        state_recorded=bool(run and json.loads(run["source"]).get("size") is not None and backup),
+        # the steps that change the target are the claim and the tables, keys, views and triggers in it: each has an undo
+        undo_complete=all(n in steps for n in ("claim-target", "create-tables", "views-and-triggers")) or None,
         verified_clean=verified,
         verified_comprehensive=verified if comprehensive else None,
-        decisions_recorded=True if finished else None,
+        decisions_recorded=await asyncio.to_thread(_chain_holds, ctx) if finished else None,
         alerts_open=int(alerts[0]["n"]),
-        scratch_removed=True if finished else None,
+        scratch_removed=await _target_clean(ctx) if finished else None,
     )
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    return Finding(
+        code=row["code"], severity=Severity(row["severity"]), params=json.loads(row["params"]), object=row["object"]
+    )
+
+
+async def _verified(ctx: RunContext) -> bool:
+    return all(t.verified is Verified.EQUAL and t.rejected_rows == 0 for t in await ctx.journal.table_facts())
+
+
+def _chain_holds(ctx: RunContext) -> bool:
+    with RunReader(ctx.run_dir) as reader:
+        return reader.verify_audit(ctx.state_dir).state is ChainState.WHOLE
+
+
+async def _target_clean(ctx: RunContext) -> bool:
+    async with connection(ctx) as conn:
+        return not await control.installed(conn)
 
 
 async def _run_check(item: ChecklistItem) -> tuple[bool, str]:
     """Run an item's command. A command that hangs is a no, and it is not left running."""
     assert item.check is not None
     process = await asyncio.create_subprocess_shell(
-        item.check, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+        item.check,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         out, _ = await asyncio.wait_for(process.communicate(), CHECK_SECONDS)

@@ -49,8 +49,13 @@ class CreateTables(RunStatements):
             expected = await _expected_rows(ctx, conn)
             changed = [c for t in there if (c := await _changed(ctx, conn, t, expected.get(t.source))) is not None]
             if changed:
-                listed = ", ".join(f"{c.name} ({c.rows} rows, {c.expected if c.expected is not None else 'unknown'} expected)" for c in changed)
-                ctx.need_typed(f"Tables of the target changed since the run left them, and would be set aside: {listed}.")
+                listed = ", ".join(
+                    f"{c.name} ({c.rows} rows, {c.expected if c.expected is not None else 'unknown'} expected)"
+                    for c in changed
+                )
+                ctx.need_typed(
+                    f"Tables of the target changed since the run left them, and would be set aside: {listed}."
+                )
             names = await _take_back(ctx, conn, there, {c.source for c in changed})
             schema_gone = await _drop_made_schema(ctx, conn)
         for table in there:
@@ -87,13 +92,18 @@ async def _changed(ctx: RunContext, conn: asyncpg.Connection, table: TablePlan, 
     ranges = await ctx.journal.ranges(table.source)
     row = next(r for r in await ctx.journal.table_rows() if r["source"] == table.source)
     if ranges and row["digest_target"]:
-        same = rows == sum(r.rows for r in ranges) and await table_digest(ctx.target, table, ranges) == row["digest_target"]
+        same = (
+            rows == sum(r.rows for r in ranges)
+            and await table_digest(ctx.target, table, ranges) == row["digest_target"]
+        )
     else:
         same = rows == (expected or 0)
     return None if same else Changed(source=table.source, name=table.target, rows=rows, expected=expected)
 
 
-async def _take_back(ctx: RunContext, conn: asyncpg.Connection, tables: list[TablePlan], changed: set[str]) -> list[str]:
+async def _take_back(
+    ctx: RunContext, conn: asyncpg.Connection, tables: list[TablePlan], changed: set[str]
+) -> list[str]:
     """One transaction: rename the changed ones, drop the others together, so that keys between them don't matter."""
     renamed = []
     existing = ctx.config.target.tables is TablesMode.EXISTING
@@ -106,7 +116,9 @@ async def _take_back(ctx: RunContext, conn: asyncpg.Connection, tables: list[Tab
             if rest and existing:
                 await conn.execute(f"truncate {', '.join(rest)}")
             elif rest:
-                await _cut_keys(conn, [t for t in tables if t.source in changed], [t for t in tables if t.source not in changed])
+                await _cut_keys(
+                    conn, [t for t in tables if t.source in changed], [t for t in tables if t.source not in changed]
+                )
                 await conn.execute(f"drop table {', '.join(rest)}")
             if await control.installed(conn):
                 await conn.execute("delete from _stepflow.action where run = $1", ctx.run_id)
@@ -122,7 +134,9 @@ async def _set_aside(conn: asyncpg.Connection, table: TablePlan, *, keep_table: 
         if not await conn.fetchval("select to_regclass($1) is not null", pg_name(table.schema, name)):
             here = pg_name(table.schema, table.name)
             await conn.execute(
-                f"create table {pg_name(table.schema, name)} as table {here}" if keep_table else f"alter table {here} rename to {pg_ident(name)}"
+                f"create table {pg_name(table.schema, name)} as table {here}"
+                if keep_table
+                else f"alter table {here} rename to {pg_ident(name)}"
             )
             return name
     raise AssertionError("a thousand old tables of one name")
@@ -139,7 +153,9 @@ async def _cut_keys(conn: asyncpg.Connection, kept: list[TablePlan], dropped: li
         [t.name for t in dropped],
     )
     for row in rows if kept else []:
-        await conn.execute(f"alter table {pg_name(row['schema'], row['child'])} drop constraint {pg_ident(row['name'])}")
+        await conn.execute(
+            f"alter table {pg_name(row['schema'], row['child'])} drop constraint {pg_ident(row['name'])}"
+        )
 
 
 async def _drop_made_schema(ctx: RunContext, conn: asyncpg.Connection) -> bool:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from stepflow_tui.engine.bulk.outcome import is_replaced
 from stepflow_tui.engine.bulk.pool import default_streams
 from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan, TablePlan
 from stepflow_tui.engine.model.table import TableState
+from stepflow_tui.engine.plan.hashing import schema_hash
 from stepflow_tui.engine.postgres import control, ledger
-from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.catalog import read_schema
+from stepflow_tui.engine.sqlite.connect import open_living, real_path
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.backup import backup_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.copy import streams_of
-from stepflow_tui.engine.steps.facts import connection, frozen_of, plan_of, target_of
+from stepflow_tui.engine.steps.facts import anchor_audit, connection, frozen_of, plan_of, target_of
 from stepflow_tui.engine.steps.settle import settle_checklist
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
@@ -35,14 +42,20 @@ class Verify(PlainStep):
         for table in tables:
             await ctx.journal.update_table(table.source, state=TableState.VERIFYING)
         verdicts = await verify_tables(await _job(ctx, plan, tables), control=ctx.control, report=ctx.report)
-        if await source_has_changed(ctx):
+        if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
         for verdict in verdicts:
             await ctx.journal.save_verdict(verdict)
         await _keep_digests(ctx, verdicts)
+        await anchor_audit(ctx)
         await settle_checklist(ctx)
         equal = sum(v.verified is Verified.EQUAL for v in verdicts)
-        return {"tables": len(verdicts), "equal": equal, "level": ctx.config.verify.level.value, "sqlite": str(frozen.path)}
+        return {
+            "tables": len(verdicts),
+            "equal": equal,
+            "level": ctx.config.verify.level.value,
+            "sqlite": str(frozen.path),
+        }
 
 
 async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> VerifyJob:
@@ -66,7 +79,7 @@ async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> Ve
 async def rejects_of(ctx: RunContext) -> dict[str, tuple[Reject, ...]]:
     """Rows the copy refused, by source table; values that were replaced are in the target and not among them."""
     async with connection(ctx) as conn:
-        found = await ledger.rejects(conn, ctx.run_id) if await control.installed(conn) else []
+        found = await ledger.rejects(conn, ctx.run_id) if await control.installed(conn) else await ctx.journal.rejects()
     by_table: dict[str, list[Reject]] = {}
     for reject in found:
         if not is_replaced(reject):
@@ -74,35 +87,47 @@ async def rejects_of(ctx: RunContext) -> dict[str, tuple[Reject, ...]]:
     return {table: tuple(rows) for table, rows in by_table.items()}
 
 
-async def source_has_changed(ctx: RunContext) -> bool:
-    """Whether the source is another file, or has other content, than when the backup was made. Journalled; the alert rules see it there."""
+async def source_was_touched(ctx: RunContext) -> bool:
+    """Whether the source's file is not byte for byte as it was when the backup was made: written, checkpointed, replaced, gone."""
     backup = await backup_of(ctx)
     if backup is None:
         return False
     try:
-        changed = not same_content(backup.source, await fingerprint(real_path(ctx.config.source.path)))
-    except StepFlowError:  # gone or unreadable: not the file that was copied
-        changed = True
-    if changed:
-        await ctx.journal.mark_source_changed()
-    return changed
+        return not same_content(backup.source, await fingerprint(real_path(ctx.config.source.path)))
+    except StepFlowError:
+        return True
 
 
 async def _against_the_living(
     ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...], verdicts: tuple[TableVerdict, ...]
 ) -> tuple[TableVerdict, ...]:
-    """The source moved on: each table is compared with the file as it is now, and says as of when.
+    """The file moved: each table is compared with it as it is now, and says as of when.
 
+    Only when every table is equal and the catalog is the same was it a mere checkpoint or touch, and not a change.
     Digests and ranges of the first comparison are kept: they tell what this run left in the target.
     """
-    job = await _job(ctx, plan, tables)
-    living = replace(job, source=real_path(ctx.config.source.path), frozen=False, plan=None, as_of_ms=ctx.clock.now_ms())
+    path = real_path(ctx.config.source.path)
+    job = replace(await _job(ctx, plan, tables), source=path, frozen=False, plan=None, as_of_ms=ctx.clock.now_ms())
+    if job.level is Level.BASIC:
+        job = replace(job, level=Level.DETAILED)
     try:
-        now = {v.table: v for v in await verify_tables(living, control=ctx.control, report=ctx.report)}
+        now = {v.table: v for v in await verify_tables(job, control=ctx.control, report=ctx.report)}
+        same_catalog = await asyncio.to_thread(_catalog, path) == schema_hash((await frozen_of(ctx)).schema)
     except StepFlowError as exc:
+        await ctx.journal.mark_source_changed()
         reason = f"the source changed during the run and can't be read any more: {exc.message}"
         return tuple(replace(v, verified=Verified.NOT_VERIFIED, reason=reason) for v in verdicts)
-    return tuple(_merged(v, now[v.table]) for v in verdicts)
+    moved = [v for v in verdicts if v.verified is Verified.EQUAL and now[v.table].verified is not Verified.EQUAL]
+    moved += [v for v in verdicts if v.source_rows != now[v.table].source_rows]
+    if moved or not same_catalog:
+        await ctx.journal.mark_source_changed()
+        return tuple(_merged(v, now[v.table]) for v in verdicts)
+    return verdicts
+
+
+def _catalog(path: Path) -> str:
+    with sqlite_errors(f"Reading the catalog of {path}"), closing(open_living(path)) as opened:
+        return schema_hash(read_schema(opened))
 
 
 def _merged(copied: TableVerdict, now: TableVerdict) -> TableVerdict:

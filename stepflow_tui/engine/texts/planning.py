@@ -81,4 +81,24 @@ FINDINGS: dict[str, Words] = {
         "They go the slow way, value by value; what can't be represented exactly ends as a reject.",
         "Clean them in the source, choose another type, or accept the rejects.",
     ),
+    "existing_table_missing": Words(
+        "The target's schema {schema} has no table {table} for the source table {object}.",
+        "With `target.tables: existing` the tables are made beforehand; nothing is created.",
+        "Make it with your application's own migrations, rename it under `tables.rename`, or leave it out with `tables.exclude`.",
+    ),
+    "existing_column_missing": Words(
+        "The target's table {table} has no column for {object}.",
+        "Its values would have nowhere to go.",
+        "Add the column to the target's table, or leave the table out with `tables.exclude`.",
+    ),
+    "existing_column_unfilled": Words(
+        "The target's column {object} is NOT NULL without a default, and the source table {source} has no such column.",
+        "Every row would be refused.",
+        "Give the column a default, or drop NOT NULL.",
+    ),
+    "existing_table_unused": Words(
+        "The target's table {object} has no counterpart in the source.",
+        "It is left alone.",
+        "Nothing has to be done.",
+    ),
 }

@@ -66,6 +66,7 @@ class Contents:
         self._control = control
         self._rejected = Rejected(job, table)
         self._reader = SourceRows(job, columns)
+        self._quoted = tuple(read(c).text is not None for c in columns)
         self._names = tuple(dict.fromkeys((*self._rejected.columns, *_name_columns(table))))
         mean, _ = row_bytes(job, table)
         self._mean = max(mean, 1.0)
@@ -77,7 +78,7 @@ class Contents:
             before = self._differences.rows
             sql = f"{self._select('null')} where {order.lite_range(span.lo, span.hi)}"
             rows = await asyncio.to_thread(lambda: self._sides.source.execute(sql).fetchall())
-            ours = [row async for row in self._rows(rows)]
+            ours = await self._rows(rows)
             self._compare(ours, await self._target_rows(order.pg_range(span.lo, span.hi)))
             return self._differences.rows == before
 
@@ -96,23 +97,27 @@ class Contents:
     async def _source_sums(self) -> list[Sums]:
         sums = [[0, 0, 0] for _ in range(BUCKETS)]
         self._skipped = 0
-        async for _, _, content in self._walk():
-            hashed = _hash(content, self._columns)
+        async for page in self._walk():
+            await asyncio.to_thread(self._add, sums, page)
+        return [(n, a % _MODULUS, b % _MODULUS) for n, a, b in sums]
+
+    def _add(self, sums: list[list[int]], page: Sequence[Row]) -> None:
+        for _, _, content in page:
+            hashed = _hash(content, self._quoted)
             bucket = sums[hashed[0]]
             bucket[0] += 1
             bucket[1] += int.from_bytes(hashed[:8], "big")
             bucket[2] += int.from_bytes(hashed[8:], "big")
-        return [(n, a % _MODULUS, b % _MODULUS) for n, a, b in sums]
 
     async def _compare_buckets(self, buckets: Sequence[int]) -> None:
         wanted = frozenset(buckets)
-        ours = [row async for row in self._walk() if _hash(row[2], self._columns)[0] in wanted]
+        ours = [row async for page in self._walk() for row in page if _hash(row[2], self._quoted)[0] in wanted]
         numbers = ",".join(map(str, buckets))
         theirs = await self._target_rows(f"get_byte(decode(md5({_line(self._columns)}),'hex'),0) in ({numbers})")
         self._compare(ours, theirs)
 
-    async def _walk(self) -> AsyncIterator[Row]:
-        """All rows, the rejected ones left out; by rowid in short reads where there is one."""
+    async def _walk(self) -> AsyncIterator[list[Row]]:
+        """All rows in pages, the rejected ones left out; by rowid in short reads where there is one."""
         rowid = self._table.rowid_name
         page = max(1, min(_PAGE_ROWS, int((1 << 20) / self._mean)))
         last: int | None = None
@@ -127,8 +132,7 @@ class Contents:
             else:
                 cursor = cursor or await asyncio.to_thread(self._sides.source.execute, self._select("null"))
                 rows = await asyncio.to_thread(cursor.fetchmany, page)
-            async for row in self._rows(rows):
-                yield row
+            yield await self._rows(rows)
             if len(rows) < page:
                 return
             last = rows[-1][0]
@@ -142,16 +146,18 @@ class Contents:
         declared = {c.source for c in self._columns}
         return self._table.rowid_name or name if name == "rowid" and name not in declared else name
 
-    async def _rows(self, rows: Sequence[tuple[Any, ...]]) -> AsyncIterator[Row]:
+    async def _rows(self, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
         width = 1 + len(self._names)
         values = self._reader.decode([row[width:] for row in rows])
         contents = await expect(self._sides.target, self._columns, values, self._job.on_bad_value)
+        found: list[Row] = []
         for row, value, content in zip(rows, values, contents, strict=True):
             identity = {n: _scalar(v) for n, v in zip(self._names, row[1:width], strict=True)}
             if self._rejected and identity in self._rejected:
                 self._skipped += 1
             else:
-                yield identity, value, content
+                found.append((identity, value, content))
+        return found
 
     async def _target_rows(self, where: str) -> list[tuple[str, Found]]:
         parts = ",".join(read(c).value for c in self._columns)
@@ -251,26 +257,20 @@ def _passes(buckets: Sequence[int], rows: Sequence[int], most: int) -> Iterable[
         yield group
 
 
-def _hash(content: Content, columns: Sequence[ColumnPlan]) -> bytes:
+def _hash(content: Content, quoted: Sequence[bool]) -> bytes:
     """md5 over the row's columns as text, the same line as `_line`."""
-    parts = [_part(value, column) for value, column in zip(content, columns, strict=True)]
+    parts = [_part(value, text) for value, text in zip(content, quoted, strict=True)]
     return hashlib.md5(b",".join(parts), usedforsecurity=False).digest()
 
 
-def _part(value: int | bytes | Wrong | None, column: ColumnPlan) -> bytes:
+def _part(value: int | bytes | Wrong | None, quoted: bool) -> bytes:
     if value is None:
         return b"n"
     if isinstance(value, Wrong):
         return b"wrong"  # no line of the target has this
     if isinstance(value, int):
-        return str(value).encode()
-    if _quoted(column):
-        return b'"' + value.replace(b'"', b'""') + b'"'
-    return value.hex().encode()
-
-
-def _quoted(column: ColumnPlan) -> bool:
-    return read(column).text is not None
+        return b"%d" % value
+    return b'"' + value.replace(b'"', b'""') + b'"' if quoted else value.hex().encode()
 
 
 def _line(columns: Sequence[ColumnPlan]) -> str:

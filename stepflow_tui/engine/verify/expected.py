@@ -9,9 +9,10 @@ import math
 import re
 import struct
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import cast
 
 from stepflow_tui.engine.model.config import BadValue
@@ -46,9 +47,7 @@ TYPE, PRECISION, ENCODING = Wrong(DiffClass.TYPE), Wrong(DiffClass.PRECISION), W
 Expected = int | bytes | None | Wrong
 """In the column's `Form`: int, bytes (IEEE, text as UTF-8, bytea), NULL, or nothing that is right."""
 
-_MICROSECOND = timedelta(microseconds=1)
-_UNIX = datetime(1970, 1, 1)
-_ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?)?")
+_ISO = re.compile(rb"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?")
 _INTEGER_TEXT = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _DECIMAL_TEXT = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _TIMELY = re.compile(r"time|interval")
@@ -89,12 +88,26 @@ def converter(column: ColumnPlan, bad: BadValue = BadValue.REJECT) -> Callable[[
 
 
 def expected_column(values: Sequence[Value], column: ColumnPlan, bad: BadValue = BadValue.REJECT) -> Sequence[Expected]:
-    """The conversion of many values of one column; columns of one storage class are passed through whole."""
-    own = _OWN_CLASS.get(kind_of(column))
-    if own is not None and column.type.width == 8 and set(map(type, values)) <= {own, type(None)}:
+    """The conversion of many values of one column; columns of one storage class are converted as a whole."""
+    kind = kind_of(column)
+    classes = set(map(type, values)) - {type(None)}
+    if not classes:
+        return cast(Sequence[Expected], values)
+    own = _OWN_CLASS.get(kind)
+    if own is not None and column.type.width == 8 and classes == {own} and not padded(column):
         return cast(Sequence[Expected], values)  # ints and bytes are their own expected form
+    if kind is Kind.BOOLEAN and classes == {int} and set(values) <= {0, 1, None}:
+        return cast(Sequence[Expected], values)
+    if kind is Kind.REAL and classes == {float}:
+        return _packed(cast(Sequence[float | None], values))
     convert = converter(column, bad)
     return [convert(v) for v in values]
+
+
+def _packed(values: Sequence[float | None]) -> Sequence[Expected]:
+    """Doubles as IEEE bytes, all at once."""
+    whole = struct.pack(f">{len(values)}d", *(0.0 if v is None else v for v in values))
+    return [None if v is None else whole[8 * i : 8 * i + 8] for i, v in enumerate(values)]
 
 
 _OWN_CLASS: dict[Kind, type] = {Kind.INTEGER: int, Kind.BLOB: bytes, Kind.TEXT: Text, Kind.MIXED_TEXT: Text}
@@ -143,12 +156,22 @@ def _decimal(v: Value, scale: int | None) -> Expected:
     """Canonical decimal text: no exponent, no trailing zeros. Without a scale (bare numeric) any number of decimals."""
     if isinstance(v, int):
         return str(v).encode()
+    if isinstance(v, float) and 1e-4 <= abs(v) < 1e15:  # the range where repr writes plain decimals
+        whole, _, part = repr(v).partition(".")
+        if part == "0":
+            return whole.encode()
+        return f"{whole}.{part}".encode() if scale is None or len(part) <= scale else PRECISION
     if isinstance(v, Text):
         number = Decimal(v.decode()) if _DECIMAL_TEXT.fullmatch(v) else None
     else:
         number = Decimal(repr(v)) if isinstance(v, float) and math.isfinite(v) else None
     if number is None:
         return TYPE
+    return _canonical(number, scale)
+
+
+def _canonical(number: Decimal, scale: int | None) -> Expected:
+    """No exponent, no trailing zeros, `0` for every zero."""
     if not number:
         return b"0"
     # no context arithmetic: a Decimal context rounds at 28 digits
@@ -209,32 +232,33 @@ def _mixed_bytea(v: Value) -> Expected:
 
 
 def _timestamp(v: Value) -> Expected:
-    found = _ISO.fullmatch(v) if isinstance(v, Text) else None
-    if found is None:
+    if not isinstance(v, Text) or not _ISO.fullmatch(v):
         return TYPE
-    year, month, day, hour, minute, second, fraction = found.groups()
+    days = _day(v[:10])
+    if days is None:
+        return TYPE
+    # pieces of HH:MM[:SS[.f…]], each absent piece 0
+    hours, minutes, seconds = int(v[11:13] or 0), int(v[14:16] or 0), int(v[17:19] or 0)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        return TYPE
+    fraction = int(v[20:].ljust(6, b"0") or 0) if len(v) > 20 else 0
+    return ((days * 24 + hours) * 60 + minutes) * 60_000_000 + seconds * 1_000_000 + fraction
+
+
+@lru_cache(maxsize=4096)
+def _day(text: bytes) -> int | None:
+    """Days since 1970 of `YYYY-MM-DD`, None where the calendar has no such day."""
     try:
-        moment = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            int(second or 0),
-            int((fraction or b"0").ljust(6, b"0")),
-        )
+        return date.fromisoformat(bytes(text).decode()).toordinal() - 719_163
     except ValueError:
-        return TYPE
-    return (moment - _UNIX) // _MICROSECOND
+        return None
 
 
 def _date(v: Value) -> Expected:
     if not isinstance(v, Text) or not _DATE.fullmatch(v):
         return TYPE
-    try:
-        return date.fromisoformat(v.decode()).toordinal() - 719_163  # 1970-01-01
-    except ValueError:
-        return TYPE
+    days = _day(v[:10])
+    return TYPE if days is None else days
 
 
 def _epoch(v: Value, unit: EpochUnit, lossy: bool) -> Expected:

@@ -58,4 +58,4 @@ async def verify_tables(
 
 def _by_arrow(job: VerifyJob) -> bool:
     """Whether values are compared as Arrow at all."""
-    return job.frozen and not job.slow_link and job.level in (Level.DETAILED, Level.COMPREHENSIVE)
+    return job.frozen and not job.slow_link and job.level is not Level.BASIC

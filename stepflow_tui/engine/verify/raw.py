@@ -120,23 +120,28 @@ def _aggregate(c: str, form: Form, *, text: bool) -> str:
 
 def _column_digest(values: Sequence[Expected], form: Form) -> bytes | None:
     """The same two digests of expected values; None where a value is right for no target."""
-    if any(isinstance(v, Wrong) for v in values):
+    classes = set(map(type, values))
+    if Wrong in classes:
         return None
-    there = [v for v in values if v is not None]
+    whole = type(None) not in classes
+    there = values if whole else [v for v in values if v is not None]
     if form is Form.INT8 or form is Form.FLOAT8:
-        mask = "".join("1" if v is None else "0" for v in values)
-        if form is Form.INT8:
-            try:
-                numbers = array("q", cast(list[int], there))
-            except OverflowError:
-                return None
-            if sys.byteorder == "little":
-                numbers.byteswap()
-            return _two(mask, numbers.tobytes())
-        return _two(mask, b"".join(cast(list[bytes], there)))
-    return _two(
-        ",".join("n" if v is None else str(len(cast(bytes, v))) for v in values), b"".join(cast(list[bytes], there))
-    )
+        mask = "0" * len(values) if whole else "".join("1" if v is None else "0" for v in values)
+        if form is Form.FLOAT8:
+            return _two(mask, b"".join(cast(list[bytes], there)))
+        try:
+            numbers = array("q", cast(list[int], there))
+        except OverflowError:
+            return None
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        return _two(mask, numbers.tobytes())
+    lengths = map(str, map(len, cast(list[bytes], there))) if whole else _lengths(values)
+    return _two(",".join(lengths), b"".join(cast(list[bytes], there)))
+
+
+def _lengths(values: Sequence[Expected]) -> list[str]:
+    return ["n" if v is None else str(len(cast(bytes, v))) for v in values]
 
 
 def _two(first: str, second: bytes) -> bytes:

@@ -147,7 +147,7 @@ class TableCheck:
         rejected = len(self._job.rejects.get(self._table.source, ()))
         if self._job.level is Level.STANDARD:
             if self._key is not None:
-                await self._raw(sides, self._key.columns, self._new_tally_for(self._key.columns))
+                await self._key_set(sides, self._key)
             if not rejected:
                 found = await column_differences(self._job, self._table, self._columns, sides)
                 tally.differences.add_named(found)
@@ -156,6 +156,15 @@ class TableCheck:
             tally.reason = (
                 f"{tally.source_rows} rows in the source, {rejected} rejected, {tally.target_rows} in the target"
             )
+
+    async def _key_set(self, sides: Sides, key: Key) -> None:
+        """Every key on both sides, without the other columns."""
+        tally = self._new_tally_for(key.columns)
+        found = pairs(self._job, self._table, key.columns) if self._pool is not None else None
+        if found is not None:
+            await self._keyed(sides, key, found, key.columns, tally)
+        else:
+            await self._raw(sides, key.columns, tally)
 
     def _new_tally_for(self, columns: Sequence[ColumnPlan]) -> Tally:
         """A tally whose differences go to the main one's."""
@@ -167,7 +176,7 @@ class TableCheck:
         """Every value, on the fastest path that proves it."""
         found = pairs(self._job, self._table, self._columns) if self._pool is not None and self._job.frozen else None
         if self._key is not None and found is not None:
-            await self._keyed(sides, self._key, found)
+            await self._keyed(sides, self._key, found, self._columns, self._tally)
         elif self._key is not None:
             await self._raw(sides, self._columns, self._tally)
         elif not await self._ordered(sides):
@@ -188,12 +197,13 @@ class TableCheck:
 
     _arrow_used = False
 
-    async def _keyed(self, sides: Sides, key: Key, found: Sequence[Pair]) -> None:
+    async def _keyed(
+        self, sides: Sides, key: Key, found: Sequence[Pair], columns: Sequence[ColumnPlan], tally: Tally
+    ) -> None:
+        """As Arrow, range by range in the workers; what they suspect is looked at row by row."""
         spans = await asyncio.to_thread(lambda: list(cut(sides.source, self._job, self._table, key)))
-        resolver = Resolver(
-            self._job, self._table, key, self._columns, sides=sides, differences=self._tally.differences
-        )
-        raw = Raw(self._job, self._table, key, self._columns, sides=sides)
+        resolver = Resolver(self._job, self._table, key, columns, sides=sides, differences=tally.differences)
+        raw = Raw(self._job, self._table, key, columns, sides=sides)
 
         async def one(span: Range) -> None:
             if span.large:
@@ -207,7 +217,7 @@ class TableCheck:
                     same = await resolver.range(span)
                 else:
                     same = not result.suspects or await resolver.keys(result.suspects)
-            self._tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
+            tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
 
         self._arrow_used = True
         await self._each(spans, one)

@@ -14,6 +14,7 @@ def minus(value: Value) -> Value:
         return constant(negative if -(2**63) <= negative < 2**63 else float(negative))
     if value.sort is Sort.NULL:
         return value.plain
+    value = _known(value)
     sort = Sort.INT if value.sort in _INTEGERS else value.sort
     return Value(sql=f"(- {_wide(value)})", sort=sort, immutable=value.immutable, finite=value.finite)
 
@@ -66,7 +67,9 @@ def _reals(op: str, left: Value, right: Value, immutable: bool) -> Value:
     sql = f"({a} {op} {b})"
     # only infinities among themselves, or with zero, give NaN, which SQLite stores as NULL
     sql = sql if one_finite or finite else f"nullif({sql}, 'NaN'::float8)"
-    return Value(sql=sql, sort=Sort.REAL, immutable=immutable)
+    # without a real operand SQLite may stay with integers: the class of the result isn't known
+    sort = Sort.REAL if Sort.REAL in (left.sort, right.sort) else Sort.DECIMAL
+    return Value(sql=sql, sort=sort, immutable=immutable, renders=False)
 
 
 def _double(value: Value) -> str:

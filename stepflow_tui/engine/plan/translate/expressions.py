@@ -73,7 +73,21 @@ def translate(expression: Expr, context: Context) -> Value:
     handler = _HANDLERS.get(type(expression))
     if handler is None:
         raise Untranslatable(f"{type(expression).__name__.upper()} in this place")
-    return handler(expression, context)
+    value = handler(expression, context)
+    if value.sort is Sort.TEXT and isinstance(expression, Binary | Call | Case) and _holds_collate(expression):
+        # SQLite lets a COLLATE deep inside decide how the whole is compared
+        return replace(value, collation="inside an expression", explicit_collation=True)
+    return value
+
+
+def _holds_collate(node: object) -> bool:
+    if isinstance(node, Collate):
+        return True
+    if isinstance(node, tuple):
+        return any(_holds_collate(n) for n in node)
+    if isinstance(node, Literal | Ref | Select) or not hasattr(node, "__dataclass_fields__"):
+        return False
+    return any(_holds_collate(getattr(node, name)) for name in node.__dataclass_fields__)
 
 
 def _literal(node: Literal, _: Context) -> Value:
@@ -97,7 +111,7 @@ def _unary(node: Unary, context: Context) -> Value:
     if node.op == "-":
         return minus(value)
     if node.op == "+":
-        return value.plain
+        return replace(value, affinity=None)  # the collation stays, as SQLite documents
     return bits("~", value, None)
 
 
@@ -244,21 +258,16 @@ def _like(node: Like, context: Context) -> Value:
 
 
 def _case(node: Case, context: Context) -> Value:
-    conditions = []
     base = translate(node.base, context) if node.base is not None else None
-    for when, _ in node.whens:
-        value = translate(when, context)
-        conditions.append(truth(compare("=", base, value)) if base is not None else truth(value))
+    tests = [translate(when, context) for when, _ in node.whens]
+    if base is not None:
+        tests = [compare("=", base, test) for test in tests]
     results = [translate(then, context) for _, then in node.whens]
     results.append(translate(node.otherwise, context) if node.otherwise is not None else constant(None))
     made, sqls = unify(results)
-    whens = " ".join(f"when {c} then {s}" for c, s in zip(conditions, sqls, strict=False))
-    immutable = made.immutable and (base is None or base.immutable)
-    return replace(made, sql=f"(case {whens} else {sqls[-1]} end)", immutable=immutable and _stable(conditions))
-
-
-def _stable(conditions: list[str]) -> bool:
-    return not any("to_char(" in c or "statement_timestamp(" in c or "select " in c for c in conditions)
+    whens = " ".join(f"when {truth(t)} then {s}" for t, s in zip(tests, sqls, strict=False))
+    stable = made.immutable and all(t.immutable for t in tests)
+    return replace(made, sql=f"(case {whens} else {sqls[-1]} end)", immutable=stable)
 
 
 def _collate(node: Collate, context: Context) -> Value:
@@ -272,7 +281,7 @@ def _cast(node: Cast, context: Context) -> Value:
     if value.sort is Sort.NULL:
         return replace(value, affinity=wanted)
     if wanted is Affinity.TEXT:
-        return replace(text(value), affinity=wanted, collation=None)
+        return replace(text(value), affinity=wanted)
     if wanted is Affinity.INTEGER:
         return _to_integer(value)
     if wanted is Affinity.REAL and value.sort in NUMBERS - {Sort.EPOCH}:

@@ -14,6 +14,7 @@ from stepflow_tui.engine.plan.translate.helpers import JSON_VALID
 from stepflow_tui.engine.plan.translate.moments import moment
 from stepflow_tui.engine.plan.translate.unify import unify
 from stepflow_tui.engine.plan.translate.values import (
+    NUMBERS,
     C,
     Sort,
     Untranslatable,
@@ -106,7 +107,7 @@ def _coalesce(arguments: list[Value]) -> Value:
 
 def _nullif(arguments: list[Value]) -> Value:
     a, b = arguments
-    test = compare("=", a, b)
+    test = compare("=", replace(a, affinity=None), replace(b, affinity=None))  # a function applies no affinity
     return replace(a.plain, sql=f"(case when {test.sql} then null else {a.sql} end)", is_constant=False, constant=None)
 
 
@@ -118,6 +119,8 @@ def _iif(arguments: list[Value]) -> Value:
 
 def _abs(arguments: list[Value]) -> Value:
     value = arguments[0]
+    if value.sort not in NUMBERS:
+        raise Untranslatable(f"abs() of a {value.sort.value}")
     sort = Sort.INT if value.sort in (Sort.INT, Sort.BOOL, Sort.EPOCH) else value.sort
     return Value(sql=f"abs({number(value)})", sort=sort, finite=value.finite, narrow=value.narrow)
 
@@ -144,6 +147,22 @@ def _hex(arguments: list[Value]) -> Value:
     if value.sort is not Sort.BLOB:
         raise Untranslatable("hex() of what isn't binary")
     return Value(sql=f"coalesce(upper(encode({value.sql}, 'hex') {C}), '')", sort=Sort.TEXT)
+
+
+_RANDOM_BYTES = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
+"""32 random bytes without extensions: hashing evens out the fixed bits of a UUID."""
+
+
+def _random(_: list[Value]) -> Value:
+    sql = f"('x' || encode(substr({_RANDOM_BYTES}, 1, 8), 'hex'))::bit(64)::bigint"
+    return Value(sql=sql, sort=Sort.INT, immutable=False)
+
+
+def _random_blob(arguments: list[Value]) -> Value:
+    length = arguments[0].constant
+    if not isinstance(length, int) or not 1 <= length <= 32:
+        raise Untranslatable("randomblob() of more than 32 bytes")
+    return Value(sql=f"substr({_RANDOM_BYTES}, 1, {length})", sort=Sort.BLOB, immutable=False)
 
 
 def _likelihood(arguments: list[Value]) -> Value:
@@ -193,6 +212,8 @@ _FUNCTIONS: dict[tuple[str, int], Callable[[list[Value]], Value]] = {
     ("round", 1): _round,
     ("typeof", 1): _typeof,
     ("hex", 1): _hex,
+    ("random", 0): _random,
+    ("randomblob", 1): _random_blob,
     ("likely", 1): _likelihood,
     ("unlikely", 1): _likelihood,
 }

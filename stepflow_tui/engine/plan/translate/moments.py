@@ -87,7 +87,10 @@ def _time(base: Value) -> Value:
 
 
 def _julian(base: Value) -> Value:
-    sql = f"(extract(epoch from {base.sql}) / 86400.0 + 2440587.5)::float8"
+    if base.form is not None and base.form.digits > 3 and base.immutable:
+        raise Untranslatable("fractions of seconds, which the two databases round differently")
+    # SQLite counts milliseconds since noon of day 0 and divides once
+    sql = f"(((extract(epoch from {base.sql}) * 1000)::bigint + 210866760000000)::float8 / 86400000)"
     return Value(sql=sql, sort=Sort.REAL, immutable=base.immutable, finite=True)
 
 

@@ -16,7 +16,7 @@ def like(operand: Value, pattern: Value, escape: Value | None, *, negated: bool)
         raise Untranslatable("LIKE on binary values")
     a, b = text(operand), text(pattern)
     word = "not like" if negated else "like"
-    return condition(f"({_folded(a)} {word} {_folded(b)} escape {_escape(escape)})", a, b)
+    return condition(f"({_folded(a)} {word} {_folded(b)} escape {_escape(escape, b)})", a, b)
 
 
 def _folded(value: Value) -> str:
@@ -25,13 +25,19 @@ def _folded(value: Value) -> str:
     return f"lower({value.sql} {C})"
 
 
-def _escape(escape: Value | None) -> str:
+def _escape(escape: Value | None, pattern: Value) -> str:
     if escape is None:
         return "''"
     character = escape.constant
     if not isinstance(character, str) or len(character) != 1 or character.isalpha():
         raise Untranslatable("LIKE with an escape that isn't one plain character")
+    if not pattern.is_constant or _ends_in_escape(str(pattern.constant), character):
+        raise Untranslatable("LIKE with a pattern that may end in its escape character, an error in PostgreSQL only")
     return pg_literal(character).strip()
+
+
+def _ends_in_escape(pattern: str, escape: str) -> bool:
+    return (len(pattern) - len(pattern.rstrip(escape))) % 2 == 1
 
 
 def glob(operand: Value, pattern: Value, *, negated: bool) -> Value:

@@ -151,12 +151,19 @@ class SelectTranslator:
         return written or "column"
 
     def _star(self, of: str, scope: Scope) -> list[tuple[str, Value]]:
-        if scope.merged:
-            raise Untranslatable("* over a join with USING")
         relations = [r for r in scope.relations if not of or r.name.lower() == of.lower()]
         if not relations:
             raise Untranslatable(f"{of or ''}* without a table")
-        return [(c.name, c.at(r.qualifier)) for r in relations for c in r.columns]
+        found: list[tuple[str, Value]] = []
+        seen: set[str] = set()
+        for relation in relations:
+            for column in relation.columns:
+                folded_name = column.name.lower()
+                if not of and folded_name in scope.merged and folded_name in seen:
+                    continue  # a column of USING stands once
+                seen.add(folded_name)
+                found.append((column.name, column.at(relation.qualifier)))
+        return found
 
     def _from(self, sources: tuple[Source, ...], scope: Scope) -> str:
         parts: list[str] = []
@@ -354,6 +361,8 @@ def _refuse_bare_columns(core: Core) -> None:
 def _aggregates(expression: object) -> bool:
     if isinstance(expression, Call) and expression.name in AGGREGATES and _is_aggregate(expression):
         return True
+    if isinstance(expression, Select):
+        return False  # its aggregates are its own
     return any(_aggregates(part) for part in _parts(expression))
 
 

@@ -72,9 +72,10 @@ def _decimal(value: Value, _: Value, planned: ColumnPlan) -> str:
     scale = planned.type.scale or 0
     if value.is_constant and isinstance(value.constant, int | float) and abs(value.constant) < 1e15:
         exact = Decimal(repr(value.constant))
-        if exact == round(exact, scale):
+        if planned.type.sql == "numeric" or exact == round(exact, scale):
             return format(exact, "f")
-    if value.sort in (Sort.INT, Sort.BOOL, Sort.DECIMAL) and not value.is_constant:
+    computed = value.sort is Sort.DECIMAL and not value.renders  # a cast would round it
+    if value.sort in (Sort.INT, Sort.BOOL, Sort.DECIMAL) and not value.is_constant and not computed:
         return f"({number(value)})::{planned.type.sql}"
     raise _cannot(value, planned)
 

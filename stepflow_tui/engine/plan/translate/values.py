@@ -17,7 +17,7 @@ C = 'collate "C"'
 """PostgreSQL's byte order: SQLite's BINARY on a UTF-8 file. Its lower() and upper() fold ASCII only, as SQLite's do."""
 
 
-class Untranslatable(Exception):  # noqa: N818 - not a failure: the object is named as not carried
+class Untranslatable(Exception):
     """The expression has no PostgreSQL form that surely means the same; `str()` is the reason."""
 
 
@@ -63,7 +63,9 @@ class Value:
     form: DateForm | None = None
     unit: EpochUnit | None = None
     integer_sql: str | None = None
-    renders: bool = True  # MIXED: its text is SQLite's own rendering (no reals in it)
+    renders: bool = (
+        True  # MIXED: its text is SQLite's own rendering (no reals in it); DECIMAL: it is a column's exact value
+    )
 
     @property
     def plain(self) -> Value:
