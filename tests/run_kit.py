@@ -86,7 +86,7 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """An engine on the run folder `folder/state/runs/r`; entering it again is a new engine on the same run."""
     state = new_state(folder)
-    run_dir = state.runs_path / "shop-20260101t000000-0000"
+    run_dir = state.runs_path / "shop-20260101T000000-0000"
     run_dir.mkdir(mode=0o700, exist_ok=True)
     loaded = load_config(write_config(folder, **config), {})
     async with await Journal.open(run_dir, clock or SystemClock()) as journal:

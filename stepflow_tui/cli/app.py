@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,12 +25,23 @@ STREAMING = ("run", "demo")
 """Commands whose `--json` is JSON Lines from the start, so that even a bad config ends with `run_finished`."""
 
 
+class _Interrupted(Exception):
+    pass
+
+
 class RootGroup(TyperGroup):
     """Takes global options before and after the subcommand; imports a command's module only when that command runs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with the global options moved to the front."""
         return super().parse_args(ctx, hoist(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C reaches our own border instead of becoming a silent exit."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as exc:
+            raise _Interrupted from exc
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All commands, in the order people need them."""
@@ -99,6 +112,8 @@ def run_command_line(args: Sequence[str]) -> int:
         The process's exit code.
     """
     _tolerant_streams()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     session = _first_look(args)
     try:
         return _ended(lambda: app(list(args), prog_name="stepflow", standalone_mode=False, obj=session), session)
@@ -106,6 +121,10 @@ def run_command_line(args: Sequence[str]) -> int:
         return diagnostics.broken_pipe()
     except OutputLost as exc:
         return diagnostics.output_lost(str(exc))
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise diagnostics.Terminated
 
 
 def _ended(command: Any, session: Session) -> int:
@@ -117,8 +136,10 @@ def _ended(command: Any, session: Session) -> int:
         raise
     except diagnostics.StepFlowError as exc:
         return diagnostics.fail(exc, session)
-    except (KeyboardInterrupt, typer.Abort):
-        return diagnostics.interrupted(session)
+    except (KeyboardInterrupt, _Interrupted, typer.Abort):
+        return diagnostics.interrupted(session, diagnostics.ExitCode.INTERRUPTED)
+    except diagnostics.Terminated:
+        return diagnostics.interrupted(session, diagnostics.ExitCode.TERMINATED)
     except TyperException as exc:
         return diagnostics.fail(_usage(exc), session)
     except Exception as exc:  # the border: whatever nobody foresaw ends here in one line

@@ -94,13 +94,25 @@ def crash(exc: BaseException, session: Session) -> int:
     return fail(error, session)
 
 
-def interrupted(session: Session) -> int:
-    """Ctrl-C outside of following a run."""
+class Terminated(BaseException):
+    """SIGTERM. Like KeyboardInterrupt no error, and not to be caught as one."""
+
+
+def interrupted(session: Session, code: ExitCode) -> int:
+    """Ctrl-C or SIGTERM outside of following a run."""
     if session.globals.json and session.streams:
-        emit_finished(session.run, ExitCode.INTERRUPTED)
+        emit_finished(session.run, code)
+    elif session.globals.json:
+        emit_object({"error": as_dict(_interruption(code))})
     else:
-        say("interrupted")
-    return int(ExitCode.INTERRUPTED)
+        say("interrupted; `stepflow runs` shows whether a run goes on")
+    return int(code)
+
+
+def _interruption(code: ExitCode) -> StepFlowError:
+    error = StepFlowError("Interrupted.", hint="`stepflow runs` shows whether a run goes on.", code="interrupted")
+    error.exit_code = code
+    return error
 
 
 def _keep_traceback(exc: BaseException, state: Path) -> Path | None:

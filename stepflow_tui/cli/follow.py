@@ -64,6 +64,7 @@ class Follower:
     _free: int = 0
     _version: int | None = None
     _signal: list[int] = field(default_factory=list)
+    _before: dict[int, Any] = field(default_factory=dict)
 
     async def follow(self) -> int:
         """Watch until the run, or this watcher, ends.
@@ -92,12 +93,14 @@ class Follower:
     def _listen(self, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self._leave, number, stop)
 
     def _deaf(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, before in self._before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, before)
 
     def _leave(self, number: int, stop: asyncio.Event) -> None:
         self._signal.append(number)

@@ -7,8 +7,7 @@ from typing import Any
 
 from stepflow_tui.cli import words
 from stepflow_tui.cli.output import clean_line
-from stepflow_tui.cli.render_findings import finding_lines
-from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.cli.render_findings import finding_lines, finding_of
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
 
 
@@ -41,14 +40,7 @@ def _step(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _finding(event: Mapping[str, Any]) -> Iterator[str]:
-    yield from finding_lines(
-        Finding(
-            code=event["code"],
-            severity=Severity(event["severity"]),
-            params=event.get("params") or {},
-            object=event.get("object"),
-        )
-    )
+    yield from finding_lines(finding_of(event))
 
 
 def _gate(event: Mapping[str, Any]) -> Iterator[str]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.texts import render
 
 _ORDER = (Severity.BLOCKING, Severity.WARNING, Severity.INFO)
+
+
+def finding_of(event: Mapping[str, Any]) -> Finding:
+    """The finding that a journal event tells of."""
+    return Finding(
+        code=event["code"],
+        severity=Severity(event["severity"]),
+        params=event.get("params") or {},
+        object=event.get("object"),
+    )
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from stepflow_tui.cli.diagnostics import stamped
 from stepflow_tui.cli.follow import View
 from stepflow_tui.cli.options import Session
 from stepflow_tui.cli.render_events import event_lines
+from stepflow_tui.cli.render_findings import finding_json, finding_of
 from stepflow_tui.engine.texts.running import step_title
 
 if TYPE_CHECKING:
@@ -90,9 +91,12 @@ class JsonView:
         self._running = Running()
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """The event, without the journal's own number."""
+        """The event, without the journal's own number; a finding gets its words."""
         self._running.note(event)
-        output.emit_event({k: v for k, v in event.items() if k != "seq"})
+        shown = {k: v for k, v in event.items() if k != "seq"}
+        if event["event"] == "finding":
+            shown |= finding_json(finding_of(event))
+        output.emit_event(shown)
 
     def progress(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The step's own line, at most one a second."""

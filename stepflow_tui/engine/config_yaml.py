@@ -145,7 +145,7 @@ def _syntax_words(text: str, exc: yaml.MarkedYAMLError, line: int) -> tuple[str,
     )
 
 
-class _Stop(Exception):  # noqa: N818 - control flow: nothing after this place can be read
+class _Stop(Exception):  # control flow: nothing after this place can be read
     pass
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,15 @@ WriteReport = Callable[[Path], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How this engine's share of the run ended. `state` None keeps the run's state."""
+    """How this engine's share of the run ended. `state` None keeps the run's state.
+
+    `standing` is the result and exit code the run keeps, where this share ended without touching what it is.
+    """
 
     state: RunState | None
     result: RunResult
     exit_code: int
+    standing: tuple[RunResult, int] | None = None
 
 
 class Runner:
@@ -104,12 +108,13 @@ class Runner:
     async def _finish(self, ending: Ending) -> int:
         journal = self._ctx.journal
         await journal.flush_progress()
-        await journal.finish(ending.state or await journal.state(), ending.result, ending.exit_code)
+        result, kept = ending.standing or (ending.result, ending.exit_code)
+        await journal.finish(ending.state or await journal.state(), result, kept)
         await journal.audit(
             self._ctx.answers.who, "ended", {"result": ending.result.value, "exit_code": ending.exit_code}
         )
         code = first_code((ending.exit_code, await self.write_report()))
-        if code != ending.exit_code:
+        if code != ending.exit_code and ending.standing is None:
             await journal.execute("UPDATE run SET exit_code=?", (code,))
         await journal.finished_event(ending.result.value, code, str(self._ctx.run_dir / "report.json"))
         return code
@@ -138,8 +143,21 @@ class Runner:
             result = RunResult.WAITING
         else:
             result = RunResult.REFUSED if isinstance(error, Refused) else RunResult.FAILED
-        may_fail = RunState.FAILED in TRANSITIONS[await self._ctx.journal.state()]
+        state = await self._ctx.journal.state()
+        # half undone, the only way on is further back: the next engine goes on undoing
+        may_fail = RunState.FAILED in TRANSITIONS[state] and state is not RunState.ROLLING_BACK
         return Ending(state=RunState.FAILED if may_fail else None, result=result, exit_code=error.exit_code)
+
+    async def _not_undone(self, error: StepFlowError) -> Ending:
+        """A rollback that ended before it took anything back: what the run had reached still stands."""
+        ending = await self._failed(error)
+        state = await self._ctx.journal.state()
+        if state in (RunState.COMPLETED, RunState.INCOMPLETE):
+            reached = await self._outcome()
+            return replace(ending, state=None, standing=(reached.result, reached.exit_code))
+        if state is RunState.ABORTED:
+            return replace(ending, state=None, standing=(RunResult.ABORTED, ExitCode.INTERRUPTED))
+        return ending
 
     async def _turned(self) -> Ending:
         raise Stopping(abort=True)
@@ -180,11 +198,12 @@ class Runner:
     async def _step(self, step_id: str, step: Step) -> None:
         journal = self._ctx.journal
         row = await journal.step_row(step_id)
+        if row["state"] == StepState.DONE.value:
+            return  # journalled with its evidence; what later steps need of it they find for themselves
         if row["attempt"] > 0 and not _blocked(row):
             proved = await self._control.guard(step.probe(self._ctx))
             if proved is not None:
-                if row["state"] != StepState.DONE.value:
-                    await journal.step_done(step_id, proved)
+                await journal.step_done(step_id, proved)
                 return
         failpoint("before_intent")
         await journal.step_intent(step_id)
@@ -255,12 +274,17 @@ class Runner:
 
     async def _backward(self) -> Ending:
         journal, names = self._ctx.journal, self._playbook.names
+        keep = names.index(self._back_to) if self._back_to else 0
+        try:
+            if self._playbook.open is not None:
+                await self._control.guard(self._playbook.open(self._ctx))
+            if self._playbook.consent is not None:
+                await self._control.guard(self._playbook.consent(self._ctx, names[keep:]))
+        except StepFlowError as exc:
+            return await self._not_undone(exc)
         if await journal.state() is RunState.PENDING:
             await journal.set_state(RunState.RUNNING)
         await journal.set_state(RunState.ROLLING_BACK)
-        if self._playbook.open is not None:
-            await self._control.guard(self._playbook.open(self._ctx))
-        keep = names.index(self._back_to) if self._back_to else 0
         for phase in reversed(self._playbook.phases[keep:]):
             for step in reversed(phase.steps):
                 await self._control.checkpoint()

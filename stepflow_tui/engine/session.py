@@ -7,9 +7,10 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,6 +38,9 @@ from stepflow_tui.engine.steps.context import Answers, RunContext
 BEAT_SECONDS = 1.0
 BELL_SECONDS = 0.1
 LOOK_EVERY_BEATS = 5
+
+Share = Callable[[], Awaitable[int]]
+"""What an engine does for its run; returns the exit code."""
 
 _SECRET_WORDS = ("PASS", "PW", "SECRET", "TOKEN", "KEY", "DSN", "URL", "URI", "CREDENTIAL")
 
@@ -101,25 +105,23 @@ class Session:
                 loop.add_signal_handler(number, control.end, Wish.STOP)
             runner = Runner(ctx, playbook, control, self.wiring.write_report)
             desk = Desk(ctx=ctx, playbook=playbook, control=control, runner=runner)
+            share = await self._look(ctx, desk)
             self.ready(ctx.epoch)
-            return await self._work(ctx, desk)
+            return await self._work(ctx, desk, share)
 
-    async def _work(self, ctx: RunContext, desk: Desk) -> int:
-        background = [_background(_pulse(ctx.journal, ctx.epoch), desk.control)]
+    async def _look(self, ctx: RunContext, desk: Desk) -> Share:
+        """Answer what was asked before this engine came up, and choose what it does.
+
+        Done before the front end hears `ready`: from then on there is a running run that can be paused.
+        """
         try:
             await desk.runner.prepare()
             await desk.take()
-            code = await self._decide(ctx, desk, background)
-            await desk.settle()
-            return code
+            return await self._choose(ctx, desk)
         except Drift as exc:
-            return await desk.runner.fail(exc)
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            return partial(desk.runner.fail, exc)
 
-    async def _decide(self, ctx: RunContext, desk: Desk, background: list[asyncio.Task[None]]) -> int:
+    async def _choose(self, ctx: RunContext, desk: Desk) -> Share:
         """Go forward, back, or only answer what was asked."""
         journal = ctx.journal
         state = await journal.state()
@@ -128,28 +130,38 @@ class Session:
             desk.runner.go_back(last.args.get("to") if last else None)
         turned = desk.control.wish in (Wish.ABORT, Wish.ROLLBACK)
         if not turned and (self.start.command_only and not desk.goes_on):
-            return await self._only_answered(desk, state)
+            return partial(self._only_answered, desk, state)
         if not turned and state not in UNFINISHED:
-            run = await journal.run_row()
-            return int((run or {}).get("exit_code") or 0)
+            return partial(self._finished, journal)
         await journal.restart()
-        if not turned and (keys := await self._changed(journal)):
-            raise Drift(
-                "The config changed since this run was started.",
-                detail=", ".join(keys),
-                hint="Put the old values back to go on, or start a new run with --new.",
-                code="config_changed",
-            )
-        await self._tell_start(ctx)
         if not turned:
+            await self._refuse_changes(journal)
             await journal.set_state(RunState.RUNNING)
-        background.append(_background(_bell(journal, desk), desk.control))  # only now there is something to pause
-        return await desk.runner.run()
+        await self._tell_start(ctx)
+        return desk.runner.run
+
+    async def _work(self, ctx: RunContext, desk: Desk, share: Share) -> int:
+        background = [
+            _background(_pulse(ctx.journal, ctx.epoch), desk.control),
+            _background(_bell(ctx.journal, desk), desk.control),
+        ]
+        try:
+            code = await share()
+            await desk.settle()
+            return code
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
 
     async def _only_answered(self, desk: Desk, state: RunState) -> int:
         if state is RunState.PAUSING:
             await desk.ctx.journal.set_state(RunState.PAUSED)
         return await desk.runner.write_report()
+
+    async def _finished(self, journal: Journal) -> int:
+        run = await journal.run_row()
+        return int((run or {}).get("exit_code") or 0)
 
     async def _begin(self, journal: Journal, control: EngineControl, resources: AsyncExitStack) -> RunContext:
         state_dir = self.run_dir.parent.parent
@@ -203,12 +215,21 @@ class Session:
             await journal.raise_alert(lost)
             await journal.resolve_alert(lost.code, lost.key)
 
-    async def _changed(self, journal: Journal) -> list[str]:
+    async def _refuse_changes(self, journal: Journal) -> None:
         run = await journal.run_row()
         assert run is not None
         kept = json.loads(run["config"])
-        keys = changed_keys(kept["relevant"], self.loaded.plan_relevant)
-        return [*keys, *changed_keys(kept["sides"], self.loaded.sides)]
+        keys = [
+            *changed_keys(kept["relevant"], self.loaded.plan_relevant),
+            *changed_keys(kept["sides"], self.loaded.sides),
+        ]
+        if keys:
+            raise Drift(
+                "The config changed since this run was started.",
+                detail=", ".join(keys),
+                hint="Put the old values back to go on, or start a new run with --new.",
+                code="config_changed",
+            )
 
     async def _tell_start(self, ctx: RunContext) -> None:
         config = self.loaded.config

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ import pytest
 from stepflow_tui.engine.errors import Held, TargetConnectionError
 from tests.unit.cli_kit import CONFIG, RUN, STATUS, FakeEngine, FakeReader, finished, row, started
 
+ROOT = Path(__file__).parents[2]
 Cli = Callable[..., int]
 Capture = pytest.CaptureFixture[str]
 
@@ -249,3 +255,67 @@ def test_demo_makes_runs_and_tidies_up(cli: Cli, ready: FakeEngine, capsys: Capt
     assert cli("demo", "--keep") == 0
     assert [name for name, _ in ready.calls] == ["make_demo", "start"]
     assert cli("demo", "sqlite-wal") == 2
+
+
+class Signalled(FakeReader):
+    """Sends this process a signal at the second look."""
+
+    number = signal.SIGINT
+
+    def engine(self) -> Any:
+        sign = super().engine()
+        if self.looks == 2:
+            os.kill(os.getpid(), self.number)
+        return sign
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_the_run_and_name_the_abort_command(
+    number: signal.Signals, code: int, cli: Cli, ready: FakeEngine, capsys: Capture
+) -> None:
+    ready.reader = Signalled(script=[(True, [started()])] + [(True, [])] * 50)
+    ready.reader.number = number
+    assert cli("run", "--plain") == code
+    assert f"stepflow abort {RUN}" in capsys.readouterr().err
+    ready.reader = Signalled(script=[(True, [started()])] + [(True, [])] * 50)
+    ready.reader.number = number
+    assert cli("attach", "--json") == code
+    assert lines(capsys)[-1] | {"time": 0} == {
+        "event": "run_finished", "time": 0, "run": RUN, "result": "stopped", "exit_code": code, "report": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_before_a_run_is_known(
+    number: signal.Signals, code: int, cli: Cli, ready: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    async def start(loaded: Any, **options: Any) -> None:
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(5)
+
+    monkeypatch.setattr(ready, "start", start, raising=False)
+    assert cli("run", "--json") == code
+    assert [(e["event"], e["result"], e["exit_code"]) for e in lines(capsys)] == [("run_finished", "stopped", code)]
+    assert cli("run") == code
+    assert "stepflow runs" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stepflow_tui", "runs", "--json", "--state-dir", str(tmp_path / "state")]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert "output_lost" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_findings_in_json_have_their_words(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    data = {"stage": "preflight", "code": "source_changed", "severity": "warning", "object": None, "params": {}}
+    found = {**row(2, "finding"), "data": data}
+    ready.reader = FakeReader(script=[(True, [started(), found]), (True, [finished(3)])])
+    assert cli("run", "--json", "--yes") == 0
+    event = lines(capsys)[1]
+    assert event["what"].startswith("The source changed")
+    assert event["fix"]

@@ -112,7 +112,9 @@ def test_unknown_keys_name_the_nearest_known_one(tmp_path: Path, text: str, hint
     ],
 )
 def test_wrong_values_say_where_and_how_to_write_them(tmp_path: Path, text: str, key: str, hint: str) -> None:
-    base = "".join(line for line in MINIMAL.splitlines(True) if not line.startswith(text.split(":", maxsplit=1)[0] + ":"))
+    base = "".join(
+        line for line in MINIMAL.splitlines(True) if not line.startswith(text.split(":", maxsplit=1)[0] + ":")
+    )
     (line,) = problems(tmp_path, base + text)
     assert line.split(": ")[1] == key
     assert hint in line
@@ -192,7 +194,9 @@ def test_missing_and_empty_variables_are_errors(tmp_path: Path, value: str, env:
     ],
 )
 def test_no_error_shows_a_secret(tmp_path: Path, text: str) -> None:
-    base = "".join(line for line in MINIMAL.splitlines(True) if not line.startswith(text.split(":", maxsplit=1)[0] + ":"))
+    base = "".join(
+        line for line in MINIMAL.splitlines(True) if not line.startswith(text.split(":", maxsplit=1)[0] + ":")
+    )
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, base + text)
     shown = str(caught.value).replace("alerts.channels.geheim", "")

@@ -43,7 +43,7 @@ def test_no_journal_yet(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_is_being_made(tmp_path: Path) -> None:
-    run_dir = tmp_path / "shop-20260101t000000-0000"
+    run_dir = tmp_path / "shop-20260101T000000-0000"
     run_dir.mkdir()
     create_private(run_dir / "journal.db")
     with RunReader(run_dir) as reader:

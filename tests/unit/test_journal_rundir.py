@@ -58,7 +58,7 @@ def test_run_ids(tmp_path: Path) -> None:
     state = StateDir.open(tmp_path / "s", {})
     ids = {state.new_run("my.shop-2", NOW).name for _ in range(5)}
     assert len(ids) == 5
-    assert all(i.startswith("my.shop-2-20231114t221320-") for i in ids)
+    assert all(i.startswith("my.shop-2-20231114T221320-") for i in ids)
     (state.runs_path / "not-a-run").mkdir()
     assert [r.name for r in state.runs(lambda _: None)] == ["my.shop-2"] * 5
 

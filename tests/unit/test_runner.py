@@ -64,15 +64,14 @@ async def test_forward_to_the_end(tmp_path: Path) -> None:
         assert (await b.events("run_finished"))[0]["result"] == "completed"
 
 
-async def test_resume_asks_before_it_acts(tmp_path: Path) -> None:
+async def test_resume_does_nothing_twice(tmp_path: Path) -> None:
     a, b_, c, playbook = three()
     async with bench(tmp_path, playbook, Answers(yes=True, until="validate")) as b:
         assert await b.runner.run() == 0
         assert await ending(b) == ("waiting", "stopped", 0)
     async with bench(tmp_path, playbook) as b:
         assert await b.runner.run() == 0
-    assert a.calls == b_.calls == ["apply", "probe"]
-    assert c.calls == ["apply"]
+    assert a.calls == b_.calls == c.calls == ["apply"]
 
 
 async def test_an_intent_without_done_is_decided_by_probe(tmp_path: Path) -> None:
@@ -377,7 +376,7 @@ async def test_a_failed_undo_can_be_repeated(tmp_path: Path) -> None:
         send(b.ctx.run_dir, "rollback", {}, who="ann")
         await b.desk.take()
         assert await b.runner.run() == 6
-        assert await ending(b) == ("failed", "waiting", 6)
+        assert await ending(b) == ("rolling_back", "waiting", 6)
     async with bench(tmp_path, again, Answers()) as b:
         send(b.ctx.run_dir, "rollback", {"confirm": "shop"}, who="ann")
         await b.desk.take()

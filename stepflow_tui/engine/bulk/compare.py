@@ -18,6 +18,9 @@ from stepflow_tui.engine.errors import StepFailed, TargetConnectionError
 MAX_SUSPECTS = 2_000
 """More suspects than this: the range is looked at as a whole."""
 
+UNREADABLE = "compare_read"
+"""Code of the error that says: this range can't be read as Arrow."""
+
 _FIXED = {"l", "g", "tsu:"}
 _LOST = ("08", "57", "53")  # SQLSTATE classes: connection, operator intervention, no resources
 
@@ -284,4 +287,4 @@ def _driver_errors(doing: str) -> Iterator[None]:
             raise TargetConnectionError(
                 "The connection to the target was lost during verification.", detail=text
             ) from error
-        raise StepFailed(f"A verification could not {doing}.", detail=text, code="compare_read") from error
+        raise StepFailed(f"A verification could not {doing}.", detail=text, code=UNREADABLE) from error

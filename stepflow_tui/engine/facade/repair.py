@@ -32,7 +32,7 @@ async def repair_run(entry: RunEntry | None, *, state: Path, yes: bool, confirm:
             code="no_such_run",
         )
     await send(entry, "repair", {"yes": yes, "confirm": confirm}, state=state)
-    while engine_alive(entry.path):
+    while engine_alive(entry.path):  # noqa: ASYNC110 - another process ends, there is no event of ours
         await asyncio.sleep(LOOK_SECONDS)
     with RunReader(entry.path) as reader:
         return reader.run() or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from stepflow_tui.engine.errors import Refused, StepFlowError, UsageError
 from stepflow_tui.engine.journal import commands
 from stepflow_tui.engine.journal.launch import StartLine, launch
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
-from stepflow_tui.engine.journal.rundir import RunEntry, StateDir, engine_alive, operator
+from stepflow_tui.engine.journal.rundir import RunEntry, StateDir, engine_alive, has_journal, operator
 from stepflow_tui.engine.model.codec import from_plain
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import RunState
@@ -72,7 +73,7 @@ async def start(
         known = await _known(loaded, named, options)
         if known is not None:
             return known
-    return await _new_run(loaded, folder, options)
+    return await _new_run(loaded, folder, named, options)
 
 
 async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) -> Started | None:
@@ -171,13 +172,17 @@ async def _resume(loaded: LoadedConfig, entry: RunEntry, options: Options) -> St
     return Started(run=entry, how="resumed", after=after)
 
 
-async def _new_run(loaded: LoadedConfig, folder: StateDir, options: Options) -> Started:
+async def _new_run(loaded: LoadedConfig, folder: StateDir, named: list[RunEntry], options: Options) -> Started:
+    """A new run, in a folder that waits for its first engine if there is one (a demo's, or one whose engine never began)."""
     plan = await asyncio.to_thread(_read_plan, options.plan_file) if options.plan_file is not None else None
-    import time
-
-    path = await asyncio.to_thread(folder.new_run, loaded.config.name, time.time_ns() // 1_000_000)
+    waiting = next((e for e in named if not has_journal(e.path) and not engine_alive(e.path)), None)
+    path = waiting.path if waiting is not None else None
+    if path is None:
+        path = await asyncio.to_thread(folder.new_run, loaded.config.name, time.time_ns() // 1_000_000)
+    approved = path / APPROVED
+    approved.unlink(missing_ok=True)
     if plan is not None:
-        (path / APPROVED).write_text(plan, encoding="utf-8")
+        approved.write_text(plan, encoding="utf-8")
     await _launch(loaded, path, options)
     return Started(run=folder.resolve(path.name, peek_state), how="started", after=0)
 

@@ -81,7 +81,7 @@ async def _answer(run: HasRun, number: int) -> dict[str, Any]:
     )
 
 
-class EngineRefusal(StepFlowError):  # noqa: N818 - named after what happened
+class EngineRefusal(StepFlowError):
     """The engine's own words, with the exit code it gave."""
 
     def __init__(self, answer: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from stepflow_tui.engine.sqlite.mounts import filesystem_of
 
 LOCK = "lock"
 ENGINE_LOG = "engine.log"
-_ID = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,62})-(?P<at>\d{8}t\d{6})-[0-9a-f]{4}$")
+_ID = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,62})-(?P<at>\d{8}T\d{6})-[0-9a-f]{4}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class StateDir:
         Args:
             now_ms: milliseconds UTC, for the id.
         """
-        at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dt%H%M%S")
+        at = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
         while True:
             path = self.runs_path / f"{name}-{at}-{secrets.token_hex(2)}"
             try:

@@ -18,10 +18,10 @@ from stepflow_tui.engine.plan.hashing import config_hash, plan_hash, schema_hash
 from stepflow_tui.engine.plan.indexes import add_index
 from stepflow_tui.engine.plan.keys import add_primary_key, add_unique
 from stepflow_tui.engine.plan.parts import Parts
-from stepflow_tui.engine.plan.quote import pg_ident
+from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.plan.sequences import add_sequence
 from stepflow_tui.engine.plan.tables import add_table, plan_table
-from stepflow_tui.engine.plan.translate.helpers import helper_sql
+from stepflow_tui.engine.plan.translate.helpers import helper_sql, helper_undo
 from stepflow_tui.engine.plan.triggers import add_triggers
 from stepflow_tui.engine.plan.views import add_views
 from stepflow_tui.engine.plan.virtual import add_virtual
@@ -101,7 +101,12 @@ def _add_all(schema: SourceSchema, drafts: list[Draft], parts: Parts) -> list[Ta
     catalog = add_views(schema, [d for d, _ in pairs], parts)
     add_triggers(schema, dict(by_name), catalog, parts)
     for helper in sorted(parts.helpers):
-        parts.statement(Stage.SCHEMA, f"function {helper}", helper_sql(parts.schema, helper))
+        parts.statement(
+            Stage.SCHEMA,
+            f"function {helper}",
+            helper_sql(parts.schema, helper),
+            undo=helper_undo(parts.schema, helper),
+        )
     return tables
 
 

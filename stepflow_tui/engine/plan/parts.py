@@ -44,8 +44,9 @@ class Parts:
         table: str | None = None,
         object_id: str | None = None,
         optional: bool = False,
+        undo: str = "",
     ) -> None:
-        """Add a statement; `what` names it within its stage."""
+        """Add a statement; `what` names it within its stage, `undo` takes back what dropping the tables would not."""
         self.statements.append(
             Statement(
                 id=self._unique(f"{stage.value}:{what}"),
@@ -54,6 +55,7 @@ class Parts:
                 table=table,
                 object_id=object_id,
                 optional=optional,
+                undo=undo,
             )
         )
 

@@ -136,10 +136,12 @@ def _add(trigger: _Parsed, fired: Fired, writes: _Writes, parts: Parts) -> None:
     )
     own = fired.drafts.get(tree.table.lower())
     table = own.label if own is not None else None
-    parts.statement(Stage.TRIGGER, f"function {name}", _function(parts.schema, function, body.sql),
-                    table=table, object_id=object_id, optional=True)  # fmt: skip
+    parts.statement(Stage.TRIGGER, f"function {name}", _function(parts.schema, function, body.sql), table=table,
+                    object_id=object_id, optional=True,
+                    undo=f"drop function if exists {pg_name(parts.schema, function)}() cascade")  # fmt: skip
     parts.statement(Stage.TRIGGER, f"trigger {name}", _trigger(tree, fired.relation, timing, function, parts.schema),
-                    table=table, object_id=object_id, optional=True)  # fmt: skip
+                    table=table, object_id=object_id, optional=True,
+                    undo=f"drop trigger if exists {pg_ident(function)} on {fired.relation.sql}")  # fmt: skip
 
 
 def _touch(fired: Fired, writes: _Writes) -> tuple[Body | None, str]:

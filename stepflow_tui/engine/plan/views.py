@@ -52,7 +52,12 @@ def _add(view: SourceView, catalog: dict[str, Relation], schema: SourceSchema, p
     object_id = parts.object(ObjectType.VIEW, view.name, None, carried=True, sql=view.sql)
     listed = ", ".join(pg_ident(targets[n]) for n in names)
     parts.statement(
-        Stage.VIEW, view.name, f"create view {sql} ({listed}) as {selected.sql}", object_id=object_id, optional=True
+        Stage.VIEW,
+        view.name,
+        f"create view {sql} ({listed}) as {selected.sql}",
+        object_id=object_id,
+        optional=True,
+        undo=f"drop view if exists {sql}",
     )
     columns = tuple(
         Column(name=c.name, target=targets[c.name], value=c.value) for c in as_columns(names, selected.values)

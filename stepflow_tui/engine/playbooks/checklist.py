@@ -23,7 +23,11 @@ def items_of(config: Config) -> tuple[ItemSpec, ...]:
 
 def _held(spec: ItemSpec) -> ItemSpec:
     """A person's item holds up the gate of its time; what a check decides says so itself."""
-    return replace(spec, before=spec.before or HOLDS.get(str(spec.params["when"]), "")) if spec.kind is ItemKind.MANUAL else spec
+    return (
+        replace(spec, before=spec.before or HOLDS.get(str(spec.params["when"]), ""))
+        if spec.kind is ItemKind.MANUAL
+        else spec
+    )
 
 
 def _own(config: Config) -> list[ItemSpec]:

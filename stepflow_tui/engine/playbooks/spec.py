@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ class Playbook:
 
     `open` is called once by every engine, before any step in either direction: it finds the target, takes locks
     (`ctx.resources` gives them back), and restores what steps keep in `ctx.memory`. It changes nothing.
+    `consent` is called before a rollback takes anything back, with the names of the phases to be undone: it raises
+    NeedsConfirmation where somebody has to say yes first. It changes nothing either.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Playbook:
     phases: tuple[PhaseSpec, ...]
     items: tuple[ItemSpec, ...] = ()
     open: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
+    consent: Callable[[RunContext, Sequence[str]], Coroutine[Any, Any, None]] | None = None
 
     def phase(self, name: str) -> PhaseSpec:
         """The phase of that name. Raises KeyError."""

@@ -19,7 +19,7 @@ from stepflow_tui.engine.steps.preflight import Preflight
 from stepflow_tui.engine.steps.release import ReleaseTarget
 from stepflow_tui.engine.steps.settle import Settle
 from stepflow_tui.engine.steps.statements import RunStatements
-from stepflow_tui.engine.steps.tables import CreateTables
+from stepflow_tui.engine.steps.tables import CreateTables, consent
 from stepflow_tui.engine.steps.verify import Verify
 
 
@@ -48,4 +48,5 @@ def copy_playbook(config: Config) -> Playbook:
         ),
         items=items_of(config),
         open=open_run,
+        consent=consent,
     )

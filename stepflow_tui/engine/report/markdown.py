@@ -47,7 +47,7 @@ def headline(report: Report) -> str:
     words = {
         "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {rows:,} rows in the target.",
         "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal; what is missing or different is listed below.",
-        "refused": "Refused: a check said no, nothing was changed.",
+        "refused": "Refused: a check or guard said no; the reason is below. `stepflow run` goes on once it is gone.",
         "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
         "aborted": "Aborted by the operator. Nothing was dropped.",
         "rolled_back": "Rolled back: the target is as it was before.",

@@ -128,19 +128,34 @@ def _load_schema(conn: sqlite3.Connection) -> None:
 
     Without `writable_schema` one such entry makes every statement fail; with it SQLite goes on with the rest. Nothing
     can be written through this connection anyway. The first statement after it still reports the entry.
+
+    Entries that are only distrusted (JSON functions in generated columns, in SQLite 3.40) must not be stepped over: their
+    values would read as NULL, silently. Trusting them is harmless here: the connection registers no functions and loads
+    no extension, so nothing but built-in ones can be called.
     """
-    try:
-        conn.execute(_TOUCH).fetchall()
+    problem = _schema_problem(conn)
+    if problem is not None and "unsafe use of" in problem:
+        _set(conn, "trusted_schema", 1)
+        problem = _schema_problem(conn)
+    if problem is None:
         return
-    except UnicodeDecodeError:  # the message itself quotes a name that is not UTF-8
-        pass
-    except sqlite3.DatabaseError as error:
-        if "malformed database schema" not in str(error):
-            raise
     _set(conn, "writable_schema", 1)
     with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
         conn.execute(_TOUCH).fetchall()
     conn.execute(_TOUCH).fetchall()
+
+
+def _schema_problem(conn: sqlite3.Connection) -> str | None:
+    """What SQLite says about an entry it can't parse, None when it reads them all."""
+    try:
+        conn.execute(_TOUCH).fetchall()
+    except UnicodeDecodeError:  # the message itself quotes a name that is not UTF-8
+        return "a name that is not UTF-8"
+    except sqlite3.DatabaseError as error:
+        if "malformed database schema" not in str(error):
+            raise
+        return str(error)
+    return None
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:

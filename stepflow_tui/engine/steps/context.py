@@ -169,8 +169,8 @@ class Step(Protocol):
     async def probe(self, ctx: RunContext) -> Evidence | None:
         """Is it already done? Evidence if so, None if not. Changes nothing.
 
-        Asked on every restart for each step that was begun before, done ones too: so this is also where a step puts back
-        into `ctx.memory` what later steps need. None makes `apply` run again (checks that must be fresh return it always).
+        Asked after a restart about a step that was begun and not journalled as done: its effect may have happened. A done
+        step is not asked again; what later steps need of it they find in the journal, the target, or `Playbook.open`.
         """
         ...
 

@@ -85,14 +85,15 @@ class RunStatements(PlainStep):
         plan = await plan_of(ctx)
         mine = [s for stage in self.stages for s in plan.stage(stage) if s.undo]
         async with connection(ctx) as conn:
-            if not await control.installed(conn):
-                done = frozenset(s.id for s in mine)
-            else:
-                done = await control.done_statements(conn, ctx.run_id)
+            there = await control.installed(conn)
+            done = await control.done_statements(conn, ctx.run_id) if there else frozenset(s.id for s in mine)
             undone = [s for s in reversed(mine) if s.id in done]
             for statement in undone:
                 with pg_errors(f"undo {statement.id}"):
-                    await conn.execute(statement.undo)
+                    async with conn.transaction():
+                        await conn.execute(statement.undo)
+                        if there:
+                            await control.forget_statements(conn, ctx.run_id, [statement.id])
         return {"undone": len(undone)}
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.model.config import TablesMode
-from stepflow_tui.engine.model.plan import Plan, Stage, TablePlan
+from stepflow_tui.engine.model.plan import Plan, Stage, Statement, TablePlan
 from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import control, ledger
@@ -16,6 +19,7 @@ from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of
 from stepflow_tui.engine.steps.statements import RunStatements
+from stepflow_tui.engine.verify.recompute import table_digest
 
 if TYPE_CHECKING:
     import asyncpg
@@ -43,24 +47,54 @@ class CreateTables(RunStatements):
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Drop what is unchanged; rename what changed, after a typed confirmation. Tables made beforehand are emptied."""
-        plan = await plan_of(ctx)
         async with connection(ctx) as conn:
-            there = await _existing(conn, ctx.target.schema, plan)
-            expected = await _expected_rows(ctx, conn)
-            changed = [c for t in there if (c := await _changed(ctx, conn, t, expected.get(t.source))) is not None]
-            if changed:
-                listed = ", ".join(
-                    f"{c.name} ({c.rows} rows, {c.expected if c.expected is not None else 'unknown'} expected)"
-                    for c in changed
-                )
-                ctx.need_typed(
-                    f"Tables of the target changed since the run left them, and would be set aside: {listed}."
-                )
+            there, changed = await _compared(ctx, conn)
             names = await _take_back(ctx, conn, there, {c.source for c in changed})
+            if not changed:
+                for statement in reversed(_own(await plan_of(ctx))):
+                    await conn.execute(statement.undo)
+            # helper functions of defaults and generated columns: nothing of ours uses them any more
+            await super().undo(ctx)
             schema_gone = await _drop_made_schema(ctx, conn)
         for table in there:
             await ctx.journal.update_table(table.source, state=TableState.UNDONE)
         return {"dropped": len(there) - len(changed), "renamed": names, "schema_dropped": schema_gone}
+
+
+async def consent(ctx: RunContext, phases: Sequence[str]) -> None:
+    """Before a rollback takes anything back: whether rows would be set aside that somebody has to agree to first.
+
+    Args:
+        ctx: the run.
+        phases: the phases that are to be undone.
+
+    Raises:
+        NeedsConfirmation: tables were changed since the run left them, and the run's name was not typed.
+    """
+    if PhaseName.BACKFILL not in phases or (await ctx.journal.step_row("backfill.create-tables"))["attempt"] == 0:
+        return
+    async with connection(ctx) as conn:
+        await _compared(ctx, conn)
+
+
+async def _compared(ctx: RunContext, conn: asyncpg.Connection) -> tuple[list[TablePlan], list[Changed]]:
+    """The run's tables that are there, and those of them that were changed, which somebody has agreed to set aside."""
+    there = await _existing(conn, ctx.target.schema, await plan_of(ctx))
+    expected = await _expected_rows(ctx, conn)
+    async with WorkerPool(1) as pool:
+        found = [await _changed(ctx, conn, t, expected.get(t.source), pool) for t in there]
+    changed = [c for c in found if c is not None]
+    if changed:
+        listed = ", ".join(
+            f"{c.name} ({c.rows} rows, {c.expected if c.expected is not None else 'unknown'} expected)" for c in changed
+        )
+        ctx.need_typed(f"Tables of the target changed since the run left them, and would be set aside: {listed}.")
+    return there, changed
+
+
+def _own(plan: Plan) -> list[Statement]:
+    """What the step made besides tables: functions that a table set aside may still need."""
+    return [s for stage in (Stage.SCHEMA, Stage.TABLE) for s in plan.stage(stage) if s.undo]
 
 
 async def _existing(conn: asyncpg.Connection, schema: str, plan: Plan) -> list[TablePlan]:
@@ -81,20 +115,20 @@ async def _expected_rows(ctx: RunContext, conn: asyncpg.Connection) -> dict[str,
     return {r["source"]: int(r["target_rows"]) for r in await ctx.journal.table_rows() if r["target_rows"] is not None}
 
 
-async def _changed(ctx: RunContext, conn: asyncpg.Connection, table: TablePlan, expected: int | None) -> Changed | None:
+async def _changed(
+    ctx: RunContext, conn: asyncpg.Connection, table: TablePlan, expected: int | None, pool: WorkerPool
+) -> Changed | None:
     """Compare a table with what the run left: by digest where one was verified, by count before that."""
     await ctx.control.checkpoint()
     ctx.report(Progress(step="rollback", item=table.source, unit="tables"))
     with pg_errors(f"look at {table.target}"):
         rows = int(await conn.fetchval(f"select count(*) from {pg_name(table.schema, table.name)}"))
-    from stepflow_tui.engine.verify.digest import table_digest
-
     ranges = await ctx.journal.ranges(table.source)
     row = next(r for r in await ctx.journal.table_rows() if r["source"] == table.source)
     if ranges and row["digest_target"]:
         same = (
             rows == sum(r.rows for r in ranges)
-            and await table_digest(ctx.target, table, ranges) == row["digest_target"]
+            and await table_digest(ctx.target, table, ranges, pool=pool) == row["digest_target"]
         )
     else:
         same = rows == (expected or 0)

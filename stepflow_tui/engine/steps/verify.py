@@ -22,12 +22,14 @@ from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.backup import backup_of
 from stepflow_tui.engine.steps.base import PlainStep
-from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
 from stepflow_tui.engine.steps.copy import streams_of
 from stepflow_tui.engine.steps.facts import anchor_audit, connection, frozen_of, plan_of, target_of
+from stepflow_tui.engine.steps.repair import repair
 from stepflow_tui.engine.steps.settle import settle_checklist
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
+from stepflow_tui.engine.verify.source_changed import against_living
 
 
 class Verify(PlainStep):
@@ -41,7 +43,10 @@ class Verify(PlainStep):
         tables = tuple(t for t in plan.tables if t.impossible is None)
         for table in tables:
             await ctx.journal.update_table(table.source, state=TableState.VERIFYING)
-        verdicts = await verify_tables(await _job(ctx, plan, tables), control=ctx.control, report=ctx.report)
+        job = await _job(ctx, plan, tables)
+        verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
+        if ctx.memory.find(RepairWanted) is not None:
+            verdicts = await repair(ctx, job, tables, verdicts)
         if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
         for verdict in verdicts:
@@ -111,30 +116,24 @@ async def _against_the_living(
     if job.level is Level.BASIC:
         job = replace(job, level=Level.DETAILED)
     try:
-        now = {v.table: v for v in await verify_tables(job, control=ctx.control, report=ctx.report)}
+        living = await verify_tables(job, control=ctx.control, report=ctx.report)
         same_catalog = await asyncio.to_thread(_catalog, path) == schema_hash((await frozen_of(ctx)).schema)
     except StepFlowError as exc:
         await ctx.journal.mark_source_changed()
         reason = f"the source changed during the run and can't be read any more: {exc.message}"
         return tuple(replace(v, verified=Verified.NOT_VERIFIED, reason=reason) for v in verdicts)
+    now = {v.table: v for v in living}
     moved = [v for v in verdicts if v.verified is Verified.EQUAL and now[v.table].verified is not Verified.EQUAL]
     moved += [v for v in verdicts if v.source_rows != now[v.table].source_rows]
     if moved or not same_catalog:
         await ctx.journal.mark_source_changed()
-        return tuple(_merged(v, now[v.table]) for v in verdicts)
+        return against_living(verdicts, living, as_of_ms=ctx.clock.now_ms())
     return verdicts
 
 
 def _catalog(path: Path) -> str:
     with sqlite_errors(f"Reading the catalog of {path}"), closing(open_living(path)) as opened:
         return schema_hash(read_schema(opened))
-
-
-def _merged(copied: TableVerdict, now: TableVerdict) -> TableVerdict:
-    if now.verified is Verified.EQUAL:
-        return replace(copied, as_of_ms=now.as_of_ms)
-    reason = now.reason or "the source changed during the run"
-    return replace(now, reason=reason, digest_target=copied.digest_target, ranges=copied.ranges)
 
 
 async def _keep_digests(ctx: RunContext, verdicts: tuple[TableVerdict, ...]) -> None:

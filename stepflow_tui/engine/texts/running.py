@@ -5,6 +5,11 @@ from __future__ import annotations
 from stepflow_tui.engine.texts import Words
 
 FINDINGS: dict[str, Words] = {
+    "rows_repaired": Words(
+        "{count} repairs were made in the target, asked for by {by}.",
+        "A repair means that rows were changed after the copy, or that the copy was wrong: find out which.",
+        "The rows as they were before are in before-images.ndjson in the run's folder.",
+    ),
     "source_changed": Words(
         "The source changed while the run went on.",
         "Tables that were compared afterwards may differ from it; the copy holds what the backup held.",
@@ -37,12 +42,17 @@ STEPS: dict[str, str] = {
     "backup": "Backup, restored and checked",
     "census": "Type census",
     "plan": "Plan",
-    "schema": "Make the target's schema",
+    "claim-target": "Take the target for this run",
+    "create-tables": "Create the tables",
     "copy": "Copy the rows",
-    "indexes": "Build keys and indexes",
-    "verify": "Compare both sides",
+    "build-keys": "Build keys, indexes, sequences and checks",
+    "foreign-keys": "Foreign keys",
+    "views-and-triggers": "Views and triggers",
     "grants": "Owner and grants",
-    "report": "Report",
+    "analyze": "Statistics for the planner",
+    "verify": "Compare both sides",
+    "release-target": "Leave the target",
+    "settle-checklist": "Checklist",
 }
 
 

@@ -10,8 +10,13 @@ sides       reading rows of both sides
 resolve     merges both sides and names the differing rows
 by_value    both sides as Arrow, range by range, in worker processes
 raw         both sides as digests: standard library against asyncpg
-multiset    tables without a common order
+
 summary     counts, null counts, minimum, maximum, sums
 objects     keys, constraints, defaults, sequences, views in the target's catalog
+ordered     tables without a key that both sides sort alike
+content     tables without a common order, as multisets
+tally       what one table has shown so far
+recompute   the digest of a target table, from the target alone
 repair      SQL for differences, and applying it
+source_changed  what a changed source does to the verdicts
 """

@@ -139,6 +139,12 @@ def key_of(job: VerifyJob, table: TablePlan) -> Key | None:
     return Key(known)
 
 
+def columns_of(table: TablePlan, key: Key | None) -> tuple[ColumnPlan, ...]:
+    """A table's columns in the order they are compared in: the key's first."""
+    first = key.columns if key else ()
+    return (*first, *(c for c in table.columns if c not in first))
+
+
 def _pg_term(column: ColumnPlan) -> str:
     name = pg_ident(column.target)
     if column.type.kind is not Kind.TEXT:

@@ -58,11 +58,11 @@ class Differences:
         """A target row that the source lacks. `where`: the condition that finds it, when it has no key."""
         if not self._take():
             return
-        shown = ", ".join(f"{c.target}={_shown(v, c)}" for c, v in zip(self._columns, found, strict=True))
+        shown = shown_row(self._columns, found)
         sql = f"delete from {self._name} where {where or self.where(key)}"
         self._held.append((len(self.named), self._content(found)))
         cause = "written by something else, or copied twice"
-        self._add(key, DiffClass.EXTRA, target=shorten(shown), cause=cause, repair_sql=sql)
+        self._add(key, DiffClass.EXTRA, target=shown, cause=cause, repair_sql=sql)
 
     def changed(
         self, key: dict[str, Scalar], source: Sequence[Value], expected: Content, found: Found, *, where: str = ""
@@ -80,7 +80,7 @@ class Differences:
                     cls,
                     column=column.source,
                     source=shorten(source_text(source[n])),
-                    target=_shown(found[n], column),
+                    target=shown_value(found[n], column),
                     cause=cause,
                     repair_sql=self._update(where or self.where(key), column, expected[n]),
                 )
@@ -109,13 +109,7 @@ class Differences:
 
     def where(self, key: dict[str, Scalar]) -> str:
         """The condition that finds a target row by its key."""
-        targets = {c.source: c for c in self._columns}
-        parts = []
-        for name, value in key.items():
-            column = pg_ident(targets[name].target)
-            text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
-            parts.append(f"{column} is null" if value is None else f"{column}={pg_literal(text)}")
-        return " and ".join(parts)
+        return key_condition(self._columns, key)
 
     @property
     def _name(self) -> str:
@@ -172,7 +166,24 @@ class Differences:
         return f"update {self._name} set {pg_ident(column.target)}={_literal(expected, column)} where {where}"
 
 
-def _shown(value: Expected, column: ColumnPlan) -> str:
+def key_condition(columns: Sequence[ColumnPlan], key: dict[str, Scalar]) -> str:
+    """The condition that finds a target row by its key (source column → value)."""
+    targets = {c.source: c for c in columns}
+    parts = []
+    for name, value in key.items():
+        column = pg_ident(targets[name].target)
+        text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
+        parts.append(f"{column} is null" if value is None else f"{column}={pg_literal(text)}")
+    return " and ".join(parts)
+
+
+def shown_row(columns: Sequence[ColumnPlan], found: Found) -> str:
+    """A target row as a report shows it."""
+    return shorten(", ".join(f"{c.target}={shown_value(v, c)}" for c, v in zip(columns, found, strict=True)))
+
+
+def shown_value(value: Expected, column: ColumnPlan) -> str:
+    """A target value as a report shows it."""
     text = target_text(value, column)
     return "NULL" if text is None else shorten(text)
 

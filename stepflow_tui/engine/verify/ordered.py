@@ -18,6 +18,9 @@ ROWS = 150_000
 _MOST_RANGES = 200
 """Each range may scan the whole table on both sides; beyond this, comparing multisets is cheaper."""
 
+PREFIX = "column"
+"""Marks a range's digest as one of an order by all columns, with the number of the first one."""
+
 _SORTED_ALIKE = (
     Kind.INTEGER, Kind.BOOLEAN, Kind.DECIMAL, Kind.TEXT, Kind.BLOB, Kind.TIMESTAMP, Kind.DATE, Kind.EPOCH,
 )  # fmt: skip
@@ -41,7 +44,13 @@ def order_of(job: VerifyJob, table: TablePlan, columns: Sequence[ColumnPlan]) ->
             return None
     cutters = [c for c in columns if c.type.kind is Kind.INTEGER and not job.column_facts(table, c.source).nulls]
     first = cutters[0] if cutters else columns[0]
-    return AllColumns((first, *(c for c in columns if c is not first)))
+    return ordered_by(table, table.columns.index(first))
+
+
+def ordered_by(table: TablePlan, first: int) -> AllColumns:
+    """The order by all columns that begins with the column of that number."""
+    column = table.columns[first]
+    return AllColumns((column, *(c for c in table.columns if c is not column)))
 
 
 def order_ranges(

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stepflow_tui.engine.bulk.compare import compare_range
+from stepflow_tui.engine.bulk.compare import UNREADABLE, compare_range
 from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config import Level
@@ -16,7 +16,6 @@ from stepflow_tui.engine.model.control import Control, Report
 from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.progress import Progress
-from stepflow_tui.engine.model.types import ColumnType, Kind
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.verify.arrow_forms import Pair, pairs
@@ -25,8 +24,9 @@ from stepflow_tui.engine.verify.content import Contents
 from stepflow_tui.engine.verify.cut import Range, cut
 from stepflow_tui.engine.verify.forms import read
 from stepflow_tui.engine.verify.job import VerifyJob
-from stepflow_tui.engine.verify.keys import Key, key_of
+from stepflow_tui.engine.verify.keys import Key, columns_of, key_of
 from stepflow_tui.engine.verify.naming import Differences
+from stepflow_tui.engine.verify.ordered import PREFIX as ORDERED
 from stepflow_tui.engine.verify.ordered import order_of, order_ranges
 from stepflow_tui.engine.verify.raw import ROWS as RAW_ROWS
 from stepflow_tui.engine.verify.raw import Raw
@@ -53,19 +53,6 @@ async def all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
         raise
 
 
-def completed(table: TablePlan) -> TablePlan:
-    """The table with the rowid a virtual table's copy carries as an ordinary key column."""
-    if table.rowid_column is None or any(c.target == table.rowid_column for c in table.columns):
-        return table
-    rowid = ColumnPlan(
-        source=table.rowid_name or "rowid",
-        target=table.rowid_column,
-        declared="INTEGER",
-        type=ColumnType(kind=Kind.INTEGER, sql="bigint"),
-    )
-    return replace(table, columns=(rowid, *table.columns), rowid_alias=rowid.source)
-
-
 class TableCheck:
     """Verifies one table.
 
@@ -80,20 +67,21 @@ class TableCheck:
         self, job: VerifyJob, table: TablePlan, control: Control, report: Report, pool: WorkerPool | None
     ) -> None:
         self._job = job
-        self._table = completed(table)
+        self._table = table
         self._control = control
         self._report = report
         self._pool = pool
         self._key = key_of(job, self._table)
-        first = self._key.columns if self._key else ()
-        self._columns = (*first, *(c for c in self._table.columns if c not in first))
+        self._columns = columns_of(self._table, self._key)
         self._tally = self._new_tally()
+        self._arrow_used = False
 
     async def verify(self) -> TableVerdict:
         """The verdict.
 
         Raises:
-            Stopping, TargetConnectionError, StepFailed.
+            Stopping: by the control.
+            TargetConnectionError, StepFailed: the target can't be read.
         """
         started = time.monotonic()
         if self._table.impossible is not None:
@@ -105,12 +93,8 @@ class TableCheck:
         except Exception as error:
             if type(error).__module__ != "sqlite3":
                 raise
-            raise StepFailed(
-                f"The source's table {self._table.source} can't be read.",
-                detail=f"{type(error).__name__}: {error}",
-                hint="Look whether the file is whole (`stepflow check`) and not locked by another process.",
-                code="source_unreadable",
-            ) from error
+            reason = f"the source's table can't be read: {error}"
+            return TableVerdict(table=self._table.source, verified=Verified.NOT_VERIFIED, reason=reason)
         return replace(verdict, seconds=round(time.monotonic() - started, 3))
 
     def _new_tally(self) -> Tally:
@@ -159,12 +143,16 @@ class TableCheck:
 
     async def _key_set(self, sides: Sides, key: Key) -> None:
         """Every key on both sides, without the other columns."""
-        tally = self._new_tally_for(key.columns)
         found = pairs(self._job, self._table, key.columns) if self._pool is not None else None
         if found is not None:
-            await self._keyed(sides, key, found, key.columns, tally)
-        else:
-            await self._raw(sides, key.columns, tally)
+            try:
+                await self._keyed(sides, key, found, key.columns, self._new_tally_for(key.columns))
+            except StepFailed as error:
+                if error.code != UNREADABLE:
+                    raise
+            else:
+                return
+        await self._raw(sides, key.columns, self._new_tally_for(key.columns))
 
     def _new_tally_for(self, columns: Sequence[ColumnPlan]) -> Tally:
         """A tally whose differences go to the main one's."""
@@ -174,13 +162,27 @@ class TableCheck:
 
     async def _values(self, sides: Sides) -> None:
         """Every value, on the fastest path that proves it."""
-        found = pairs(self._job, self._table, self._columns) if self._pool is not None and self._job.frozen else None
-        if self._key is not None and found is not None:
-            await self._keyed(sides, self._key, found, self._columns, self._tally)
-        elif self._key is not None:
+        try:
+            if self._pool is not None and await self._arrow(sides):
+                return
+        except StepFailed as error:
+            if error.code != UNREADABLE:
+                raise
+            # a collation, a module or a value that Arrow's readers can't take: the other path has its own
+            self._tally, self._arrow_used = self._new_tally(), False
+        if self._key is not None:
             await self._raw(sides, self._columns, self._tally)
-        elif not await self._ordered(sides):
+        else:
             await self._multiset(sides, self._tally)
+
+    async def _arrow(self, sides: Sides) -> bool:
+        """By value through the workers; False where this table can't be compared so."""
+        if self._key is None:
+            return await self._ordered(sides)
+        found = pairs(self._job, self._table, self._columns)
+        if found is not None:
+            await self._keyed(sides, self._key, found, self._columns, self._tally)
+        return found is not None
 
     async def _second_opinion(self, sides: Sides) -> None:
         """The independent path, where the first one was not it already."""
@@ -194,8 +196,6 @@ class TableCheck:
         if second.differences.rows > self._tally.differences.rows:
             self._tally.differences = second.differences
             self._tally.reason = "the second, independent comparison found what the first one did not"
-
-    _arrow_used = False
 
     async def _keyed(
         self, sides: Sides, key: Key, found: Sequence[Pair], columns: Sequence[ColumnPlan], tally: Tally
@@ -232,12 +232,14 @@ class TableCheck:
         if found is None or spans is None:
             return False
         contents = self._contents(sides, self._tally)
+        mark = f"{ORDERED}{self._table.columns.index(order.columns[0])}"
 
         async def one(span: Range) -> None:
             assert self._pool is not None
             result = await self._pool.run(compare_range, compare_job(self._job, self._table, found, order, span))
             same = result.suspects == () or await contents.range(order, span)
-            rows, shas = (result.source_rows, result.target_rows), (result.source_sha256, result.target_sha256)
+            rows = (result.source_rows, result.target_rows)
+            shas = (f"{mark}:{result.source_sha256}", f"{mark}:{result.target_sha256}")
             self._tally.add(span.n, (span.lo, span.hi), rows, shas, same=same)
 
         self._arrow_used = True

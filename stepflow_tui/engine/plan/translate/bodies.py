@@ -81,6 +81,8 @@ def translate_body(fired: Fired) -> Body:
     """
     tree = fired.tree
     reasons: list[str] = []
+    if tree.timing is Timing.INSTEAD and tree.of:
+        raise Untranslatable("INSTEAD OF UPDATE OF columns, which PostgreSQL doesn't have")
     if tree.timing is Timing.BEFORE and any(_table(a) == tree.table.lower() for a in tree.body):
         raise Untranslatable("a BEFORE trigger that writes its own table")
     lines = [_statement(action, fired, reasons) for action in tree.body]

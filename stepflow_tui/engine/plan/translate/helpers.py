@@ -22,3 +22,8 @@ $function$"""
 def helper_sql(schema: str, name: str) -> str:
     """CREATE FUNCTION for one helper."""
     return _BODIES[name].format(name=pg_name(schema, name))
+
+
+def helper_undo(schema: str, name: str) -> str:
+    """DROP FUNCTION for one helper."""
+    return f"drop function if exists {pg_name(schema, name)}(text)"
