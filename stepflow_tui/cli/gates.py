@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.cli import diagnostics, words
-from stepflow_tui.cli.render_events import question_text
+from stepflow_tui.cli.render_events import question_text, summary
 
 if TYPE_CHECKING:
     from stepflow_tui.cli.facade import Facade, RunInfo
     from stepflow_tui.cli.options import Session
+
+
+ACCEPT_REST = "!"
 
 
 async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Mapping[str, Any]) -> bool:
@@ -21,25 +24,32 @@ async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Map
     """
     questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
     diagnostics.say(f"Before {words.spaced(str(event['phase']))}:")
-    if not await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"]):
+    unticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"])
+    if unticked is None:
         return False
     confirm = _typed(run, [q for q in questions if q["kind"] == "typed"])
     if confirm is None or not _accepted([q for q in questions if q["kind"] not in ("item", "typed")]):
         return False
-    args = {"phase": event["phase"], "yes": False, "confirm": confirm or None}
+    args = {"phase": event["phase"], "yes": unticked, "confirm": confirm or None}
     await engine.send(run, "continue", args, state=session.state_path)
     return True
 
 
-async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[Mapping[str, Any]]) -> bool:
-    """Have every manual item ticked with a note; false at the first that isn't done."""
-    for item in items:
-        diagnostics.say(question_text(item))
-        note = diagnostics.ask("done how, or by whom? (empty: not yet)")
+async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Have every manual item ticked with a note.
+
+    Returns:
+        False when all are ticked, True when the rest is accepted unticked (recorded as such), None when it isn't time yet.
+    """
+    for number, item in enumerate(items, 1):
+        diagnostics.say(f"[{number}/{len(items)}] {question_text(item)}")
+        note = diagnostics.ask(f"Done how, or by whom? (empty: not yet; {ACCEPT_REST}: accept the rest unticked)")
         if not note:
-            return False
+            return None
+        if note == ACCEPT_REST:
+            return True
         await engine.send(run, "tick", {"item": item["id"], "note": note}, state=session.state_path)
-    return True
+    return False
 
 
 def _typed(run: RunInfo, questions: Sequence[Mapping[str, Any]]) -> str | None:
@@ -55,6 +65,6 @@ def _typed(run: RunInfo, questions: Sequence[Mapping[str, Any]]) -> str | None:
 def _accepted(questions: Sequence[Mapping[str, Any]]) -> bool:
     if not questions:
         return True
-    for question in questions:
-        diagnostics.say(f"  {question_text(question)}")
+    for line in summary(questions):
+        diagnostics.say(f"  {line}")
     return diagnostics.ask_yes("Accept, and go on?")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stepflow_tui.cli import words
 from stepflow_tui.cli.output import clean_line
 from stepflow_tui.cli.render_findings import finding_lines, finding_of
+from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
 
 
@@ -47,9 +48,36 @@ def _gate(event: Mapping[str, Any]) -> Iterator[str]:
     if event["state"] != "open":
         yield f"gate before {words.spaced(event['phase'])}: {event['state']}"
         return
-    yield f"gate before {words.spaced(event['phase'])}: {len(event.get('questions') or ())} questions"
-    for question in event.get("questions") or ():
-        yield f"   {question_text(question)}"
+    questions = event.get("questions") or ()
+    yield f"gate before {words.spaced(event['phase'])}: {len(questions)} questions"
+    for line in summary(questions):
+        yield f"   {line}"
+
+
+SHOWN_NAMES = 4
+
+
+def summary(questions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The questions of a gate, those of one sort on one line: fifty warnings of one code are one thing to think about."""
+    warnings: dict[str, list[str]] = {}
+    for question in questions:
+        params = question.get("params") or {}
+        if question["kind"] == "warning":
+            warnings.setdefault(str(params.get("code", question["id"])), []).append(str(params.get("object") or ""))
+    for code, objects in warnings.items():
+        times = f"{len(objects)} × " if len(objects) > 1 else ""
+        yield f"accept the warning {times}{code}{_names([o for o in objects if o])}"
+    yield from (question_text(q) for q in questions if q["kind"] in ("object", "plan", "typed"))
+    items = [str(q["id"]) for q in questions if q["kind"] == "item"]
+    if items:
+        yield f"tick {len(items)} checklist items: {', '.join(items)}"
+
+
+def _names(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f" ({', '.join(names[:SHOWN_NAMES])}{more})"
 
 
 def question_text(question: Mapping[str, Any]) -> str:
@@ -58,7 +86,7 @@ def question_text(question: Mapping[str, Any]) -> str:
     about = f" ({params['object']})" if params.get("object") else ""
     texts = {
         "warning": f"accept the warning {params.get('code', question['id'])}{about}",
-        "item": f"tick the item {question['id']}",
+        "item": f"{item_title(str(question['id']))} ({question['id']})",
         "object": f"go without {params.get('type', '')} {params.get('name', question['id'])}: {params.get('reason', '')}",
         "plan": "go on with this plan",
         "typed": f"confirm {words.spaced(str(params.get('step', question['id'])))}; going back would lose: {params.get('loses') or 'nothing'}",

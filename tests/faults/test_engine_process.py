@@ -43,8 +43,8 @@ class Engines:
 
     def start(self, **line: Any) -> Launched:
         """A new engine."""
-        start = StartLine(**({"config": str(self.config), "yes": True, "who": "tester"} | line))
-        launched = launch(self.run_dir, start, command=COMMAND)
+        given: dict[str, Any] = {"config": str(self.config), "yes": True, "who": "tester"} | line
+        launched = launch(self.run_dir, StartLine(**given), command=COMMAND)
         self.pids.append(launched.pid)
         return launched
 

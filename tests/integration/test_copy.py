@@ -277,6 +277,32 @@ async def test_null_in_a_not_null_column_is_rejected(tmp_path: Path, pg_target: 
         await fetch(pg_target, "drop table nn")
 
 
+async def test_one_column_the_slow_way(tmp_path: Path, pg_target: Target) -> None:
+    """In CSV an empty line is a NULL, and a line `\\.` alone was the end of data for long."""
+    values = [None, "", "\\.", "\\N", "NULL", '"', "a\nb", None]
+    path = make_file(tmp_path / "c.db", "create table c(x text)", {"c": [(v,) for v in values]})
+    slow = ColumnType(kind=Kind.OTHER, sql="text")
+    result = await copy_file(path, pg_target, plan_table(path, "c", {"x": slow}))
+    assert result.tables["c"].rows == len(values)
+    assert [row[0] for row in await fetch(pg_target, "select x from c order by ctid")] == values
+
+
+async def test_long_values_the_slow_way(tmp_path: Path, pg_target: Target) -> None:
+    r = random.Random(9)
+    blob, text = r.randbytes(3_000_001), 'say "é" ' * 300_000
+    rows = [(1, 0.5, blob, blob, text, 1), (2, 1.5, None, text, None, 2), (3, 2.5, b"", None, "", 3), (4, 3.5, b"x", b"y", "z", b"no integer")]
+    path = make_file(tmp_path / "l.db", "create table l(id integer primary key, r, b blob, m, t text, n)", {"l": rows})
+    mixed = ColumnType(kind=Kind.MIXED_BYTEA, sql="bytea")
+    reals = ColumnType(kind=Kind.MIXED_TEXT, sql="text")
+    plan = plan_table(path, "l", {"id": INTEGER, "r": reals, "b": BLOB, "m": mixed, "t": TEXT, "n": INTEGER})
+    result = await copy_file(path, pg_target, plan)
+    assert (result.tables["l"].rows, result.tables["l"].rejected) == (3, 1)
+    assert await fetch(pg_target, "select id, r, b, m, t, n from l order by id") == [
+        (1, "0.5", blob, b"b" + blob, text, 1), (2, "1.5", None, b"t" + text.encode(), None, 2), (3, "2.5", b"", None, "", 3),
+    ]  # fmt: skip
+    assert [(x.key, x.column, x.value) for x in await rejects_of(pg_target)] == [({"id": 4}, "n", b"no integer")]
+
+
 async def test_names_with_every_character(tmp_path: Path, pg_target: Target) -> None:
     table, column = "odd \"table\" 'x' %s $1 ; --\n日", "select \"'\\ {0}, column x: "
     quoted, inner = table.replace('"', '""'), column.replace('"', '""')

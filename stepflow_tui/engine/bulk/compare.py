@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ UNREADABLE = "compare_read"
 """Code of the error that says: this range can't be read as Arrow."""
 
 _FIXED = {"l", "g", "tsu:"}
+_ONE_BATCH = 1 << 30
 _LOST = ("08", "57", "53")  # SQLSTATE classes: connection, operator intervention, no resources
 
 
@@ -67,17 +68,13 @@ def compare_range(job: CompareJob) -> CompareResult:
         TargetConnectionError: the target was lost.
         StepFailed: a side can't be read.
     """
-    ours = _read(_lite(job.source), job.source_sql)
-    theirs = _read(_pg(job), job.target_sql)
-    try:
-        return _compare(job, _Batch(ours), _Batch(theirs))
-    finally:
-        del ours, theirs
+    ours = _Batch(_read_source(job))
+    return _compare(job, ours, _Batch(_read_target(job)))
 
 
 def digest_range(job: CompareJob) -> tuple[int, str]:
     """Rows and sha256 of the target's side of a range alone, the same bytes as `compare_range`'s."""
-    batch = _Batch(_read(_pg(job), job.target_sql))
+    batch = _Batch(_read_target(job))
     return batch.rows, _digest(batch, [t for _, t in job.formats])
 
 
@@ -219,28 +216,75 @@ def _bitmap(buffer: Any, rows: int) -> bytes:
     return bytes(bits)
 
 
-_connections: dict[tuple[str, str], Any] = {}
+class _Link:
+    """This process' connection to one side, kept for the next range."""
+
+    def __init__(self) -> None:
+        self.uri = ""
+        self.connection: Any = None
+
+    def to(self, uri: str, connect: Callable[[], Any]) -> Any:
+        """The open connection to that place, or a new one."""
+        if self.connection is None or self.uri != uri:
+            self.close()
+            self.connection, self.uri = connect(), uri
+        return self.connection
+
+    def close(self) -> None:
+        """Let go; a connection that is broken may not even close."""
+        import adbc_driver_manager
+
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(adbc_driver_manager.Error):
+                connection.close()
 
 
-def _lite(uri: str) -> Any:
+_source, _target = _Link(), _Link()
+
+
+def _read_source(job: CompareJob) -> list[Any]:
     import adbc_driver_manager
     import adbc_driver_sqlite
 
-    if ("lite", uri) not in _connections:
-        _connections["lite", uri] = adbc_driver_manager.AdbcConnection(adbc_driver_sqlite.connect(uri))
-    return _connections["lite", uri]
+    with _driver_errors("read the source"):
+        connection = _source.to(
+            job.source, lambda: adbc_driver_manager.AdbcConnection(adbc_driver_sqlite.connect(job.source))
+        )
+        return _read(connection, job.source_sql, {"adbc.sqlite.query.batch_rows": _ONE_BATCH})
 
 
-def _pg(job: CompareJob) -> Any:
+def _read_target(job: CompareJob) -> list[Any]:
+    """The target's rows; a connection that was lost since the last range is made anew once, since reading is harmless."""
+    kept = _target.connection is not None and _target.uri == job.target
+    try:
+        return _read_once(job)
+    except TargetConnectionError:
+        if not kept:
+            raise
+        return _read_once(job)
+
+
+def _read_once(job: CompareJob) -> list[Any]:
+    try:
+        with _driver_errors("read the target"):
+            connection = _target.to(job.target, lambda: _connect(job))
+            return _read(connection, job.target_sql, {"adbc.postgresql.batch_size_hint_bytes": _ONE_BATCH})
+    except TargetConnectionError:
+        _target.close()
+        raise
+
+
+def _connect(job: CompareJob) -> Any:
     import adbc_driver_manager
     import adbc_driver_postgresql
 
-    if ("pg", job.target) not in _connections:
-        with _driver_errors("connect to the target"):
-            connection = adbc_driver_manager.AdbcConnection(adbc_driver_postgresql.connect(job.target))
-            _execute(connection, job.session_sql)
-        _connections["pg", job.target] = connection
-    return _connections["pg", job.target]
+    try:
+        connection = adbc_driver_manager.AdbcConnection(adbc_driver_postgresql.connect(job.target))
+        _execute(connection, job.session_sql)
+    except adbc_driver_manager.Error as error:
+        raise _lost(error) from error
+    return connection
 
 
 def _execute(connection: Any, sql: str) -> None:
@@ -254,23 +298,23 @@ def _execute(connection: Any, sql: str) -> None:
         statement.close()
 
 
-def _read(connection: Any, sql: str) -> list[Any]:
-    """All batches of a result; one by its options."""
+def _read(connection: Any, sql: str, options: dict[str, int]) -> list[Any]:
+    """All batches of a result: one, by its options."""
     import adbc_driver_manager
     import nanoarrow
 
-    options = {"adbc.sqlite.query.batch_rows": 1 << 30, "adbc.postgresql.batch_size_hint_bytes": 1 << 30}
     statement = adbc_driver_manager.AdbcStatement(connection)
-    with _driver_errors("read a range"):
-        try:
-            lite = any(c is connection for (side, _), c in _connections.items() if side == "lite")
-            name = "adbc.sqlite.query.batch_rows" if lite else "adbc.postgresql.batch_size_hint_bytes"
-            statement.set_options(**{name: options[name]})
-            statement.set_sql_query(sql)
-            with nanoarrow.c_array_stream(statement.execute_query()[0]) as stream:
-                return list(stream)
-        finally:
-            statement.close()
+    try:
+        statement.set_options(**options)
+        statement.set_sql_query(sql)
+        with nanoarrow.c_array_stream(statement.execute_query()[0]) as stream:
+            return list(stream)
+    finally:
+        statement.close()
+
+
+def _lost(error: Exception) -> TargetConnectionError:
+    return TargetConnectionError("The connection to the target was lost during verification.", detail=str(error))
 
 
 @contextlib.contextmanager
@@ -280,11 +324,7 @@ def _driver_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except adbc_driver_manager.Error as error:
-        state = error.sqlstate or ""
-        text = str(error)
-        if state[:2] in _LOST or "server closed" in text or "connect" in doing:
-            _connections.clear()
-            raise TargetConnectionError(
-                "The connection to the target was lost during verification.", detail=text
-            ) from error
-        raise StepFailed(f"A verification could not {doing}.", detail=text, code=UNREADABLE) from error
+        words = str(error)
+        if (error.sqlstate or "")[:2] in _LOST or "server closed" in words or "connection" in words.lower():
+            raise _lost(error) from error
+        raise StepFailed(f"A verification could not {doing}.", detail=words, code=UNREADABLE) from error

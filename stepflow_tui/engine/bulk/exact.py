@@ -10,7 +10,8 @@ import binascii
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -19,8 +20,27 @@ from stepflow_tui.engine.bulk.values import BadText, Refusal, Value
 from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.types import Kind
 
-Encode = Callable[[Value], bytes]
-"""Takes a value that is not NULL; returns the field's bytes, unquoted."""
+LONG = 1 << 20
+"""Bytes from which a blob is not rendered at once: its hexadecimal text alone would be twice its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongBlob:
+    """A blob whose text is made piece by piece while it is sent. `mark` is the class byte of mixed columns."""
+
+    mark: bytes
+    value: bytes
+
+    def pieces(self) -> Iterator[bytes]:
+        """The field's text, in parts."""
+        yield b"\\x" + binascii.hexlify(self.mark)
+        for start in range(0, len(self.value), LONG // 4):
+            yield binascii.hexlify(self.value[start : start + LONG // 4])
+
+
+Field = bytes | LongBlob
+Encode = Callable[[Value], Field]
+"""Takes a value that is not NULL; returns the field's text, unquoted."""
 
 _WORDS = {int: "an integer", float: "a real", str: "a text", bytes: "a blob", BadText: "a text that does not decode"}
 _TOO_LONG = 0x1FFF_FFF0  # two hexadecimal digits per byte must stay below PostgreSQL's limit of 1 GiB
@@ -164,7 +184,7 @@ def numeric_limits(sql: str) -> tuple[int | None, int | None]:
     return (int(found[1]), int(found[2] or 0)) if found else (None, None)
 
 
-def _blob(value: Value) -> bytes:
+def _blob(value: Value) -> Field:
     if isinstance(value, str):
         value = value.encode("utf-8")
     elif isinstance(value, BadText):
@@ -174,23 +194,23 @@ def _blob(value: Value) -> bytes:
     return _hex(value)
 
 
-def _hex(value: bytes) -> bytes:
+def _hex(value: bytes, mark: bytes = b"") -> Field:
     if len(value) > _TOO_LONG:
         raise Refusal("longer than PostgreSQL takes beside values that need the slow way (512 MiB)")
-    return b"\\x" + binascii.hexlify(value)
+    return LongBlob(mark, value) if len(value) > LONG else b"\\x" + binascii.hexlify(mark + value)
 
 
-def _mixed_bytes(value: Value) -> bytes:
+def _mixed_bytes(value: Value) -> Field:
     """A class byte (i, r, t, b), then integers and reals as Python writes them, text as UTF-8, blobs as they are."""
     if isinstance(value, int):
-        return _hex(b"i%d" % value)
+        return _hex(b"%d" % value, b"i")
     if isinstance(value, float):
-        return _hex(b"r" + repr(value).encode())
+        return _hex(repr(value).encode(), b"r")
     if isinstance(value, str):
-        return _hex(b"t" + value.encode("utf-8"))
+        return _hex(value.encode("utf-8"), b"t")
     if isinstance(value, BadText):
-        return _hex(b"t" + value.raw)
-    return _hex(b"b" + value)
+        return _hex(value.raw, b"t")
+    return _hex(value, b"b")
 
 
 def text_of(value: Value, *, replace: bool) -> str:
@@ -224,7 +244,7 @@ def _other(column: ColumnPlan, *, replace: bool) -> Encode:
 
 
 def _checked_text(check: Callable[[str], None] | None, *, blob: bool, replace: bool) -> Encode:
-    def encode(value: Value) -> bytes:
+    def encode(value: Value) -> Field:
         if isinstance(value, bytes) and blob:
             return _hex(value)
         text = repr(value) if isinstance(value, (int, float)) else text_of(value, replace=replace)

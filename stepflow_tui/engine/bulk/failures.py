@@ -42,8 +42,15 @@ def target_error(error: AdbcError, doing: str, target: Target) -> StepFlowError:
     import asyncpg
 
     state, words = state_of(error), str(error).strip()
-    cause: BaseException = ConnectionResetError(words)
     if state:
-        cause = asyncpg.PostgresError.new({"C": state, "M": words})
-    mapped = translate(cause, doing, target)
-    return mapped or StepFailed("The target driver failed.", detail=words, code="driver")
+        cause: BaseException = asyncpg.PostgresError.new({"C": state, "M": words})
+    elif "[libpq]" in words:
+        cause = ConnectionResetError(words)  # the server's own errors have a state: what is left is the connection
+    else:
+        return StepFailed("The Arrow driver of the target failed.", detail=words, hint=_DEFECT, code="driver")
+    return translate(cause, doing, target) or StepFailed(
+        "The target failed.", detail=words, hint=_DEFECT, code="driver"
+    )
+
+
+_DEFECT = "This is a defect: please report it with the detail above. The run can be resumed."

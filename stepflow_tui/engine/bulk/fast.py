@@ -26,7 +26,7 @@ from stepflow_tui.engine.plan.quote import pg_literal
 from stepflow_tui.engine.postgres.ledger import FINISH_SQL, superseded
 
 
-class TakeSlowWay(Exception):  # noqa: N818 - a decision, not an error
+class TakeSlowWay(Exception):
     """The segment's rows can't go as Arrow; nothing of it is in the target. The text says why."""
 
 

@@ -36,7 +36,7 @@ _REFUSED_AT_LEAST = 20
 
 _WATCH_SECONDS = 0.1
 _TRIES = 3
-"""A segment that kills its worker, or loses against another transaction, so often is the cause itself."""
+"""A segment that kills its worker, loses its connection or a conflict so often is the cause itself."""
 
 
 class Lanes:
@@ -124,7 +124,8 @@ class Lanes:
     async def _cancel_statements(self) -> None:
         """A killed worker's statement ends with its connection, unless it waits for a lock: so it is cancelled too."""
         with suppress(StepFlowError):
-            async with self._link.use("cancel statements") as connection:
+            # a cancelled lane may have left the common connection in the middle of a query
+            async with Link(self._job.target) as link, link.use("cancel statements") as connection:
                 await connection.execute(
                     "select pg_cancel_backend(pid) from pg_stat_activity"
                     " where datname = current_database() and application_name = $1",
@@ -171,6 +172,7 @@ class Lanes:
         except TargetConnectionError as error:
             if not is_retryable(error):
                 raise
+            self._count_try(segment)
             return await self._after_outage(segment, error)
         except StepFailed as error:
             if error.code != "conflict":

@@ -21,7 +21,7 @@ from stepflow_tui.engine.postgres.ledger import Mode
 from stepflow_tui.engine.sqlite.connect import Text, open_frozen
 
 TARGET_BYTES = 8 << 20
-"""Bytes of values in a segment by the mean lengths: about 300 ms on a small machine."""
+"""Bytes of values in a segment by the mean lengths: about 300 ms on a small machine, 45 MB in a worker."""
 
 MAX_BATCH_BYTES = 256 << 20
 """Where the longest values could make a batch larger than this, segments are cut by their real lengths."""
@@ -31,7 +31,8 @@ ALONE_BYTES = 16 << 20
 
 MAX_ROWS = 250_000
 SLOW_ROWS = 10_000
-_WALK_SECONDS = 0.3
+_LIMITED_SECONDS = 0.3
+"""Under a row limit a segment holds the rows of this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def rows_per_segment(table: TablePlan, facts: TableFacts, *, max_rows_per_second
     mean = sum(max(8.0, _facts(facts, c.source).mean_bytes) + 1 for c in table.copied)
     rows = min(MAX_ROWS, int(TARGET_BYTES / max(1.0, mean)))
     if max_rows_per_second is not None:
-        rows = min(rows, int(max_rows_per_second * _WALK_SECONDS))
+        rows = min(rows, int(max_rows_per_second * _LIMITED_SECONDS))
     return max(1, rows)
 
 

@@ -5,15 +5,15 @@ Rows that can't be held exactly, and rows the server refuses, are recorded as re
 
 from __future__ import annotations
 
-import io
+import itertools
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.bulk.bounds import key_from_json
-from stepflow_tui.engine.bulk.exact import Encode, encoder, text_of
+from stepflow_tui.engine.bulk.exact import LONG, Encode, Field, LongBlob, encoder, text_of
 from stepflow_tui.engine.bulk.failures import refuses_rows
 from stepflow_tui.engine.bulk.outcome import REPLACED, SegmentResult, TableStopped, WorkOrder
 from stepflow_tui.engine.bulk.reader import Row, read_rows
@@ -49,9 +49,10 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A converted row, ready to be sent, with what is needed to name it."""
+    """A converted row, ready to be sent, with what is needed to name it. `size` in bytes of text."""
 
-    csv: bytes
+    csv: tuple[Field, ...]
+    size: int
     row: Row
 
 
@@ -109,11 +110,12 @@ def _converted(rows: Iterable[Row], spec: CopySpec, tally: _Tally) -> Iterator[_
     for row in rows:
         line = _convert(row, spec, encoders, tally)
         if line is not None:
-            yield _Line(line, row)
+            yield line
 
 
-def _convert(row: Row, spec: CopySpec, encoders: list[Encode], tally: _Tally) -> bytes | None:
-    fields, replaced = [], []
+def _convert(row: Row, spec: CopySpec, encoders: list[Encode], tally: _Tally) -> _Line | None:
+    fields: list[Field | None] = []
+    replaced = []
     for column, encode, value in zip(spec.columns, encoders, row.values, strict=True):
         try:
             fields.append(_field(column, encode, value))
@@ -125,16 +127,32 @@ def _convert(row: Row, spec: CopySpec, encoders: list[Encode], tally: _Tally) ->
         if reason:
             replaced.append(_reject(spec, row, column.source, REPLACED + reason, value))
     tally.listed += replaced
-    return b",".join(fields) + b"\n"
+    return _line(fields, row)
 
 
-def _field(column: ColumnPlan, encode: Encode, value: Value | None) -> bytes:
-    """NULL is bare, everything else stands in quotes, so that an empty text is no NULL and `\\.` no end of data."""
-    if value is None:
-        if column.not_null:
-            raise Refusal("NULL where the target column is NOT NULL")
-        return b""
-    return b'"' + encode(value).replace(b'"', b'""') + b'"'
+def _line(fields: list[Field | None], row: Row) -> _Line:
+    """CSV: NULL is bare, all else stands in quotes, so that an empty text is no NULL and `\\.` no end of data."""
+    if not any(isinstance(f, LongBlob) for f in fields):
+        text = b",".join(
+            b"" if f is None else b'"' + f.replace(b'"', b'""') + b'"' for f in fields if not isinstance(f, LongBlob)
+        )
+        return _Line((text, b"\n"), len(text), row)
+    parts: list[Field] = []
+    for f in fields:
+        quoted = f.replace(b'"', b'""') if isinstance(f, bytes) else f
+        parts += [b","] if quoted is None else [b'"', quoted, b'",']
+    last = parts.pop()
+    assert isinstance(last, bytes)
+    parts.append(last[:-1] + b"\n")
+    return _Line(tuple(parts), sum(len(p) if isinstance(p, bytes) else 2 * len(p.value) for p in parts), row)
+
+
+def _field(column: ColumnPlan, encode: Encode, value: Value | None) -> Field | None:
+    if value is not None:
+        return encode(value)
+    if column.not_null:
+        raise Refusal("NULL where the target column is NOT NULL")
+    return None
 
 
 def _replacement(column: ColumnPlan, value: Value | None) -> str | None:
@@ -161,11 +179,34 @@ def _blocks(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
     size = 0
     for line in lines:
         block.append(line)
-        size += len(line.csv)
+        size += line.size
         if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield block
             block, size = [], 0
     yield block
+
+
+async def _pieces(lines: list[_Line]) -> AsyncIterator[bytes]:
+    """The lines in messages of bounded size; short lines are put together."""
+    held: list[bytes] = []
+    size = 0
+    for part in itertools.chain.from_iterable(line.csv for line in lines):
+        for piece in _slices(part):
+            held.append(piece)
+            size += len(piece)
+            if size >= LONG // 4:
+                yield b"".join(held)
+                held, size = [], 0
+    yield b"".join(held)
+
+
+def _slices(part: Field) -> Iterator[bytes]:
+    if isinstance(part, LongBlob):
+        yield from part.pieces()
+    elif len(part) <= LONG:
+        yield part
+    else:
+        yield from (part[start : start + LONG] for start in range(0, len(part), LONG))
 
 
 class _Writer:
@@ -204,7 +245,7 @@ class _Writer:
         spec = self._order.spec
         status = await self._connection.copy_to_table(
             spec.name, schema_name=spec.schema, columns=list(self._by_target), format="csv",
-            source=io.BytesIO(b"".join(line.csv for line in lines)),
+            source=_pieces(lines),
         )  # fmt: skip
         if status != f"COPY {len(lines)}":
             raise StepFailed(

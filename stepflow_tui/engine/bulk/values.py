@@ -23,7 +23,7 @@ Value = int | float | str | BadText | bytes
 """A value that is not NULL: `str` and `BadText` are TEXT, `bytes` is a BLOB."""
 
 
-class Refusal(Exception):  # noqa: N818 - not an error of ours: one value that stays behind, with the reason
+class Refusal(Exception):
     """The target can't hold a value exactly.
 
     Args:

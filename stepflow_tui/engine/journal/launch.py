@@ -189,9 +189,10 @@ def _failure(run_dir: Path, process: subprocess.Popen[bytes]) -> Held | EngineLo
 
 
 def log_tail(run_dir: Path) -> str:
-    """The last lines of the engine's log."""
+    """The last lines of the engine's log; of a traceback only its last line, which says what went wrong."""
     try:
         text = (run_dir / ENGINE_LOG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
+    lines = text.splitlines()[-TAIL_LINES:]
+    return lines[-1] if any(line.startswith(("Traceback", "  File ")) for line in lines) else "\n".join(lines)

@@ -77,6 +77,16 @@ def _text_function(name: str, *, fold: bool = False) -> Callable[[list[Value]], 
     return make
 
 
+def _replace(arguments: list[Value]) -> Value:
+    value, pattern, new = (text(a) for a in arguments)
+    sql = f"replace({value.sql}, {pattern.sql}, {new.sql})"
+    if not pattern.constant:  # with nothing to look for SQLite gives the first value back, whatever else is NULL
+        if arguments[0].sort is not Sort.TEXT:
+            raise Untranslatable("replace() in what isn't text, of what may be empty")
+        sql = f"(case when {pattern.sql} = '' then {value.sql} else {sql} end)"
+    return Value(sql=sql, sort=Sort.TEXT, immutable=value.immutable and pattern.immutable and new.immutable)
+
+
 def _instr(arguments: list[Value]) -> Value:
     a, b = (text(v) for v in arguments)
     return Value(sql=f"strpos({a.sql}, {b.sql})", sort=Sort.INT, narrow=True, immutable=a.immutable and b.immutable)
@@ -198,7 +208,7 @@ _FUNCTIONS: dict[tuple[str, int], Callable[[list[Value]], Value]] = {
     ("trim", 2): _text_function("btrim"),
     ("ltrim", 2): _text_function("ltrim"),
     ("rtrim", 2): _text_function("rtrim"),
-    ("replace", 3): _text_function("replace"),
+    ("replace", 3): _replace,
     ("instr", 2): _instr,
     ("substr", 2): _substr,
     ("substr", 3): _substr,
