@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepflow_tui.engine.bulk.copy import CopyJob, copy_tables
 from stepflow_tui.engine.bulk.pool import WorkerPool
+from stepflow_tui.engine.bulk.segments import ledger_rows, plan_segments
+from stepflow_tui.engine.journal.clock import SystemClock
 from stepflow_tui.engine.model.config import Level
-from stepflow_tui.engine.model.discrepancy import TableVerdict
+from stepflow_tui.engine.model.control import FreeRunning, silent
+from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict
 from stepflow_tui.engine.model.plan import (
     ColumnFacts,
     ColumnPlan,
     Compare,
     CompareKind,
+    Plan,
+    Stage,
     TableFacts,
     TablePlan,
     Walk,
     WalkKind,
 )
 from stepflow_tui.engine.model.types import ColumnType, DateForm, EpochUnit, Kind
-from stepflow_tui.engine.plan.quote import lite_ident, pg_ident
+from stepflow_tui.engine.postgres import control, ledger
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
+from tests.copy_kit import RUN
+from tests.integration.plan_kit import plan_of
 
 INTEGER = ColumnType(kind=Kind.INTEGER, sql="bigint")
 TEXT = ColumnType(kind=Kind.TEXT, sql="text")
@@ -202,9 +209,56 @@ def classes(verdict: TableVerdict) -> list[tuple[Any, str | None, str]]:
     return [(next(iter(d.key.values()), None), d.column, d.cls.value) for d in verdict.discrepancies]
 
 
-def named(verdict: TableVerdict, columns: Sequence[str | None]) -> bool:
-    """Whether exactly these columns are named, one difference each."""
-    return [d.column for d in verdict.discrepancies] == list(columns)
+async def migrate(path: Path, target: Target, pool: WorkerPool, **sections: Any) -> VerifyJob:
+    """The whole way of a real file: census, plan, copy, keys; the verification of what arrived."""
+    plan = await plan_of(path, **sections)
+    tables = tuple(t for t in plan.tables if t.impossible is None)
+    copying = CopyJob(
+        run=RUN,
+        epoch=0,
+        frozen=path,
+        target=target,
+        tables=tables,
+        facts=plan.facts,
+        streams=1,
+        load=None,
+        encoding=plan.encoding,
+    )
+    connection = await target.connect()
+    try:
+        await control.install(connection, RUN)
+        epoch = await control.raise_epoch(connection, RUN)
+        for statement in (s for s in plan.statements if s.stage in (Stage.SCHEMA, Stage.TABLE)):
+            await connection.execute(statement.sql)
+        first = 0
+        for table in tables:
+            found = plan_segments(path, table, copying.table_facts(table), encoding=plan.encoding)
+            rows = ledger_rows(found, first=first)
+            first += len(rows)
+            await ledger.add_segments(connection, RUN, epoch, rows)
+        await copy_tables(
+            replace(copying, epoch=epoch), control=FreeRunning(), report=silent, clock=SystemClock(), pool=pool
+        )
+        refused = await _finish(connection, plan)
+        rejects: dict[str, tuple[Reject, ...]] = {}
+        for reject in await ledger.rejects(connection, RUN):
+            rejects[reject.table] = (*rejects.get(reject.table, ()), reject)
+    finally:
+        await connection.close()
+    kept = replace(plan, statements=tuple(s for s in plan.statements if s.id not in refused))
+    return VerifyJob(
+        level=Level.COMPREHENSIVE, source=path, frozen=True, target=target, tables=plan.tables, facts=plan.facts,
+        rejects=rejects, utf16=plan.encoding != "UTF-8", streams=1, plan=kept,
+    )  # fmt: skip
 
 
-__all__ = ["INTEGER", "SAMPLES", "TEXT", "Pair", "Sample", "classes", "lite_ident", "make", "named", "pg_ident"]
+async def _finish(connection: Any, plan: Plan) -> set[str]:
+    refused = set()
+    for statement in (s for s in plan.statements if s.stage not in (Stage.SCHEMA, Stage.TABLE)):
+        try:
+            await connection.execute(statement.sql)
+        except Exception:
+            if not statement.optional:
+                raise
+            refused.add(statement.id)
+    return refused

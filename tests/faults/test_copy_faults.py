@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 from stepflow_tui.engine.bulk.copy import CopyJob, CopyResult
@@ -24,6 +26,8 @@ from stepflow_tui.engine.model.progress import EtaState, Progress
 from stepflow_tui.engine.model.types import ColumnType, Kind
 from stepflow_tui.engine.postgres import control, ledger
 from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.postgres.embedded import Embedded
+from tests.conftest import SERVER_OPTIONS, run_async
 from tests.copy_kit import INTEGER, RUN, TEXT, fetch, make_file, make_job, plan_table, prepare, run_copy
 
 ROWS = 60
@@ -328,4 +332,58 @@ async def test_a_row_limit_and_a_busy_target_are_named_as_the_reason(tmp_path: P
     job = await small_job(tmp_path, pg_target)
     await run_copy(replace(job, max_rows_per_second=300), report=lambda p: reasons.append(p.throttle))
     assert set(reasons) == {"", RATE}
+    assert await is_whole(pg_target)
+
+
+@pytest.fixture
+def own_server() -> Iterator[Embedded]:
+    """A server of this test alone, to be crashed."""
+    base = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/var/tmp", f"stepflow-crash-{secrets.token_hex(4)}")
+    server = Embedded(base, base=base, options=SERVER_OPTIONS)
+    run_async(server.start())
+    try:
+        yield server
+    finally:
+        run_async(server.remove())
+
+
+async def test_a_server_that_crashes_in_between_loses_nothing_unnoticed(tmp_path: Path, own_server: Embedded) -> None:
+    target = own_server.target("postgres")
+    job = await small_job(tmp_path, target, retry_seconds=(0.1, 0.2, 0.5, 1, 2, 4, 8), streams=2)
+    [(checkpointer,)] = await fetch(target, "select pid from pg_stat_activity where backend_type = 'checkpointer'")
+    postmaster = psutil.Process(checkpointer).parent()
+    assert postmaster is not None
+    crashed = asyncio.Event()
+
+    def report(progress: Progress) -> None:
+        if progress.item == "t" and progress.done == 5 * PER_SEGMENT and not crashed.is_set():
+            # at once and without a checkpoint: commits that were not flushed are gone
+            postmaster.send_signal(signal.SIGQUIT)
+            crashed.set()
+
+    task = asyncio.create_task(run_copy(job, report=report))
+    await crashed.wait()
+    await asyncio.to_thread(psutil.wait_procs, [postmaster])
+    await own_server.start()
+    assert (await task).errors == ()
+    assert await is_whole(target)
+
+
+async def test_commits_that_a_crash_took_back_are_made_again(tmp_path: Path, pg_target: Target) -> None:
+    job = await small_job(tmp_path, pg_target)
+    async with WorkerPool(1) as pool:
+        original, calls = pool.run, 0
+
+        async def run(*args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            result = await original(*args)
+            if calls == 3:  # what a crash leaves of a commit that was answered but not flushed
+                await fetch(pg_target, "delete from t where id between 6 and 8")
+                await fetch(pg_target, "update _stepflow.ledger set state = 'open', rows = null where segment = 2")
+            return result
+
+        pool.run = run  # type: ignore[method-assign]
+        assert (await run_copy(job, pool=pool)).tables["t"].rows == ROWS
+    assert calls == ROWS // PER_SEGMENT + 1
     assert await is_whole(pg_target)

@@ -56,18 +56,22 @@ async def copy_tables(
 async def _copy(job: CopyJob, control: Control, report: Report, clock: Clock, pool: WorkerPool) -> CopyResult:
     async with Link(job.target) as link:
         async with link.use("read the ledger") as connection:
-            waiting = await ledger.open_segments(connection, job.run)
             counts = await ledger.counts(connection, job.run)
+            waiting = await ledger.open_segments(connection, job.run)
         _demand_segments(job.tables, counts)
-        totals = {t.source: job.table_facts(t).rows for t in job.tables}
-        done = {table: count.rows + count.rejected for table, count in counts.items()}
-        meter = Meter(job.step, totals, done, report, clock)
-        waiting = _largest_first(job, waiting)
-        lanes = Lanes(job, control=control, clock=clock, pool=pool, link=link, meter=meter, waiting=waiting)
-        await lanes.run()
-        async with link.use("flush the copied rows") as connection:
-            await flush_commits(connection)
-            return await _result(connection, job, lanes)
+        meter = Meter(job.step, {t.source: job.table_facts(t).rows for t in job.tables}, report, clock)
+        lanes = Lanes(job, control=control, clock=clock, pool=pool, link=link, meter=meter)
+        while True:
+            meter.restart({table: count.rows + count.rejected for table, count in counts.items()})
+            await lanes.run(_largest_first(job, waiting))
+            async with link.use("flush the copied rows") as connection:
+                await flush_commits(connection)
+                counts = await ledger.counts(connection, job.run)
+                waiting = await ledger.open_segments(connection, job.run)
+                # a server that crashed meanwhile has lost what was not flushed: those segments are open again
+                waiting = [s for s in waiting if s.table not in lanes.errors and s.table in lanes.tables]
+                if not waiting:
+                    return await _result(connection, job, lanes, counts)
 
 
 def _demand_segments(tables: Iterable[TablePlan], counts: dict[str, ledger.TableCount]) -> None:
@@ -92,9 +96,10 @@ def _bytes(facts: TableFacts) -> float:
     return facts.rows * sum(max(8.0, c.mean_bytes) for c in facts.columns.values())
 
 
-async def _result(connection: asyncpg.Connection, job: CopyJob, lanes: Lanes) -> CopyResult:
+async def _result(
+    connection: asyncpg.Connection, job: CopyJob, lanes: Lanes, counts: dict[str, ledger.TableCount]
+) -> CopyResult:
     """What the ledger and the rejects say at the end."""
-    counts = await ledger.counts(connection, job.run)
     rows = await connection.fetch(
         "select tb, count(*) from _stepflow.reject where run = $1 and starts_with(reason, $2) group by tb",
         job.run,

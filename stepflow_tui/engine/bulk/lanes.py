@@ -51,7 +51,6 @@ class Lanes:
         pool: WorkerPool,
         link: Link,
         meter: Meter,
-        waiting: list[ledger.Segment],
     ) -> None:
         self._job = job
         self._control = control
@@ -59,7 +58,7 @@ class Lanes:
         self._pool = pool
         self._link = link
         self._meter = meter
-        self._waiting = waiting
+        self._waiting: list[ledger.Segment] = []
         self._specs = {t.source: job.spec(t) for t in job.tables}
         self.errors: dict[str, StepFlowError] = {}
         self._refused: dict[str, int] = dict.fromkeys(self._specs, 0)
@@ -70,8 +69,14 @@ class Lanes:
         self._rate = RateLimit(job.max_rows_per_second, clock)
         self._load = LoadThrottle(job.load, clock) if job.load else None
 
-    async def run(self) -> None:
-        """Work until nothing is open, or something ends it."""
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables this copy is about."""
+        return frozenset(self._specs)
+
+    async def run(self, waiting: list[ledger.Segment]) -> None:
+        """Work until no segment waits, or something ends it. They are taken from the list's end."""
+        self._waiting = waiting
         self._pool.proceed()
         self._meter.show()
         lanes = [asyncio.create_task(self._lane()) for _ in range(self._pool.streams)]

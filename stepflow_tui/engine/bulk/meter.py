@@ -16,21 +16,26 @@ class Meter:
     Args:
         step: name of the step the progress belongs to.
         totals: rows of each table, as the census counted them.
-        done: rows that earlier engines copied.
         report: takes the progress.
         clock: time.
     """
 
-    def __init__(self, step: str, totals: dict[str, int], done: dict[str, int], report: Report, clock: Clock) -> None:
+    def __init__(self, step: str, totals: dict[str, int], report: Report, clock: Clock) -> None:
         self._step = step
         self._totals = totals
-        self._done = {table: done.get(table, 0) for table in totals}
+        self._done = dict.fromkeys(totals, 0)
         self._before = dict(self._done)
         self._began: dict[str, float] = {}
         self._report = report
         self._clock = clock
         self._start = clock.monotonic()
         self._throttle = ""
+
+    def restart(self, done: dict[str, int]) -> None:
+        """Count on from what the ledger says was dealt with before."""
+        self._done = {table: done.get(table, 0) for table in self._totals}
+        self._before = dict(self._done)
+        self._start = self._clock.monotonic()
 
     def begin(self, table: str) -> None:
         """A chunk of the table starts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.config import Config, TablesMode
 from stepflow_tui.engine.model.plan import Stage
 from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.playbooks.checklist import items_of
@@ -13,6 +13,7 @@ from stepflow_tui.engine.steps.census import Census
 from stepflow_tui.engine.steps.claim import ClaimTarget
 from stepflow_tui.engine.steps.copy import Copy
 from stepflow_tui.engine.steps.grants import Grants
+from stepflow_tui.engine.steps.lifting import LiftKeys, RestoreKeys
 from stepflow_tui.engine.steps.make_plan import MakePlan
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.preflight import Preflight
@@ -25,6 +26,7 @@ from stepflow_tui.engine.steps.verify import Verify
 
 def copy_playbook(config: Config) -> Playbook:
     """Phases and steps of the exact copy."""
+    existing = config.target.tables is TablesMode.EXISTING
     return Playbook(
         kind=config.kind.value,
         mode=config.mode.value,
@@ -34,9 +36,12 @@ def copy_playbook(config: Config) -> Playbook:
                 name=PhaseName.BACKFILL,
                 steps=(
                     ClaimTarget(),
+                    # before the tables' step, so that a rollback empties them before the keys are back
+                    *((LiftKeys(),) if existing else ()),
                     CreateTables(),
                     Copy(),
                     RunStatements("build-keys", Stage.KEY, Stage.SEQUENCE, Stage.CHECK),
+                    *((RestoreKeys(),) if existing else ()),
                     RunStatements("foreign-keys", Stage.FOREIGN_KEY, Stage.VALIDATE),
                     RunStatements("views-and-triggers", Stage.VIEW, Stage.TRIGGER),
                     Grants(),

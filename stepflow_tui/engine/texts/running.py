@@ -5,6 +5,11 @@ from __future__ import annotations
 from stepflow_tui.engine.texts import Words
 
 FINDINGS: dict[str, Words] = {
+    "key_left_not_valid": Words(
+        "{count} rows have no parent, so the foreign key {object} was put back NOT VALID.",
+        "New rows are checked; the old ones are not.",
+        "Clean the rows, then run ALTER TABLE … VALIDATE CONSTRAINT.",
+    ),
     "rows_repaired": Words(
         "{count} repairs were made in the target, asked for by {by}.",
         "A repair means that rows were changed after the copy, or that the copy was wrong: find out which.",
@@ -44,6 +49,8 @@ STEPS: dict[str, str] = {
     "plan": "Plan",
     "claim-target": "Take the target for this run",
     "create-tables": "Create the tables",
+    "lift-keys": "Take foreign keys off for the load",
+    "restore-keys": "Put foreign keys back",
     "copy": "Copy the rows",
     "build-keys": "Build keys, indexes, sequences and checks",
     "foreign-keys": "Foreign keys",

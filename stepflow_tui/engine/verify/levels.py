@@ -9,7 +9,6 @@ from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.control import Control, FreeRunning, Report, silent
 from stepflow_tui.engine.model.discrepancy import TableVerdict
-from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.table import TableCheck, all_of
 
@@ -41,19 +40,20 @@ async def verify_tables(
         TargetConnectionError, StepFailed: a side can't be read; "could not compare" is never a verdict.
     """
     steering = control or FreeRunning()
-    verdicts: dict[str, TableVerdict] = {}
+    verdicts: dict[int, TableVerdict] = {}
     gate = asyncio.Semaphore(max(1, job.streams))
     async with AsyncExitStack() as stack:
         if pool is None and _by_arrow(job):
             pool = await stack.enter_async_context(WorkerPool(job.streams))
 
-        async def one(table: TablePlan) -> None:
+        async def one(n: int) -> None:
             async with gate:
-                verdicts[table.source] = await TableCheck(job, table, steering, report, pool).verify()
+                verdicts[n] = await TableCheck(job, job.tables[n], steering, report, pool).verify()
 
         # the largest first, so that none of them is left alone at the end
-        await all_of([one(table) for table in sorted(job.tables, key=lambda t: -job.table_facts(t).rows)])
-    return tuple(verdicts[table.source] for table in job.tables)
+        largest = sorted(range(len(job.tables)), key=lambda n: -job.table_facts(job.tables[n]).rows)
+        await all_of([one(n) for n in largest])
+    return tuple(verdicts[n] for n in range(len(job.tables)))
 
 
 def _by_arrow(job: VerifyJob) -> bool:
