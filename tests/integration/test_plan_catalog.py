@@ -72,9 +72,13 @@ def test_unknown_modules_and_collations_are_named_not_fatal(tmp_path: Path) -> N
     path = tmp_path / "a.db"
     connection = sqlite3.connect(path)
     connection.create_collation("ODD", lambda a, b: (a > b) - (a < b))
-    connection.executescript("create table w(a collate odd, primary key(a)) without rowid; create table r(a collate odd unique); create table ok(a)")
+    connection.executescript(
+        "create table w(a collate odd, primary key(a)) without rowid; create table r(a collate odd unique); create table ok(a)"
+    )
     connection.execute("pragma writable_schema=on")
-    connection.execute("insert into sqlite_master values ('table', 'm', 'm', 0, 'CREATE VIRTUAL TABLE m USING gone(a, b)')")
+    connection.execute(
+        "insert into sqlite_master values ('table', 'm', 'm', 0, 'CREATE VIRTUAL TABLE m USING gone(a, b)')"
+    )
     connection.commit()
     connection.close()
     schema = schema_of(path)
@@ -88,7 +92,9 @@ def test_a_malformed_entry_stops_no_other(tmp_path: Path) -> None:
     path = source(tmp_path / "a.db", "create table ok(a int check (a > 0)); insert into ok values (1)")
     connection = sqlite3.connect(path)
     connection.execute("pragma writable_schema=on")
-    connection.execute("insert into sqlite_master values ('table', cast(x'63ff' as text), cast(x'63ff' as text), 5, 'create garbage (')")
+    connection.execute(
+        "insert into sqlite_master values ('table', cast(x'63ff' as text), cast(x'63ff' as text), 5, 'create garbage (')"
+    )
     connection.commit()
     connection.close()
     schema = schema_of(path)
@@ -126,7 +132,10 @@ NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size
 
 
 @settings(max_examples=60, deadline=None)
-@given(NAME.filter(lambda n: not n.lower().startswith("sqlite_")), st.lists(NAME, min_size=1, max_size=6, unique_by=str.casefold))
+@given(
+    NAME.filter(lambda n: not n.lower().startswith("sqlite_")),
+    st.lists(NAME, min_size=1, max_size=6, unique_by=str.casefold),
+)
 def test_any_name_is_read_as_it_is(table: str, columns: list[str]) -> None:
     connection = sqlite3.connect(":memory:")
     try:

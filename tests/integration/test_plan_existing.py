@@ -20,7 +20,11 @@ create view v as select 1;
 USERS = MadeTable(name="users", primary_key=("id",), columns=(
     MadeColumn(name="id", sql="integer", not_null=True, filled=True, serial=True), MadeColumn(name="Email", sql="character varying(200)", not_null=True),
     MadeColumn(name="made", sql="text"), MadeColumn(name="flag", sql="boolean"), MadeColumn(name="extra", sql="text", not_null=True, filled=True)))  # fmt: skip
-TAGS = MadeTable(name="tags", primary_key=("name",), columns=(MadeColumn(name="name", sql="text", not_null=True), MadeColumn(name="n", sql="bigint")))
+TAGS = MadeTable(
+    name="tags",
+    primary_key=("name",),
+    columns=(MadeColumn(name="name", sql="text", not_null=True), MadeColumn(name="n", sql="bigint")),
+)
 EXISTING: dict[str, Any] = {"target": {"tables": "existing"}}
 
 
@@ -40,7 +44,11 @@ async def test_names_and_types_are_the_targets(tmp_path: Path) -> None:
 
 async def test_a_byte_ordered_text_key_is_walked(tmp_path: Path) -> None:
     path = source(tmp_path / "a.db", SCHEMA)
-    ordered = MadeTable(name="tags", primary_key=("name",), columns=(MadeColumn(name="name", sql="text", collation="C"), TAGS.columns[1]))
+    ordered = MadeTable(
+        name="tags",
+        primary_key=("name",),
+        columns=(MadeColumn(name="name", sql="text", collation="C"), TAGS.columns[1]),
+    )
     matched = match_existing(schema_of(path), config_for(path, **EXISTING), [USERS, ordered])
     plan = await plan_of(path, matched, **EXISTING)
     assert plan.table("tags").compare.kind is CompareKind.KEY
@@ -48,8 +56,12 @@ async def test_a_byte_ordered_text_key_is_walked(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_found_all_at_once(tmp_path: Path) -> None:
     path = source(tmp_path / "a.db", SCHEMA)
-    poor = MadeTable(name="Users", columns=(MadeColumn(name="id", sql="bigint"), MadeColumn(name="must", sql="text", not_null=True)))
-    found = match_existing(schema_of(path), config_for(path, **EXISTING), [poor, MadeTable(name="other", columns=())]).findings
+    poor = MadeTable(
+        name="Users", columns=(MadeColumn(name="id", sql="bigint"), MadeColumn(name="must", sql="text", not_null=True))
+    )
+    found = match_existing(
+        schema_of(path), config_for(path, **EXISTING), [poor, MadeTable(name="other", columns=())]
+    ).findings
     assert [(f.code, f.object, f.severity) for f in found] == [
         ("existing_column_missing", "Users.email", Severity.BLOCKING),
         ("existing_column_missing", "Users.made", Severity.BLOCKING),

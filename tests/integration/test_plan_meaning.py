@@ -133,7 +133,10 @@ def _alike(value: Value, lite: Any, pg: Any) -> bool:
     if value.sort is Sort.DECIMAL:
         # an integer or a real in SQLite, and rounded along the way where it was computed
         return not isinstance(lite, str | bytes) and abs(float(lite) - float(pg)) <= 1e-12 * max(1.0, abs(float(lite)))
-    return (str(lite) if value.sort is Sort.MIXED else lite, type(lite) if value.sort is not Sort.MIXED else str) == (pg, type(pg))
+    return (str(lite) if value.sort is Sort.MIXED else lite, type(lite) if value.sort is not Sort.MIXED else str) == (
+        pg,
+        type(pg),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -23,7 +23,9 @@ async def test_every_object_is_carried_and_accepted(proj: Path, pg_dsn: str) -> 
     connection = await asyncpg.connect(pg_dsn)
     try:
         outcome = await apply(connection, plan)
-        invalid = await connection.fetchval("select count(*) from pg_constraint where contype = 'f' and not convalidated")
+        invalid = await connection.fetchval(
+            "select count(*) from pg_constraint where contype = 'f' and not convalidated"
+        )
         made = await connection.fetchval("select count(*) from pg_constraint where contype = 'f'")
     finally:
         await connection.close()

@@ -30,9 +30,17 @@ async def test_identity_goes_on_where_sqlite_would(tmp_path: Path, pg: asyncpg.C
     """)  # fmt: skip
     plan = await plan_of(path)
     assert (await apply(pg, plan, path)).refused == {}
-    nexts = {t: await pg.fetchval(f'insert into app."{t}" (v) values (null) returning id') for t in ("emptied", "plain", "negative", "never")}
+    nexts = {
+        t: await pg.fetchval(f'insert into app."{t}" (v) values (null) returning id')
+        for t in ("emptied", "plain", "negative", "never")
+    }
     assert nexts == {"emptied": 42, "plain": 8, "negative": 1, "never": 1}
-    assert {o.name for o in plan.objects if o.type is ObjectType.SEQUENCE} == {"emptied.id", "plain.id", "negative.id", "never.id"}
+    assert {o.name for o in plan.objects if o.type is ObjectType.SEQUENCE} == {
+        "emptied.id",
+        "plain.id",
+        "negative.id",
+        "never.id",
+    }
 
 
 async def test_keys_sqlite_lets_null_into(tmp_path: Path, pg: asyncpg.Connection) -> None:
@@ -92,8 +100,14 @@ async def test_foreign_keys_with_actions_timing_and_orphans(tmp_path: Path, pg: 
     outcome = await apply(pg, plan, path)
     # the two keys over the orphan stay NOT VALID; nothing else is refused
     assert sorted(outcome.refused) == ["validate:k 1", "validate:k 7"]
-    definitions = {r[0]: r[1] for r in await pg.fetch("select conname, pg_get_constraintdef(oid) from pg_constraint where contype = 'f'")}
-    assert definitions["k_b_fkey"] == "FOREIGN KEY (b) REFERENCES app.p(n) ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED"
+    definitions = {
+        r[0]: r[1]
+        for r in await pg.fetch("select conname, pg_get_constraintdef(oid) from pg_constraint where contype = 'f'")
+    }
+    assert (
+        definitions["k_b_fkey"]
+        == "FOREIGN KEY (b) REFERENCES app.p(n) ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED"
+    )
     assert "ON DELETE CASCADE NOT VALID" in definitions["k_a_fkey"]
     reasons = {o.name: o.reason for o in plan.objects if o.type is ObjectType.FOREIGN_KEY and not o.carried}
     assert set(reasons) == {"k.gone", "k.loose", "k.folded", "k.missing"}
@@ -129,10 +143,19 @@ async def test_defaults_are_translated_not_frozen(tmp_path: Path, pg: asyncpg.Co
     plan = await plan_of(path)
     assert (await apply(pg, plan, path)).refused == {}
     await pg.execute("set time zone 'America/New_York'")
-    row = await pg.fetchrow("insert into app.d (wrong) values (0) returning *, t = date_trunc('second', now() at time zone 'utc') as utc")
+    row = await pg.fetchrow(
+        "insert into app.d (wrong) values (0) returning *, t = date_trunc('second', now() at time zone 'utc') as utc"
+    )
     assert row is not None
     assert row["utc"]
-    assert (row["flag"], row["word"], row["quoted"], row["neg"], row["big"], row["bl"]) == (True, "word", "it's", -5, 16, b"\x00\xff")
+    assert (row["flag"], row["word"], row["quoted"], row["neg"], row["big"], row["bl"]) == (
+        True,
+        "word",
+        "it's",
+        -5,
+        16,
+        b"\x00\xff",
+    )
     assert str(row["num"]) == "12.50"
     assert row["txt"] == row["t"].isoformat(" ")
     assert row["ms"] % 1000 == 0
@@ -164,7 +187,9 @@ async def test_views_show_the_same_rows(tmp_path: Path, pg: asyncpg.Connection) 
     lite = sqlite3.connect(path)
     for name in ("plain", "joined", "used", "grouped", "compound", "nested", "onto"):
         expected = [tuple(r) for r in lite.execute(f"select * from {name}")]
-        assert [tuple(int(v) if isinstance(v, bool) else v for v in r) for r in await pg.fetch(f"select * from app.{name}")] == expected, name
+        assert [
+            tuple(int(v) if isinstance(v, bool) else v for v in r) for r in await pg.fetch(f"select * from app.{name}")
+        ] == expected, name
     lite.close()
     reasons = {o.name: o.reason for o in plan.objects if o.type is ObjectType.VIEW and not o.carried}
     assert set(reasons) == {"bare", "lost"}
@@ -180,7 +205,11 @@ async def test_virtual_tables_become_plain_ones(tmp_path: Path, pg: asyncpg.Conn
     plan = await plan_of(path)
     assert (await apply(pg, plan, path)).refused == {}
     assert [tuple(r) for r in await pg.fetch("select * from app.f")] == [(7, "a", "b")]
-    assert (plan.table("f").walk.columns, plan.table("f").compare.columns, plan.table("f").rowid_column) == (("rowid",), ("rowid",), "rowid")
+    assert (plan.table("f").walk.columns, plan.table("f").compare.columns, plan.table("f").rowid_column) == (
+        ("rowid",),
+        ("rowid",),
+        "rowid",
+    )
     offered = find(plan, ObjectType.VIRTUAL_TABLE, "f")
     assert offered.carried
     sql = offered.reason.split("request: ")[1]
@@ -207,7 +236,12 @@ async def test_limits_and_names(tmp_path: Path, pg: asyncpg.Connection) -> None:
     assert plan.name_changes[""] == "unnamed"
     assert len(plan.name_changes[long].encode()) == 63
     assert plan.name_changes[long] != plan.name_changes[f"{long}2"]
-    made = {r[0] for r in await pg.fetch("select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'app' and relkind = 'r'")}
+    made = {
+        r[0]
+        for r in await pg.fetch(
+            "select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'app' and relkind = 'r'"
+        )
+    }
     assert made == {t.name for t in plan.tables if not t.impossible}
 
 

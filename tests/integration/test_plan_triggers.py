@@ -49,7 +49,11 @@ STATEMENTS = [
 async def test_triggers_do_the_same_on_both_sides(tmp_path: Path, pg_dsn: str) -> None:
     path = source(tmp_path / "a.db", SCHEMA)
     plan = await plan_of(path)
-    assert {o.name for o in plan.objects if o.type is ObjectType.TRIGGER and not o.carried} == {"twice", "replaces", "columns"}
+    assert {o.name for o in plan.objects if o.type is ObjectType.TRIGGER and not o.carried} == {
+        "twice",
+        "replaces",
+        "columns",
+    }
     assert "fire itself again" in find(plan, ObjectType.TRIGGER, "twice").reason
     assert "BEFORE trigger" in find(plan, ObjectType.TRIGGER, "touch").reason
     lite = sqlite3.connect(path, isolation_level=None)
@@ -64,7 +68,9 @@ async def test_triggers_do_the_same_on_both_sides(tmp_path: Path, pg_dsn: str) -
             for table in ("p", "log", "other"):
                 query = f"select * from {table} order by 1, 2"
                 expected = [tuple(r) for r in lite.execute(query)]
-                assert [tuple(int(v) if isinstance(v, bool) else v for v in r) for r in await pg.fetch(query)] == expected, statement
+                assert [
+                    tuple(int(v) if isinstance(v, bool) else v for v in r) for r in await pg.fetch(query)
+                ] == expected, statement
     finally:
         await pg.close()
         lite.close()

@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepflow_tui.engine.plan.sqltext.expressions import parse_expression
-from stepflow_tui.engine.plan.sqltext.nodes import Binary, Collate, Delete, Insert, Like, Literal, Ref, Timing, Unary, Update
+from stepflow_tui.engine.plan.sqltext.nodes import (
+    Binary,
+    Collate,
+    Delete,
+    Insert,
+    Like,
+    Literal,
+    Ref,
+    Timing,
+    Unary,
+    Update,
+)
 from stepflow_tui.engine.plan.sqltext.objects import parse_trigger, parse_view
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError
 
@@ -88,5 +99,11 @@ def test_triggers() -> None:
         " insert or ignore into t values (new.a); update t set a = 1, b = (select 2) where a = old.a; delete from t; select raise(ignore);"
         " end"
     )
-    assert (trigger.name, trigger.timing, trigger.event, trigger.of, trigger.table) == ("tr", Timing.INSTEAD, "update", ("a", "b"), "v")
+    assert (trigger.name, trigger.timing, trigger.event, trigger.of, trigger.table) == (
+        "tr",
+        Timing.INSTEAD,
+        "update",
+        ("a", "b"),
+        "v",
+    )
     assert [type(a) for a in trigger.body[:3]] == [Insert, Update, Delete]

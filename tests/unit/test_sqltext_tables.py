@@ -47,20 +47,26 @@ def test_generated_columns_and_options() -> None:
     assert (table.without_rowid, table.strict) == (True, True)
 
 
-@pytest.mark.parametrize("sql", ["", "create view v as select 1", "create table t", "create table t(a", "create table t('a)"])
+@pytest.mark.parametrize(
+    "sql", ["", "create view v as select 1", "create table t", "create table t(a", "create table t('a)"]
+)
 def test_what_is_no_table_is_refused(sql: str) -> None:
     with pytest.raises(SqlTextError):
         parse_table(sql)
 
 
 def test_index_terms_lose_order_and_collation_only() -> None:
-    index = parse_index("create unique index if not exists main.i on t (a collate nocase desc, lower(b) asc, c || ',') where (a > 1) -- x")
+    index = parse_index(
+        "create unique index if not exists main.i on t (a collate nocase desc, lower(b) asc, c || ',') where (a > 1) -- x"
+    )
     assert index.terms == ("a", "lower(b)", "c || ','")
     assert index.where is not None
     assert index.where.startswith("(a > 1)")
 
 
 def test_virtual_tables_keep_their_arguments() -> None:
-    virtual = parse_virtual("create virtual table if not exists \"f t\" using FTS5(title, body UNINDEXED, tokenize = 'porter, x')")
+    virtual = parse_virtual(
+        "create virtual table if not exists \"f t\" using FTS5(title, body UNINDEXED, tokenize = 'porter, x')"
+    )
     assert virtual.module == "fts5"
     assert virtual.arguments == ("title", "body UNINDEXED", "tokenize = 'porter, x'")

@@ -36,7 +36,16 @@ def test_numbers_stay_whole(number: str) -> None:
 
 
 def test_operators_are_taken_greedily() -> None:
-    assert [v for _, v in kinds("a->>b->c||d<>e!=f==g<=h<<i")][1::2] == ["->>", "->", "||", "<>", "!=", "==", "<=", "<<"]
+    assert [v for _, v in kinds("a->>b->c||d<>e!=f==g<=h<<i")][1::2] == [
+        "->>",
+        "->",
+        "||",
+        "<>",
+        "!=",
+        "==",
+        "<=",
+        "<<",
+    ]
 
 
 @pytest.mark.parametrize("sql", ["'open", '"open', "`open", "[open", "a ^ b", "\x00"])

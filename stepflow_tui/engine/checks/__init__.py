@@ -8,6 +8,7 @@ from __future__ import annotations
 from stepflow_tui.engine.checks import (
     config_tables,
     config_types,
+    config_unused,
     source_encoding,
     source_file,
     source_filesystem,
@@ -20,6 +21,7 @@ from stepflow_tui.engine.checks import (
     system_backup_dir,
     system_disk,
     system_libraries,
+    system_logout,
     system_memory,
     system_state_dir,
     system_wal_reset,
@@ -41,12 +43,14 @@ CHECKS: tuple[Check, ...] = (
     Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA),
     Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA),
     Check(name="config_types", run=config_types.run, needs=Needs.SCHEMA),
+    Check(name="config_unused", run=config_unused.run),
     Check(name="system_libraries", run=system_libraries.run),
     Check(name="system_wal_reset", run=system_wal_reset.run),
     Check(name="system_state_dir", run=system_state_dir.run),
     Check(name="system_backup_dir", run=system_backup_dir.run),
     Check(name="system_disk", run=system_disk.run),
     Check(name="system_memory", run=system_memory.run),
+    Check(name="system_logout", run=system_logout.run),
     *TARGET_CHECKS,
 )
 """In the order in which their findings are shown: the source, what the config says of it, this machine, the target."""

@@ -45,7 +45,7 @@ async def send(
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     if not engine_alive(run.path):
         await _start_engine(run, who)
-    row = await _answer(run, number)
+    row = await _answer(run, number, after)
     if row["state"] == "refused":
         raise _refused(row["answer"] or {})
     return {"state": row["state"], "answer": row["answer"] or {}, "after": after}
@@ -62,8 +62,8 @@ async def _start_engine(run: HasRun, who: str) -> None:
         return
 
 
-async def _answer(run: HasRun, number: int) -> dict[str, Any]:
-    """The intent's row once it is answered. An engine that ended without taking it is lost."""
+async def _answer(run: HasRun, number: int, after: int) -> dict[str, Any]:
+    """The intent's row once it is answered. An engine that ended without taking it has said why, or is lost."""
     deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
     with RunReader(run.path) as reader:
         while asyncio.get_running_loop().time() < deadline:
@@ -74,6 +74,9 @@ async def _answer(run: HasRun, number: int) -> dict[str, Any]:
             if not alive:
                 break
             await asyncio.sleep(LOOK_SECONDS)
+        said = [e["data"] for e in reader.events(after) if e["code"] == "error"]
+    if said:
+        raise EngineRefusal(said[-1])
     raise EngineLost(
         f"The engine of {run.id} did not answer.",
         hint="`stepflow status` shows whether it lives; send it again.",

@@ -18,7 +18,7 @@ from stepflow_tui.engine.plan.hashing import config_hash, plan_hash, schema_hash
 from stepflow_tui.engine.plan.indexes import add_index
 from stepflow_tui.engine.plan.keys import add_primary_key, add_unique
 from stepflow_tui.engine.plan.parts import Parts
-from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+from stepflow_tui.engine.plan.quote import pg_ident
 from stepflow_tui.engine.plan.sequences import add_sequence
 from stepflow_tui.engine.plan.tables import add_table, plan_table
 from stepflow_tui.engine.plan.translate.helpers import helper_sql, helper_undo

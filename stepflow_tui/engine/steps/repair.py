@@ -22,7 +22,9 @@ ROUNDS = 50
 IMAGES = "select n, tb, k, sql, image, at::text as at from _stepflow.before_image where run = $1 order by n"
 
 
-async def repair(ctx: RunContext, job: VerifyJob, tables: Sequence[TablePlan], verdicts: tuple[TableVerdict, ...]) -> tuple[TableVerdict, ...]:
+async def repair(
+    ctx: RunContext, job: VerifyJob, tables: Sequence[TablePlan], verdicts: tuple[TableVerdict, ...]
+) -> tuple[TableVerdict, ...]:
     """Repair and verify again until nothing repairable is left. Returns the last verdicts.
 
     Raises:

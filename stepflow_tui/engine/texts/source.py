@@ -223,6 +223,16 @@ _SYSTEM: dict[str, Words] = {
         "A full disk in the middle stops the run.",
         "Make room, or put the backup elsewhere with `backup.dir`.",
     ),
+    "config_not_used": Words(
+        "The config's section {key} is not used in mode {mode}: nothing of it will happen.",
+        "This version runs no hooks, switches, health checks or alert channels in this mode.",
+        "Do by hand what it was meant to do, or take the section out.",
+    ),
+    "logout_kills": Words(
+        "This system ends your processes at logout.",
+        "The engine would stop when your session ends; nothing is lost, but the run stands still.",
+        "`loginctl enable-linger`, or start it with `systemd-run --user --scope stepflow run …`; else `stepflow run` resumes it.",
+    ),
     "memory_low": Words(
         "{available_bytes} bytes of memory are available; {needed_bytes} are recommended.",
         "The system may kill the engine or slow down.",

@@ -154,6 +154,8 @@ def _is(node: Binary, context: Context) -> Value:
         word = node.right.name.lower()
         if word in ("true", "false") and context.scope._find(node.right) is None:
             return condition(f"({truth(left)} is {'not ' if negated else ''}{word})", left)
+    if isinstance(node.right, In) and not node.right.items and node.right.select is None:
+        raise Untranslatable("IS beside an empty IN, which SQLite reads as IS TRUE")
     return same(left, translate(node.right, context), negated=negated)
 
 

@@ -1,0 +1,47 @@
+"""Checks of what surrounds a run: sections nothing reads, login sessions that take their processes along."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepflow_tui.engine.checks.config_unused import unused
+from stepflow_tui.engine.checks.system_logout import in_login_session, kills
+from stepflow_tui.engine.model.config import Config
+
+BASE = {"name": "shop", "kind": "sqlite-to-postgres", "source": {"path": "/data/shop.db"}}
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("application", {"availability": {"http": "http://127.0.0.1/health"}}),
+        ("hooks", {"backfill": {"before": [{"run": "true"}]}}),
+        ("alerts", {"channels": ["json://127.0.0.1"]}),
+    ],
+)
+def test_a_section_nothing_reads_is_named(section: str, value: dict[str, object]) -> None:
+    assert unused(Config.model_validate(BASE)) == []
+    assert unused(Config.model_validate({**BASE, section: value})) == [section]
+
+
+def test_an_empty_phase_of_hooks_asks_for_nothing() -> None:
+    assert unused(Config.model_validate({**BASE, "hooks": {"backfill": {}}})) == []
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "inside"),
+    [
+        ("0::/user.slice/user-1000.slice/session-7.scope\n", True),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope\n", False),
+        ("0::/system.slice/cron.service\n", False),
+        ("", False),
+    ],
+)
+def test_login_sessions_are_told_from_lingering_scopes(cgroup: str, inside: bool) -> None:
+    assert in_login_session(cgroup) is inside
+
+
+def test_only_a_plain_yes_of_logind_counts() -> None:
+    assert kills("b true\n")
+    assert not kills("b false\n")
+    assert not kills("")
