@@ -100,7 +100,7 @@ class Bench:
             "target: {dsn: '${BENCH_DSN}', schema: public}\nverify: {level: detailed}\n"
         )
         command = [*STEPFLOW, "run", str(config), "--new", "--yes", "--json", *self.state]
-        whole = measure("StepFlow, whole run", command, env={"BENCH_DSN": dsn}, extra_match="stepflow_tui.engine")
+        whole = measure("StepFlow, whole run", command, env={"BENCH_DSN": dsn}, extra_match=str(self.folder / "state"))
         shown = subprocess.run(
             [*STEPFLOW, "report", "bench", "--json", *self.state], capture_output=True, text=True, check=False
         )

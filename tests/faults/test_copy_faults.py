@@ -225,16 +225,16 @@ async def test_a_newer_engine_takes_over(tmp_path: Path, pg_target: Target) -> N
 async def test_abort_cancels_a_statement_that_waits(tmp_path: Path, pg_target: Target) -> None:
     job = await small_job(tmp_path, pg_target)
     wishes = Wishes()
-    async with locked(pg_target) as holder:
+    async with locked(pg_target):
         task = asyncio.create_task(run_copy(job, control=wishes))
         await until_blocked(pg_target)
         wishes.ending = Stopping(abort=True)
         with pytest.raises(Stopping) as caught:
             await task
         assert caught.value.abort
-        left = "select count(*) from pg_stat_activity where application_name like 'stepflow copy%' and datname = current_database()"
-        while await holder.fetchval(left):
-            await asyncio.sleep(0)
+    left = "select count(*) from pg_stat_activity where application_name like 'stepflow copy%' and datname = current_database()"
+    while await fetch(pg_target, left) != [(0,)]:
+        await asyncio.sleep(0)
     assert await agrees(pg_target) == 0
 
 

@@ -277,3 +277,36 @@ async def test_hostile_files_are_planned_and_made(case: Any, tmp_path: Path, pg:
     planned = {t.source for t in plan.tables} | {o.name for o in plan.objects}
     assert planned
     assert all(o.carried or o.reason for o in plan.objects)
+
+
+NASTY = ('a"; drop table x; --', "it's", "back\\slash", "new\nline", "tab\t", "{brace}", "%s", "$1", "$$", "$trigger$", "ünïcode", "日本", "🦆", "a.b",
+         "select", "new", "old", "public", "_stepflow", " lead", "trail ", "UPPER", "x" * 64, "é" * 40, "''", '""', "--", "/*", ";", "null")  # fmt: skip
+
+
+async def test_hostile_names_end_to_end(tmp_path: Path, pg: asyncpg.Connection) -> None:
+    from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
+
+    statements = []
+    for number, name in enumerate(NASTY):
+        t, c, i, v, g = (lite_ident(f"{name}{mark}") for mark in ("", " c", " i", " v", " g"))
+        statements.append(
+            f"create table {t}({c} text primary key default {lite_literal(name)}, n{number} int unique, self text references {t}({c}),"
+            f" constraint {t} check ({c} <> {lite_literal(name)} or n{number} > 0));"
+            f"create index {i} on {t}({c} collate nocase) where {c} <> {lite_literal(name)};"
+            f"insert into {t}(n{number}) values (1); create view {v} as select {c}, {lite_literal(name)} as {g} from {t};"
+            f"create trigger {g} before insert on {t} begin select raise(abort, {lite_literal(name)}) where new.{c} = {lite_literal(name)}; end;"
+        )
+    path = source(tmp_path / "a.db", "\n".join(statements))
+    plan = await plan_of(path)
+    assert [(o.name, o.reason) for o in plan.objects if not o.carried] == []
+    assert (await apply(pg, plan, path)).refused == {}
+    from stepflow_tui.engine.plan.quote import pg_name
+
+    for name in NASTY:
+        table = plan.table(name)
+        assert (
+            await pg.fetchval(f"select {lite_ident(table.columns[0].target)} from {pg_name('app', table.name)}") == name
+        )
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await pg.execute(f"insert into {pg_name('app', table.name)} default values")
+        assert str(refused.value) == name

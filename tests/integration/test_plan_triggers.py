@@ -13,6 +13,8 @@ from tests.integration.plan_kit import apply, find, plan_of, source
 
 SCHEMA = """
 create table p(id integer primary key, name text, flag boolean, n int, touched text);
+create table q(a int, b int, c text, primary key (a, b)); insert into q values (1, 1, 'x'), (2, 1, 'y');
+create trigger stamped after update on q begin update q set c = old.c || '+' where a = old.a and q.b = old.b; end;
 create table log(a int, what text);
 create table other(id integer primary key, p int unique);
 insert into p values (1, 'one', 1, 0, null), (2, 'two', 0, 0, null);
@@ -31,6 +33,8 @@ create trigger replaces after insert on p begin insert or replace into other val
 """
 
 STATEMENTS = [
+    "update q set c = 'z' where a = 1",
+    "update q set a = 5 where a = 2",
     "insert into other values (10, 1)",
     "insert into other values (11, 500)",
     "insert into other values (12, -1)",
@@ -65,7 +69,7 @@ async def test_triggers_do_the_same_on_both_sides(tmp_path: Path, pg_dsn: str) -
         await pg.execute("set search_path = app")
         for statement in STATEMENTS:
             assert await _refusal(pg, statement) == _lite_refusal(lite, statement), statement
-            for table in ("p", "log", "other"):
+            for table in ("p", "log", "other", "q"):
                 query = f"select * from {table} order by 1, 2"
                 expected = [tuple(r) for r in lite.execute(query)]
                 assert [

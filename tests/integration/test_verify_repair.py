@@ -12,7 +12,7 @@ import pytest
 
 from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.errors import Drift
-from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
+from stepflow_tui.engine.model.discrepancy import DiffClass, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import CompareKind
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint
@@ -62,7 +62,28 @@ async def test_repair_makes_equal_and_keeps_the_rows_as_they_were(
     kept = [json.loads(image) for _, _, image in images if image]
     assert {"id": 500, "v": "extra", "w": "row"} in kept
     assert {"id": 3, "v": "a' where \\ b", "w": None} in kept
-    assert sum(image is None for _, _, image in images) == 2
+    if keyed:
+        assert [a.column for a in actions] == [None, "v", "w", None, None]
+    assert sum(image is None for _, _, image in images) == sum(a.cls is DiffClass.MISSING for a in actions) >= 2
+
+
+async def test_several_columns_of_a_row_without_a_key_are_repaired_together(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    sample = next(s for s in SAMPLES if s.name == "integer")
+    pair = await make(tmp_path, pg_target, replace(sample, values=(("7", "7"),)), CompareKind.MULTISET, keyed=False)
+    wide = replace(pair.table.columns[1], source="x", target="x")
+    lite = sqlite3.connect(pair.path)
+    lite.executescript("alter table t add column x integer; alter table t add column y integer")
+    lite.close()
+    await pair.sql("alter table t add x bigint", "alter table t add y bigint", "update t set v = 1, x = 2 where id = 5")
+    table = replace(pair.table, columns=(*pair.table.columns, wide, replace(wide, source="y", target="y")))
+    verdict = await pair.verify(pool, tables=(table,))
+    assert [(d.key, d.column) for d in verdict.discrepancies] == [({"rowid": 5}, "v"), ({"rowid": 5}, "x")]
+    actions = plan_repair(verdict.discrepancies, (table,))
+    assert len(actions) == 1
+    await apply_repair(actions, (table,), pg_target, run="r1")
+    assert (await pair.verify(pool, tables=(table,))).verified is Verified.EQUAL
 
 
 @pytest.mark.parametrize(

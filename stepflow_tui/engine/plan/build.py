@@ -11,7 +11,7 @@ from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.plan.checks import add_checks, add_collations
 from stepflow_tui.engine.plan.defaults import add_defaults
 from stepflow_tui.engine.plan.drafts import Draft, make_drafts
-from stepflow_tui.engine.plan.existing import Matched, add_existing
+from stepflow_tui.engine.plan.existing import Matched, add_existing, name_objects
 from stepflow_tui.engine.plan.foreign_keys import add_foreign_keys
 from stepflow_tui.engine.plan.generated import add_generated
 from stepflow_tui.engine.plan.hashing import config_hash, plan_hash, schema_hash
@@ -87,6 +87,9 @@ def _add_all(schema: SourceSchema, drafts: list[Draft], parts: Parts) -> list[Ta
             add_table(table, parts)
             add_sequence(table, draft.source, parts)
     pairs = [(d, t) for d, t in zip(drafts, tables, strict=True) if d.impossible is None]
+    for draft in drafts:
+        if draft.impossible is not None:
+            name_objects(draft, parts, reason="its table can't be carried")
     for draft, table in pairs:
         for index in (i for i in draft.source.indexes if i.origin == "c"):
             add_index(draft, table, index, parts, utf16=utf16)

@@ -10,10 +10,10 @@ from stepflow_tui.engine.model.plan import ColumnFacts, ColumnPlan, TableFacts
 from stepflow_tui.engine.model.schema import Affinity, Generated, SourceColumn, SourceSchema, SourceTable, TableKind
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.declared import BIGINT, empty_type
-from stepflow_tui.engine.plan.names import Namespace, column_names, renamed
+from stepflow_tui.engine.plan.names import Namespace, chosen, column_names, fits, renamed
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.plan.translate.scopes import Column, Relation, column_value
-from stepflow_tui.engine.plan.virtual import rowid_source
+from stepflow_tui.engine.plan.virtual import carried, rowid_source
 
 MAX_COLUMNS = 1600
 """PostgreSQL's limit for a table."""
@@ -53,13 +53,11 @@ class Draft:
         for plan in self.columns:
             source = self.sources[plan.source]
             value = column_value(source, plan, reals=bool(self.fact(plan.source).reals))
-            nullable = bool(self.fact(plan.source).nulls) or not source.not_null
             columns.append(
                 Column(
                     name=plan.source,
                     target=plan.target,
                     value=value,
-                    nullable=nullable,
                     generated=plan.source in self.generated,
                 )
             )
@@ -69,9 +67,6 @@ class Draft:
 
 def make_drafts(schema: SourceSchema, census: Census, config: Config, relations: Namespace) -> list[Draft]:
     """All tables whose rows are the migration's business and that the config selects."""
-    from stepflow_tui.engine.plan.names import chosen
-    from stepflow_tui.engine.plan.virtual import carried
-
     tables = [
         t for t in schema.tables if t.kind is not TableKind.SHADOW and chosen(t.name, config.tables) and carried(t)
     ]
@@ -82,14 +77,8 @@ def make_drafts(schema: SourceSchema, census: Census, config: Config, relations:
 def _names(tables: list[SourceTable], config: Config, relations: Namespace) -> dict[str, str]:
     """Renamed tables first: what the operator wrote stands."""
     wanted = {t.name: renamed(t.name, config.tables.rename) for t in tables}
-    ordered = sorted(tables, key=lambda t: (wanted[t.name] is None, _changed(t.name)))
+    ordered = sorted(tables, key=lambda t: (wanted[t.name] is None, not fits(t.name)))
     return {t.name: relations.take(wanted[t.name] or t.name, empty="unnamed") for t in ordered}
-
-
-def _changed(name: str) -> bool:
-    from stepflow_tui.engine.plan.names import fits
-
-    return not fits(name)
 
 
 def _draft(table: SourceTable, name: str, census: Census) -> Draft:

@@ -124,12 +124,14 @@ def add_existing(drafts: list[Draft], matched: Matched, schema: SourceSchema, pa
             draft.name = made.name
             draft.columns = [replace(c, target=columns[c.source].name) for c in draft.columns if c.source in columns]
             draft.sources = {n: s for n, s in draft.sources.items() if n in columns}
+            if draft.rowid_column not in {c.target for c in draft.columns}:
+                draft.rowid_column = None
         table = plan_table(draft, parts, utf16=schema.utf16, existing=True)
         if made is not None and draft.impossible is None:
             table = _as_made(table, made, columns)
             _add_sequences(table, draft, columns, parts)
         tables.append(table)
-    _name_objects(schema, drafts, parts)
+    _name_all(schema, drafts, parts)
     return tables
 
 
@@ -165,26 +167,26 @@ def _add_sequences(table: TablePlan, draft: Draft, columns: dict[str, MadeColumn
         parts.statement(Stage.SEQUENCE, name, sql, table=table.source, object_id=object_id)
 
 
-def _name_objects(schema: SourceSchema, drafts: list[Draft], parts: Parts) -> None:
+def _name_all(schema: SourceSchema, drafts: list[Draft], parts: Parts) -> None:
     for draft in drafts:
-        for index in draft.source.indexes:
-            kind = {"pk": ObjectType.PRIMARY_KEY, "u": ObjectType.UNIQUE}.get(index.origin, ObjectType.INDEX)
-            parts.object(
-                kind, index.constraint or index.name, draft.label, carried=False, reason=_MADE, sql=index.sql or ""
-            )
-        for key in draft.source.foreign_keys:
-            name = key.name or f"{draft.label}({', '.join(key.columns)})"
-            parts.object(ObjectType.FOREIGN_KEY, name, draft.label, carried=False, reason=_MADE)
-        for check in draft.source.checks:
-            parts.object(
-                ObjectType.CHECK,
-                check.name or draft.label,
-                draft.label,
-                carried=False,
-                reason=_MADE,
-                sql=check.expression,
-            )
+        name_objects(draft, parts, reason=_MADE)
     for view in schema.views:
         parts.object(ObjectType.VIEW, view.name, None, carried=False, reason=_MADE, sql=view.sql)
     for trigger in schema.triggers:
         parts.object(ObjectType.TRIGGER, trigger.name, trigger.table, carried=False, reason=_MADE, sql=trigger.sql)
+
+
+def name_objects(draft: Draft, parts: Parts, *, reason: str) -> None:
+    """Name everything that belongs to a table as not carried."""
+    label = draft.label
+    for index in draft.source.indexes:
+        kind = {"pk": ObjectType.PRIMARY_KEY, "u": ObjectType.UNIQUE}.get(index.origin, ObjectType.INDEX)
+        columns = ", ".join(t.column or t.expression or "" for t in index.terms)
+        name = index.name if index.origin == "c" else index.constraint or f"{label}({columns})"
+        parts.object(kind, name, label, carried=False, reason=reason, sql=index.sql or f"({columns})")
+    for key in draft.source.foreign_keys:
+        name = key.name or f"{label}({', '.join(key.columns)})"
+        sql = f"FOREIGN KEY ({', '.join(key.columns)}) REFERENCES {key.ref_table}"
+        parts.object(ObjectType.FOREIGN_KEY, name, label, carried=False, reason=reason, sql=sql)
+    for check in draft.source.checks:
+        parts.object(ObjectType.CHECK, check.name or label, label, carried=False, reason=reason, sql=check.expression)

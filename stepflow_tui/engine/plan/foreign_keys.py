@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from stepflow_tui.engine.model.plan import ObjectType, Stage, TablePlan
 from stepflow_tui.engine.model.schema import SourceForeignKey
+from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.drafts import Draft
 from stepflow_tui.engine.plan.parts import Parts
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+
+_COMPARABLE = (frozenset({Kind.INTEGER, Kind.DECIMAL}), frozenset({Kind.TEXT, Kind.MIXED_TEXT}))
+"""Kinds that PostgreSQL compares with each other, as SQLite does."""
 
 _ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"})
 
@@ -58,9 +62,9 @@ def _refusal(draft: Draft, key: SourceForeignKey, parent: Draft | None) -> str |
     if frozenset(key.ref_columns) not in parent.plain_keys:
         return f"{key.ref_table} ({', '.join(key.ref_columns)}) is not unique, which SQLite needs too, or only under a collation"
     for child, target in zip(key.columns, key.ref_columns, strict=True):
-        one, other = draft.column(names[child.lower()]).type.sql, parent.column(target).type.sql
-        if one != other:
-            return f"{child} is {one} and {key.ref_table}.{target} is {other}"
+        one, other = draft.column(names[child.lower()]).type, parent.column(target).type
+        if one.sql != other.sql and not any({one.kind, other.kind} <= group for group in _COMPARABLE):
+            return f"{child} is {one.sql} and {key.ref_table}.{target} is {other.sql}"
     return None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from stepflow_tui.engine.model.plan import ObjectType, PlannedObject, Stage, Statement
 from stepflow_tui.engine.plan.names import Namespace
+from stepflow_tui.engine.plan.translate.helpers import HELPERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Parts:
     schema: str
     relations: Namespace = field(default_factory=Namespace)
     constraints: dict[str, Namespace] = field(default_factory=dict)  # by source table
-    functions: Namespace = field(default_factory=Namespace)
+    functions: Namespace = field(default_factory=lambda: Namespace(HELPERS))
     statements: list[Statement] = field(default_factory=list)
     objects: list[PlannedObject] = field(default_factory=list)
     helpers: set[str] = field(default_factory=set)

@@ -13,6 +13,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan, TablePlan
+from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.plan.hashing import schema_hash
 from stepflow_tui.engine.postgres import control, ledger
@@ -43,6 +44,9 @@ class Verify(PlainStep):
         tables = tuple(t for t in plan.tables if t.impossible is None)
         for table in tables:
             await ctx.journal.update_table(table.source, state=TableState.VERIFYING)
+            # every table from the start: a total that grows as tables begin would make the percentage a lie
+            facts = plan.facts.get(table.source)
+            ctx.report(Progress(step=self.name, item=table.source, total=facts.rows if facts else None))
         job = await _job(ctx, plan, tables)
         verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
         if ctx.memory.find(RepairWanted) is not None:

@@ -184,7 +184,8 @@ class Contents:
             if other is None:
                 self._differences.missing(self._key(identity), values, content)
             else:
-                self._differences.changed(self._key(identity), values, content, other[1], where=_place(other[0]))
+                place = "" if self._table.primary_key else _place(other[0])
+                self._differences.changed(self._key(identity), values, content, other[1], where=place)
         for ctid, found in surplus:
             self._differences.surplus({"ctid": ctid}, found, where=_place(ctid))
 

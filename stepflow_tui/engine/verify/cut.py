@@ -106,7 +106,7 @@ def _weigh(connection: sqlite3.Connection, table: TablePlan, key: Key, count: in
         ).fetchall()
         for size, *raw in page:
             last = _plain(tuple(raw))
-            if before is not None and (held + size > BYTES or held_rows >= count):
+            if before is not None and (held + size > BYTES or held_rows >= count or size >= ALONE):
                 yield before, False
                 held = held_rows = 0
             held, held_rows, before = held + size, held_rows + 1, last

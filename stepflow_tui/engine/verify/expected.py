@@ -94,10 +94,10 @@ def expected_column(values: Sequence[Value], column: ColumnPlan, bad: BadValue =
     if not classes:
         return cast(Sequence[Expected], values)
     own = _OWN_CLASS.get(kind)
-    if own is not None and column.type.width == 8 and classes == {own} and not padded(column):
-        # ints, blobs and sound texts are their own expected form
-        if own is not Text or _sound(cast(Sequence[Text | None], values)):
-            return cast(Sequence[Expected], values)
+    as_they_are = own is not None and classes == {own} and column.type.width == 8 and not padded(column)
+    # ints, blobs and sound texts are their own expected form
+    if as_they_are and (own is not Text or _sound(cast(Sequence[Text | None], values))):
+        return cast(Sequence[Expected], values)
     if kind is Kind.BOOLEAN and classes == {int} and set(values) <= {0, 1, None}:
         return cast(Sequence[Expected], values)
     if kind is Kind.REAL and classes == {float}:

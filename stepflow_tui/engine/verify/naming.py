@@ -75,6 +75,8 @@ class Differences:
                 column = self._columns[n]
                 self._held.append((len(self.named), self._content(found)))
                 cls, cause = classify(expected[n], found[n], column)
+                # an update moves a row: one that is known by its place only is repaired by one statement
+                together = [n] if not where else unequal if n == unequal[0] else []
                 self._add(
                     key,
                     cls,
@@ -82,7 +84,7 @@ class Differences:
                     source=shorten(source_text(source[n])),
                     target=shown_value(found[n], column),
                     cause=cause,
-                    repair_sql=self._update(where or self.where(key), column, expected[n]),
+                    repair_sql=self._update(where or self.where(key), {m: expected[m] for m in together}),
                 )
         return bool(unequal)
 
@@ -160,10 +162,17 @@ class Differences:
         names = ",".join(pg_ident(c.target) for c, _ in pairs)
         return f"insert into {self._name} ({names}) values ({','.join(_literal(v, c) for c, v in pairs)})"
 
-    def _update(self, where: str, column: ColumnPlan, expected: Expected) -> str:
-        if isinstance(expected, Wrong) or column.generated is not None:
+    def _update(self, where: str, values: dict[int, Expected]) -> str:
+        """An UPDATE of these columns; empty where one of them can't be set."""
+        columns = {n: self._columns[n] for n in values}
+        if (
+            not values
+            or any(isinstance(v, Wrong) for v in values.values())
+            or any(c.generated for c in columns.values())
+        ):
             return ""
-        return f"update {self._name} set {pg_ident(column.target)}={_literal(expected, column)} where {where}"
+        parts = ",".join(f"{pg_ident(columns[n].target)}={_literal(v, columns[n])}" for n, v in values.items())
+        return f"update {self._name} set {parts} where {where}"
 
 
 def key_condition(columns: Sequence[ColumnPlan], key: dict[str, Scalar]) -> str:

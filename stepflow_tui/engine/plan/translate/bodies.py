@@ -264,7 +264,8 @@ _STATEMENTS: dict[type, Callable[..., str]] = {Insert: _insert, Update: _update,
 def touch_assignments(fired: Fired, update: Update) -> Body | None:
     """The body of a BEFORE trigger for `UPDATE t SET c = … WHERE key = NEW.key`; None if the update is anything else."""
     draft = fired.drafts.get(update.table.lower())
-    if draft is None or update.action not in ("", "ABORT") or not _names_the_row(update.where, draft, fired):
+    guards = None if draft is None else _names_the_row(update.where, draft, fired)
+    if draft is None or update.action not in ("", "ABORT") or guards is None:
         return None
     keys = {k.lower() for k in (draft.source.primary_key or (draft.source.rowid_alias or "",))}
     if any(c.lower() in keys for c, _ in update.assignments):
@@ -283,8 +284,9 @@ def touch_assignments(fired: Fired, update: Update) -> Body | None:
         return None  # one assignment would see the other's result
     text = "".join(f"  new.{pg_ident(c.target)} := {sql};\n" for c, sql in values)
     if fired.tree.when is not None:
-        when = truth(translate(fired.tree.when, fired.translator().context(rows)))
-        text = f"  if {when} then\n{text}  end if;\n"
+        guards.append(truth(translate(fired.tree.when, fired.translator().context(rows))))
+    if guards:
+        text = f"  if {' and '.join(guards)} then\n{text}  end if;\n"
     return Body(text + "  return new;\n")
 
 
@@ -294,35 +296,44 @@ def _not_generated(relation: Relation, column: Column) -> Value:
     return column.at(relation.qualifier)
 
 
-def _names_the_row(where: Expr | None, draft: Draft, fired: Fired) -> bool:
-    """Whether WHERE says exactly `key = NEW.key` for every key column."""
+def _names_the_row(where: Expr | None, draft: Draft, fired: Fired) -> list[str] | None:
+    """What must hold for WHERE to find the very row, if it says `key = NEW.key` or `= OLD.key` for every key column and
+    nothing else; None if it says something else. OLD finds the row only if its key has not changed."""
     alias = draft.source.rowid_alias
     wanted = {k.lower() for k in draft.source.primary_key} or {"rowid"}
     if any(draft.fact(k).nulls for k in draft.source.primary_key):
-        return False
+        return None
     found: set[str] = set()
+    guards: list[str] = []
     parts: list[Expr | None] = [where]
     while parts:
         part = parts.pop()
         if isinstance(part, Binary) and part.op == "and":
             parts += [part.left, part.right]
             continue
-        name = _key_test(part, fired)
-        if name is None:
-            return False
-        found.add((alias or name).lower() if name.lower() in ("rowid", "_rowid_", "oid") and alias else name.lower())
-    return found == wanted or (alias is None and found == {"rowid"} and not draft.source.without_rowid)
+        test = _key_test(part, fired)
+        if test is None:
+            return None
+        name, row = test
+        if name.lower() in ("rowid", "_rowid_", "oid") and fired.relation.find(name) is not None and alias:
+            name = alias
+        found.add(name.lower())
+        if row == "old":
+            column = fired.relation.find(name)
+            if column is None:
+                return None
+            guards.append(f"new.{pg_ident(column.target)} = old.{pg_ident(column.target)}")
+    whole = found == wanted or (alias is None and found == {"rowid"} and not draft.source.without_rowid)
+    return guards if whole else None
 
 
-def _key_test(part: Expr | None, fired: Fired) -> str | None:
+def _key_test(part: Expr | None, fired: Fired) -> tuple[str, str] | None:
+    """Column and row (new, old) of `column = NEW.column`."""
     if not isinstance(part, Binary) or part.op not in ("=", "is"):
         return None
-    sides = [part.left, part.right]
-    if not all(isinstance(s, Ref) for s in sides):
-        return None
-    refs = [s for s in sides if isinstance(s, Ref)]
+    refs = [s for s in (part.left, part.right) if isinstance(s, Ref)]
     own = [r for r in refs if len(r.parts) == 1 or r.parts[-2].lower() == fired.tree.table.lower()]
     row = [r for r in refs if len(r.parts) == 2 and r.parts[0].lower() in ("new", "old")]
     if len(own) != 1 or len(row) != 1 or own[0].name.lower() != row[0].name.lower():
         return None
-    return own[0].name if row[0].parts[0].lower() == "new" else None
+    return own[0].name, row[0].parts[0].lower()

@@ -28,6 +28,7 @@ from stepflow_tui.engine.plan.sqltext.nodes import (
 )
 from stepflow_tui.engine.plan.translate.arithmetic import arithmetic, bits, minus
 from stepflow_tui.engine.plan.translate.comparisons import compare, operands, same
+from stepflow_tui.engine.plan.translate.moments import current
 from stepflow_tui.engine.plan.translate.patterns import glob, like
 from stepflow_tui.engine.plan.translate.scopes import Scope
 from stepflow_tui.engine.plan.translate.unify import unify
@@ -99,8 +100,6 @@ def _ref(node: Ref, context: Context) -> Value:
 
 
 def _now(node: Now, _: Context) -> Value:
-    from stepflow_tui.engine.plan.translate.moments import current
-
     return current(node.word)
 
 
@@ -152,7 +151,7 @@ def _is(node: Binary, context: Context) -> Value:
     left = translate(node.left, context)
     if isinstance(node.right, Ref) and len(node.right.parts) == 1 and not node.right.quote:
         word = node.right.name.lower()
-        if word in ("true", "false") and context.scope._find(node.right) is None:
+        if word in ("true", "false") and context.scope.lookup(node.right) is None:
             return condition(f"({truth(left)} is {'not ' if negated else ''}{word})", left)
     if isinstance(node.right, In) and not node.right.items and node.right.select is None:
         raise Untranslatable("IS beside an empty IN, which SQLite reads as IS TRUE")

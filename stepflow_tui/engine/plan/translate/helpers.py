@@ -19,6 +19,10 @@ $function$"""
 }
 
 
+HELPERS = frozenset(_BODIES)
+"""Names that no trigger function may take."""
+
+
 def helper_sql(schema: str, name: str) -> str:
     """CREATE FUNCTION for one helper."""
     return _BODIES[name].format(name=pg_name(schema, name))

@@ -34,9 +34,7 @@ class Column:
     name: str
     target: str
     value: Value
-    nullable: bool = True
     generated: bool = False
-    inline: Value | None = None  # a generated column's own expression, where columns of that sort can't be named
 
     def at(self, qualifier: str) -> Value:
         """The value under a table alias (quoted already), or bare."""
@@ -116,7 +114,7 @@ class Scope:
         Raises:
             Untranslatable: no such name, or more than one.
         """
-        value = self._find(ref)
+        value = self.lookup(ref)
         if value is not None:
             return value
         if len(ref.parts) == 1:
@@ -126,13 +124,14 @@ class Scope:
                 return constant(int(ref.name.lower() == "true"))
         raise Untranslatable(f"the name {'.'.join(ref.parts)}, which is unknown here")
 
-    def _find(self, ref: Ref) -> Value | None:
+    def lookup(self, ref: Ref) -> Value | None:
+        """The value of a name here or around, None if there is none."""
         found = self._here(ref)
         if found is not None:
             return found
         if len(ref.parts) == 1 and ref.name.lower() in self.aliases:
             return self.aliases[ref.name.lower()]
-        return self.parent._find(ref) if self.parent is not None else None
+        return self.parent.lookup(ref) if self.parent is not None else None
 
     def _here(self, ref: Ref) -> Value | None:
         table = ref.parts[-2].lower() if len(ref.parts) > 1 else None

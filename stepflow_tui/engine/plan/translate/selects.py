@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from stepflow_tui.engine.model.schema import Affinity
-from stepflow_tui.engine.plan.names import fits, short_name
+from stepflow_tui.engine.plan.names import short_name
 from stepflow_tui.engine.plan.quote import pg_ident
 from stepflow_tui.engine.plan.sqltext.nodes import Call, Core, Expr, Literal, Order, Ref, Select, Source
 from stepflow_tui.engine.plan.translate.aggregates import AGGREGATES
@@ -33,7 +33,8 @@ class Selected:
 
     def relation(self, name: str, sql: str = "") -> Relation:
         """The select as something that can be selected from."""
-        return Relation(name=name, columns=as_columns(self.names, self.values), qualifier=pg_ident(name), sql=sql)
+        alias = pg_ident(short_name(name))
+        return Relation(name=name, columns=as_columns(self.names, self.values), qualifier=alias, sql=sql)
 
 
 def as_columns(names: tuple[str, ...], values: tuple[Value, ...]) -> tuple[Column, ...]:
@@ -191,20 +192,15 @@ class SelectTranslator:
             # SQLite's subqueries in FROM see the outer query, not their neighbours
             selected = self.select(source.select, scope.parent)
             name = source.alias or f"subquery{len(scope.relations) + 1}"
-            self._refuse_long(name)
-            return selected.relation(name), f"({selected.sql}) as {pg_ident(name)}"
+            relation = selected.relation(name)
+            return relation, f"({selected.sql}) as {relation.qualifier}"
         assert source.table is not None
         found = self._catalog.get(source.table.lower())
         if found is None:
             raise Untranslatable(f"{source.table}, which is not carried")
         name = source.alias or source.table
-        self._refuse_long(name)
-        return replace(found, name=name, qualifier=pg_ident(name)), f"{found.sql} as {pg_ident(name)}"
-
-    @staticmethod
-    def _refuse_long(name: str) -> None:
-        if not fits(name):
-            raise Untranslatable(f"the alias {name!r}, which PostgreSQL can't hold")
+        alias = pg_ident(short_name(name))
+        return replace(found, name=name, qualifier=alias), f"{found.sql} as {alias}"
 
     def _condition(self, source: Source, relation: Relation, scope: Scope) -> str | None:
         if not source.using:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow_tui.engine.plan.translate.values import Sort, Untranslatable, Value, constant, number, text
+from stepflow_tui.engine.plan.translate.values import Sort, Untranslatable, Value, number, text
 
 _NULLS = {
     Sort.INT: "bigint", Sort.REAL: "float8", Sort.DECIMAL: "numeric", Sort.BOOL: "boolean", Sort.TEXT: "text", Sort.MIXED: "text",
@@ -70,8 +70,3 @@ def _as(value: Value, target: Value) -> str:
     if target.sort is Sort.MIXED:
         return text(value).sql
     raise Untranslatable("values of different classes in one result")
-
-
-def null_of(value: Value) -> Value:
-    """A typed NULL beside that value."""
-    return replace(constant(None), sql=f"null::{_NULLS.get(value.sort, 'text')}")
