@@ -166,7 +166,7 @@ class OutcomeUnknown(StepFailed):
     default_hint = "Run `stepflow run` again: it looks at what the target holds before it does anything."
 
 
-class Stopping(Exception):  # noqa: N818 - not an error: a request that unwinds the current step
+class Stopping(Exception):
     """Raised by `Control.checkpoint()` when the engine was told to end (SIGTERM) or the run to abort.
 
     Steps let it pass after leaving their work at a checkpoint; only the runner catches it.

@@ -232,9 +232,9 @@ async def test_abort_cancels_a_statement_that_waits(tmp_path: Path, pg_target: T
         with pytest.raises(Stopping) as caught:
             await task
         assert caught.value.abort
-    left = "select count(*) from pg_stat_activity where application_name like 'stepflow copy%' and datname = current_database()"
-    while await fetch(pg_target, left) != [(0,)]:
-        await asyncio.sleep(0)
+        left = "select count(*) from pg_stat_activity where application_name like 'stepflow copy%' and datname = current_database()"
+        while await fetch(pg_target, left) != [(0,)]:  # while the lock is still held: the statement was cancelled
+            await asyncio.sleep(0)
     assert await agrees(pg_target) == 0
 
 

@@ -43,7 +43,9 @@ async def verify_tables(
     verdicts: dict[int, TableVerdict] = {}
     gate = asyncio.Semaphore(max(1, job.streams))
     async with AsyncExitStack() as stack:
-        if pool is None and _by_arrow(job):
+        if not _by_arrow(job):
+            pool = None
+        elif pool is None:
             pool = await stack.enter_async_context(WorkerPool(job.streams))
 
         async def one(n: int) -> None:
@@ -57,5 +59,5 @@ async def verify_tables(
 
 
 def _by_arrow(job: VerifyJob) -> bool:
-    """Whether values are compared as Arrow at all."""
+    """Whether values are compared as Arrow at all: a living file is never opened by a second SQLite library."""
     return job.frozen and not job.slow_link and job.level is not Level.BASIC
