@@ -1,18 +1,18 @@
 """Every error StepFlow raises on purpose. Imports nothing of ours.
 
-    StepFlowError                1   anything a front end shows
-    ├── UsageError               2   a call, a name or a run that can't be used
-    │   └── ConfigError          2   the config file, all problems at once
-    ├── TargetConnectionError    3   target down, password refused, TLS, lost after retries
-    ├── Refused                  4   a check or guard says no; nothing was changed
-    │   └── Drift                4   what was planned is no longer what is there
-    ├── Different                5   rows rejected, missing or different
-    ├── NeedsConfirmation        6   a question nobody was there to answer
-    ├── Held                     7   another run or engine holds it
-    └── StepFailed               1   a step could not be done
-        ├── DiskFull             1
-        ├── EngineLost           1   the engine process is gone; the run can be resumed
-        └── OutcomeUnknown       1   commit sent, answer lost: looked at, never retried blindly
+StepFlowError                1   anything a front end shows
+├── UsageError               2   a call, a name or a run that can't be used
+│   └── ConfigError          2   the config file, all problems at once
+├── TargetConnectionError    3   target down, password refused, TLS, lost after retries
+├── Refused                  4   a check or guard says no; nothing was changed
+│   └── Drift                4   what was planned is no longer what is there
+├── Different                5   rows rejected, missing or different
+├── NeedsConfirmation        6   a question nobody was there to answer
+├── Held                     7   another run or engine holds it
+└── StepFailed               1   a step could not be done
+    ├── DiskFull             1
+    ├── EngineLost           1   the engine process is gone; the run can be resumed
+    └── OutcomeUnknown       1   commit sent, answer lost: looked at, never retried blindly
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class Held(StepFlowError):
 
     exit_code = ExitCode.HELD
     default_code = "held"
-    default_hint = "`stepflow runs` shows what runs; attach to it with `stepflow attach`, or end it with `stepflow abort`."
+    default_hint = (
+        "`stepflow runs` shows what runs; attach to it with `stepflow attach`, or end it with `stepflow abort`."
+    )
 
 
 class StepFailed(StepFlowError):

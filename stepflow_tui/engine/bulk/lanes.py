@@ -66,6 +66,7 @@ class Lanes:
         self.fallbacks: dict[str, list[str]] = {}
         self.seconds: dict[str, float] = {}
         self._fatal: BaseException | None = None
+        self._cut = False  # running chunks were not waited for
         self._rate = RateLimit(job.max_rows_per_second, clock)
         self._load = LoadThrottle(job.load, clock) if job.load else None
 
@@ -83,11 +84,16 @@ class Lanes:
         watcher = asyncio.create_task(self._watch(lanes))
         try:
             await asyncio.wait(lanes)
+        except asyncio.CancelledError:
+            self._cut = True
+            raise
         finally:
             for task in (watcher, *lanes):
                 task.cancel()
             ends = await asyncio.gather(watcher, *lanes, return_exceptions=True)
             self._pool.proceed()
+            if self._cut:
+                await self._cancel_statements()
         if self._fatal is not None:
             raise self._fatal
         for end in ends:
@@ -119,9 +125,9 @@ class Lanes:
                 self._fatal = self._fatal or ending
                 if isinstance(ending, Stopping) and not ending.abort:
                     return
+                self._cut = True
                 for lane in lanes:
                     lane.cancel()
-                await self._cancel_statements()
                 return
             self._pool.proceed()
             await self._clock.sleep(_WATCH_SECONDS)

@@ -91,7 +91,7 @@ async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) 
             )
         if alive:
             return await _attach(unfinished, options)
-        if not changed:
+        if not changed and (touched or not await _source_replaced(loaded, unfinished)):
             return await _resume(loaded, unfinished, options)
         return None
     finished = named[0] if named else None
@@ -130,15 +130,23 @@ def _row(entry: RunEntry) -> dict[str, Any] | None:
 async def _still_holds(loaded: LoadedConfig, entry: RunEntry) -> bool:
     """Same config, same source bytes as when the run looked at them."""
     changed, _ = _differences(loaded, entry)
+    return not changed and await _same_source(loaded, entry) is True
+
+
+async def _source_replaced(loaded: LoadedConfig, entry: RunEntry) -> bool:
+    """Whether the source is another one than the run looked at: its backup, census and plan are about the old one then."""
+    return await _same_source(loaded, entry) is False
+
+
+async def _same_source(loaded: LoadedConfig, entry: RunEntry) -> bool | None:
+    """Whether the source has the bytes it had when the run looked at it; None where that can't be told."""
     row = _row(entry)
-    if changed or row is None:
-        return False
-    kept = {k: v for k, v in row["source"].items() if k in Fingerprint.__dataclass_fields__}
+    kept = {k: v for k, v in (row["source"] if row else {}).items() if k in Fingerprint.__dataclass_fields__}
     try:
         now = await fingerprint(real_path(loaded.config.source.path))
         return same_content(from_plain(Fingerprint, kept), now)
     except (StepFlowError, TypeError):
-        return False
+        return None
 
 
 def _before_end(reader: RunReader) -> int:

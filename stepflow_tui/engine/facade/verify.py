@@ -17,8 +17,8 @@ from stepflow_tui.engine.facade.repair import repair_run
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import RunEntry, StateDir
 from stepflow_tui.engine.model.codec import from_plain, to_plain
-from stepflow_tui.engine.model.config import Level
-from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.config import Level, TablesMode
+from stepflow_tui.engine.model.discrepancy import Discrepancy, Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.playbooks import playbook_for
@@ -26,8 +26,10 @@ from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
 from stepflow_tui.engine.steps.planning import census_of, make_plan
 from stepflow_tui.engine.steps.preflight import raise_for, standalone_view
+from stepflow_tui.engine.steps.verify import refused_statements
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
+from stepflow_tui.engine.verify.objects import verify_objects
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.checks import CheckContext
@@ -75,11 +77,13 @@ async def verify(
             job = _job(loaded, ctx, view, known, Level(level) if level else loaded.config.verify.level)
             before = await fingerprint(ctx.examined.real)
             verdicts = await verify_tables(job)
-            if repair == "apply" and any(v.verified is Verified.DIFFERENT for v in verdicts):
+            objects = await _objects(loaded, job, known)
+            if repair == "apply" and (objects or any(v.verified is Verified.DIFFERENT for v in verdicts)):
                 await repair_run(known.run, state=folder.path, yes=yes, confirm=confirm)
                 verdicts = await verify_tables(job)
+                objects = await _objects(loaded, job, known)
             changed = not same_content(before, await fingerprint(ctx.examined.real))
-    return _result(verdicts, job.level, known, changed=changed, with_sql=repair is not None)
+    return _result(verdicts, objects, job.level, known, changed=changed, with_sql=repair is not None)
 
 
 async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view: TargetView) -> Known:
@@ -110,6 +114,17 @@ def _rejects(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Reject, ...]]
     return {table: tuple(items) for table, items in found.items()}
 
 
+async def _objects(loaded: LoadedConfig, job: VerifyJob, known: Known) -> tuple[Discrepancy, ...]:
+    """At `comprehensive`: what the catalog lacks of the plan, what the run named as refused left out."""
+    if job.level is not Level.COMPREHENSIVE or loaded.config.target.tables is TablesMode.EXISTING:
+        return ()
+    rows: list[dict[str, Any]] = []
+    if known.run is not None:
+        with RunReader(known.run.path) as reader:
+            rows = reader.objects()
+    return await verify_objects(job, refused=refused_statements(known.plan, rows))
+
+
 def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known, level: Level) -> VerifyJob:
     assert ctx.readable is not None
     assert ctx.schema is not None
@@ -129,9 +144,15 @@ def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known
 
 
 def _result(
-    verdicts: Sequence[TableVerdict], level: Level, known: Known, *, changed: bool, with_sql: bool
+    verdicts: Sequence[TableVerdict],
+    objects: Sequence[Discrepancy],
+    level: Level,
+    known: Known,
+    *,
+    changed: bool,
+    with_sql: bool,
 ) -> Mapping[str, Any]:
-    equal = all(v.verified is Verified.EQUAL for v in verdicts) and not changed
+    equal = all(v.verified is Verified.EQUAL for v in verdicts) and not objects and not changed
     targets = {t.source: t.target for t in known.plan.tables}
     return {
         "verified": "equal" if equal else "different",
@@ -140,7 +161,9 @@ def _result(
         "run": known.run.id if known.run is not None else None,
         "source_changed": changed,
         "tables": [_table(v, targets[v.table]) for v in verdicts],
-        "discrepancies": [_discrepancy(d, with_sql=with_sql) for v in verdicts for d in v.discrepancies],
+        "discrepancies": [
+            _discrepancy(d, with_sql=with_sql) for d in (*(d for v in verdicts for d in v.discrepancies), *objects)
+        ],
     }
 
 

@@ -79,6 +79,14 @@ class Facts(Events):
 
         await self.write(body)
 
+    async def save_discrepancies(self, table: str, found: Sequence[Discrepancy]) -> None:
+        """Replace the differences listed under a name that is no table's verdict."""
+
+        async def body(db: aiosqlite.Connection) -> None:
+            await self._replace_discrepancies(db, table, found)
+
+        await self.write(body)
+
     async def table_rows(self) -> list[dict[str, Any]]:
         """All tables' rows in plan order."""
         return await self.fetch("SELECT * FROM tbl ORDER BY ord")

@@ -109,7 +109,9 @@ class SourceTable:
     without_rowid: bool = False
     strict: bool = False
     rowid_alias: str | None = None  # the INTEGER PRIMARY KEY column
-    rowid_name: str | None = None  # first of rowid, _rowid_, oid that no column shadows; None: all three are, or WITHOUT ROWID
+    rowid_name: str | None = (
+        None  # first of rowid, _rowid_, oid that no column shadows; None: all three are, or WITHOUT ROWID
+    )
     autoincrement: bool = False
     sequence: int | None = None  # seq of sqlite_sequence, even for an empty table
     primary_key: tuple[str, ...] = ()

@@ -37,7 +37,9 @@ class DateForm(StrEnum):
     @property
     def digits(self) -> int:
         """Fraction digits: 0, 3 or 6."""
-        return 6 if self in (DateForm.SPACE_US, DateForm.T_US) else 3 if self in (DateForm.SPACE_MS, DateForm.T_MS) else 0
+        return (
+            6 if self in (DateForm.SPACE_US, DateForm.T_US) else 3 if self in (DateForm.SPACE_MS, DateForm.T_MS) else 0
+        )
 
     @property
     def with_t(self) -> bool:

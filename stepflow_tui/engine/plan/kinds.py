@@ -89,7 +89,9 @@ def _timestamp(x: str, form: DateForm) -> str:
     return f"(unixepoch(substr({x},1,19))-{PG_EPOCH})*1000000+cast(substr({x},21,{form.digits}) as integer){scale}"
 
 
-def term(source: str, column: ColumnType, *, affinity: Affinity, utf16: bool, nullable: bool, rowid_alias: bool = False) -> str | None:
+def term(
+    source: str, column: ColumnType, *, affinity: Affinity, utf16: bool, nullable: bool, rowid_alias: bool = False
+) -> str | None:
     """The condition under which a row's value may take the fast way; None: always. A term may be NULL: test `is not 1`.
 
     Args:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from stepflow_tui.engine.model.discrepancy import TableVerdict
+from stepflow_tui.engine.model.discrepancy import Discrepancy, TableVerdict
 from stepflow_tui.engine.model.finding import warning
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -23,9 +23,16 @@ IMAGES = "select n, tb, k, sql, image, at::text as at from _stepflow.before_imag
 
 
 async def repair(
-    ctx: RunContext, job: VerifyJob, tables: Sequence[TablePlan], verdicts: tuple[TableVerdict, ...]
+    ctx: RunContext,
+    job: VerifyJob,
+    tables: Sequence[TablePlan],
+    verdicts: tuple[TableVerdict, ...],
+    objects: Callable[[], Awaitable[tuple[Discrepancy, ...]]],
 ) -> tuple[TableVerdict, ...]:
     """Repair and verify again until nothing repairable is left. Returns the last verdicts.
+
+    Args:
+        objects: looks for what the catalog lacks of the plan (indexes and constraints can be made again).
 
     Raises:
         Drift: a row changed since it was seen; that round changed nothing.
@@ -33,7 +40,7 @@ async def repair(
     wanted = ctx.memory.get(RepairWanted)
     total = 0
     for _ in range(ROUNDS):
-        actions = plan_repair([d for v in verdicts for d in v.discrepancies], tables)
+        actions = plan_repair([*(d for v in verdicts for d in v.discrepancies), *(await objects())], tables)
         if not actions:
             break
         await ctx.journal.audit(wanted.who, "repair", {"statements": len(actions)})

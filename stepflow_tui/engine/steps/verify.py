@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from stepflow_tui.engine.bulk.outcome import is_replaced
 from stepflow_tui.engine.bulk.pool import default_streams
 from stepflow_tui.engine.errors import StepFlowError
-from stepflow_tui.engine.model.config import Level
-from stepflow_tui.engine.model.discrepancy import Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.config import Level, TablesMode
+from stepflow_tui.engine.model.discrepancy import Discrepancy, Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan, TablePlan
 from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.model.table import TableState
@@ -30,7 +32,21 @@ from stepflow_tui.engine.steps.repair import repair
 from stepflow_tui.engine.steps.settle import settle_checklist
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
+from stepflow_tui.engine.verify.objects import verify_objects
 from stepflow_tui.engine.verify.source_changed import against_living
+
+OBJECTS = "(objects)"
+"""Where differences of objects that belong to no table are listed."""
+
+
+def refused_statements(plan: Plan, objects: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Ids of the statements whose object the run says is not carried, or left NOT VALID: known, not a difference.
+
+    Args:
+        objects: rows of the journal: id, carried, reason.
+    """
+    known = {o["id"]: bool(o["carried"]) and "NOT VALID" not in o["reason"] for o in objects}
+    return frozenset(s.id for s in plan.statements if s.object_id is not None and not known.get(s.object_id, True))
 
 
 class Verify(PlainStep):
@@ -50,11 +66,18 @@ class Verify(PlainStep):
         job = await _job(ctx, plan, tables)
         verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
         if ctx.memory.find(RepairWanted) is not None:
-            verdicts = await repair(ctx, job, tables, verdicts)
+            verdicts = await repair(ctx, job, tables, verdicts, lambda: _objects(ctx, job, plan))
+        objects = await _objects(ctx, job, plan)
         if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
         for verdict in verdicts:
-            await ctx.journal.save_verdict(verdict)
+            mine = tuple(d for d in objects if d.table == verdict.table)
+            await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine)))
+        tables_known = {v.table for v in verdicts}
+        others = [d for d in objects if d.table not in tables_known]
+        await ctx.journal.save_discrepancies(
+            OBJECTS, [replace(d, table=OBJECTS, column=d.column or d.table) for d in others]
+        )
         await _keep_digests(ctx, verdicts)
         await anchor_audit(ctx)
         await settle_checklist(ctx)
@@ -65,6 +88,15 @@ class Verify(PlainStep):
             "level": ctx.config.verify.level.value,
             "sqlite": str(frozen.path),
         }
+
+
+async def _objects(ctx: RunContext, job: VerifyJob, plan: Plan) -> tuple[Discrepancy, ...]:
+    """At `comprehensive`: constraints, defaults, sequences, views and triggers as the catalog has them. Tables made
+    beforehand keep their maker's."""
+    if job.level is not Level.COMPREHENSIVE or ctx.config.target.tables is TablesMode.EXISTING:
+        return ()
+    rows = await ctx.journal.fetch("SELECT id,carried,reason FROM object")
+    return await verify_objects(job, refused=refused_statements(plan, rows))
 
 
 async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> VerifyJob:
