@@ -290,7 +290,12 @@ async def test_one_column_the_slow_way(tmp_path: Path, pg_target: Target) -> Non
 async def test_long_values_the_slow_way(tmp_path: Path, pg_target: Target) -> None:
     r = random.Random(9)
     blob, text = r.randbytes(3_000_001), 'say "é" ' * 300_000
-    rows = [(1, 0.5, blob, blob, text, 1), (2, 1.5, None, text, None, 2), (3, 2.5, b"", None, "", 3), (4, 3.5, b"x", b"y", "z", b"no integer")]
+    rows = [
+        (1, 0.5, blob, blob, text, 1),
+        (2, 1.5, None, text, None, 2),
+        (3, 2.5, b"", None, "", 3),
+        (4, 3.5, b"x", b"y", "z", b"no integer"),
+    ]
     path = make_file(tmp_path / "l.db", "create table l(id integer primary key, r, b blob, m, t text, n)", {"l": rows})
     mixed = ColumnType(kind=Kind.MIXED_BYTEA, sql="bytea")
     reals = ColumnType(kind=Kind.MIXED_TEXT, sql="text")
