@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -33,8 +34,9 @@ def measure(
     stdin: Path | None = None,
     cwd: Path | None = None,
     extra_match: str = "",
+    count_root: bool = True,
 ) -> Measured:
-    """Run `command` to its end. Processes whose command line contains `extra_match` are counted too (a detached engine)."""
+    """Run `command` to its end. Processes whose command line contains `extra_match` are counted too (a detached engine); `count_root` False leaves the command itself out (a front end)."""
     peak, stop = [0.0], threading.Event()
     log = Path(os.environ.get("TMPDIR", "/tmp")) / f"stepflow-bench-{os.getpid()}.log"
     with log.open("wb") as out, stdin.open("rb") if stdin else open(os.devnull, "rb") as source:
@@ -42,7 +44,7 @@ def measure(
         process = subprocess.Popen(
             command, stdin=source, stdout=out, stderr=out, env={**os.environ, **(env or {})}, cwd=cwd
         )
-        sampler = threading.Thread(target=_sample, args=(process.pid, extra_match, peak, stop))
+        sampler = threading.Thread(target=_sample, args=(process.pid if count_root else None, extra_match, peak, stop))
         sampler.start()
         code = process.wait()
         seconds = time.monotonic() - begin
@@ -52,17 +54,17 @@ def measure(
     return Measured(name, seconds, peak[0], code, note)
 
 
-def _sample(pid: int, extra_match: str, peak: list[float], stop: threading.Event) -> None:
+def _sample(pid: int | None, extra_match: str, peak: list[float], stop: threading.Event) -> None:
     while not stop.wait(SAMPLE_SECONDS):
         peak[0] = max(peak[0], sum(_memory_mb(p) for p in _tree(pid, extra_match)))
 
 
-def _tree(pid: int, extra_match: str) -> list[psutil.Process]:
-    try:
-        root = psutil.Process(pid)
-        found = {p.pid: p for p in (root, *root.children(recursive=True))}
-    except psutil.Error:
-        found = {}
+def _tree(pid: int | None, extra_match: str) -> list[psutil.Process]:
+    found: dict[int, psutil.Process] = {}
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(pid)
+            found = {p.pid: p for p in (root, *root.children(recursive=True))}
     if extra_match:
         for p in psutil.process_iter(["cmdline"]):
             if extra_match in " ".join(p.info["cmdline"] or ()):

@@ -100,7 +100,13 @@ class Bench:
             "target: {dsn: '${BENCH_DSN}', schema: public}\nverify: {level: detailed}\n"
         )
         command = [*STEPFLOW, "run", str(config), "--new", "--yes", "--json", *self.state]
-        whole = measure("StepFlow, whole run", command, env={"BENCH_DSN": dsn}, extra_match=str(self.folder / "state"))
+        whole = measure(
+            "StepFlow, whole run",
+            command,
+            env={"BENCH_DSN": dsn},
+            extra_match="-m stepflow_tui.engine " + str(self.folder),
+            count_root=False,
+        )
         shown = subprocess.run(
             [*STEPFLOW, "report", "bench", "--json", *self.state], capture_output=True, text=True, check=False
         )

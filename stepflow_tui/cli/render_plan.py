@@ -11,6 +11,7 @@ from stepflow_tui.cli.render_findings import finding_json, findings_lines
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import ColumnFacts, Plan, PlannedObject, TablePlan
+from stepflow_tui.engine.plan.estimates import estimate
 
 
 def plan_json(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -52,9 +53,13 @@ def _phases(plan: Plan) -> Iterator[str]:
 
 
 def _tables(plan: Plan) -> Iterator[str]:
-    rows = sum(f.rows for f in plan.facts.values())
+    guess = estimate(plan)
     yield ""
-    yield f"Tables: {len(plan.tables)}, with {words.count(rows)} rows"
+    yield f"Tables: {len(plan.tables)}, with {words.count(guess.rows)} rows"
+    yield (
+        f"Estimate: {words.size(guess.bytes)} of values, {words.seconds(guess.low_seconds)} to"
+        f" {words.seconds(guess.high_seconds)} for the whole run (rough: it depends on disks, cores and load)"
+    )
     for table in plan.tables:
         yield from _table(table, plan)
 
