@@ -192,6 +192,6 @@ class Facade(Protocol):
 
 def facade() -> Facade:
     """The engine, imported now."""
-    from stepflow_tui import engine
+    from stepflow_tui.engine import api
 
-    return cast(Facade, engine)
+    return cast(Facade, api)

@@ -34,11 +34,26 @@ _NAMES = {
     "end_demo": "stepflow_tui.engine.facade.demo",
 }
 
-__all__ = sorted(_NAMES)  # noqa: PLE0605 - the names are resolved by __getattr__
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name's module now, so that `stepflow --help` loads no driver."""
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_NAMES[name]), name)
+class Api:
+    """The facade's functions and classes as attributes, each imported when it is first asked for.
+
+    An object of its own: as attributes of this package some of the names would be hidden by its subpackages.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """The function or class of that name. Raises AttributeError."""
+        if name not in _NAMES:
+            raise AttributeError(f"the engine's facade has no {name!r}")
+        found = getattr(import_module(_NAMES[name]), name)
+        setattr(self, name, found)
+        return found
+
+    def __dir__(self) -> list[str]:
+        """The names it has."""
+        return sorted(_NAMES)
+
+
+api = Api()
+"""What front ends call."""
