@@ -35,7 +35,6 @@ _NAMES = {
 }
 
 
-
 class Api:
     """The facade's functions and classes as attributes, each imported when it is first asked for.
 

@@ -53,7 +53,9 @@ def compare(stand: Stand, report: Json, *, replaced: bool = False) -> None:
     told = {t["source"]: t for t in report["tables"]}
     objects = {o["name"] for o in report["objects"]}
     with contextlib.closing(_open(stand)) as source:
-        rows = source.execute("select type, name, sql from sqlite_schema where name not like 'sqlite\\_%' escape '\\'").fetchall()
+        rows = source.execute(
+            "select type, name, sql from sqlite_schema where name not like 'sqlite\\_%' escape '\\'"
+        ).fetchall()
         for kind, raw_name, sql in rows:
             name = raw_name.raw.decode("utf-8", "surrogateescape")
             if kind.raw == b"table":
@@ -91,7 +93,9 @@ def _compare_table(
     found = _target_rows(stand, table)
     missing, extra = expected - found, found - expected
     names = [c["source"] for c in columns]
-    assert not missing, f"{table['source']}: {missing.total()} rows missing or different, such as {_shown(missing)}; extra {_shown(extra)}; columns {names}"
+    assert not missing, (
+        f"{table['source']}: {missing.total()} rows missing or different, such as {_shown(missing)}; extra {_shown(extra)}; columns {names}"
+    )
     assert not extra, f"{table['source']}: {extra.total()} rows too many, such as {_shown(extra)}"
     assert told["target_rows"] == found.total(), told
     assert told["source_rows"] == expected.total() + len(rejected), told
@@ -103,7 +107,9 @@ def _shown(rows: Counter[tuple[Any, ...]]) -> str:
     return repr(list(rows)[:2])[:600]
 
 
-def _source_rows(source: sqlite3.Connection, table: Json, rejected: list[Json], *, replaced: bool) -> Counter[tuple[Any, ...]]:
+def _source_rows(
+    source: sqlite3.Connection, table: Json, rejected: list[Json], *, replaced: bool
+) -> Counter[tuple[Any, ...]]:
     columns = table["columns"]
     carried = [c for c in columns if c["source"]]
     wanted = [lite(c["source"]) for c in carried]
@@ -119,7 +125,12 @@ def _source_rows(source: sqlite3.Connection, table: Json, rejected: list[Json], 
             refused[key] -= 1
             continue
         values = row[len(rowid) : len(rowid) + len(wanted)]
-        rows[(*row[: len(rowid)], *(expected_value(c, v, replaced=replaced) for c, v in zip(carried, values, strict=True)))] += 1
+        rows[
+            (
+                *row[: len(rowid)],
+                *(expected_value(c, v, replaced=replaced) for c, v in zip(carried, values, strict=True)),
+            )
+        ] += 1
     assert not +refused, f"{table['source']}: rejected rows that the source doesn't have: {refused}"
     return rows
 
@@ -220,7 +231,9 @@ def _decimal(column: Json, value: float) -> str:
     scale = column["type"]["scale"] or 0
     text = format(Decimal(repr(value)), "f")
     shown = format(Decimal(text).quantize(Decimal(1).scaleb(-scale)), "f")
-    if _comes_back(column["declared"], shown) != value or type(_comes_back(column["declared"], shown)) is not type(value):
+    if _comes_back(column["declared"], shown) != value or type(_comes_back(column["declared"], shown)) is not type(
+        value
+    ):
         raise Mismatch(f"{column['source']}: {value!r} does not come back from {shown}")
     return shown
 

@@ -169,7 +169,11 @@ class Stand:
     def runs(self) -> list[Path]:
         """Run folders, oldest first."""
         folder = self.state / "runs"
-        return sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_ctime_ns) if folder.exists() else []
+        return (
+            sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: p.stat().st_ctime_ns)
+            if folder.exists()
+            else []
+        )
 
     @property
     def run_dir(self) -> Path:

@@ -42,9 +42,12 @@ def shop(path: Path, *before: str, rows: int = 400) -> Path:
         "create trigger no_total after insert on orders when new.total is null begin update customer set since = null where id = new.customer_id; end;"
     )
     conn.execute("begin")
-    conn.executemany("insert into customer values(?,?,?)", [(i, f"c{i}@example.org", "2024-05-06") for i in range(1, rows + 1)])
     conn.executemany(
-        "insert into orders(customer_id,total,note) values(?,?,?)", [(i, i / 4, bytes([i % 256]) * 40) for i in range(1, rows + 1)]
+        "insert into customer values(?,?,?)", [(i, f"c{i}@example.org", "2024-05-06") for i in range(1, rows + 1)]
+    )
+    conn.executemany(
+        "insert into orders(customer_id,total,note) values(?,?,?)",
+        [(i, i / 4, bytes([i % 256]) * 40) for i in range(1, rows + 1)],
     )
     conn.execute("commit")
     conn.close()

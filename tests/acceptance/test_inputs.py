@@ -126,7 +126,9 @@ def test_a_source_folder_that_can_not_be_written(open_folder: Path, pg_dsn: str)
     as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
     if as_user:
         probe = [sys.executable, "-c", "import stepflow_tui.engine, adbc_driver_manager"]
-        if subprocess.run(probe, cwd="/", env={"PYTHONPATH": str(ROOT)}, check=False, capture_output=True, **as_user).returncode:
+        if subprocess.run(
+            probe, cwd="/", env={"PYTHONPATH": str(ROOT)}, check=False, capture_output=True, **as_user
+        ).returncode:
             pytest.skip("an unprivileged user can't run this interpreter")
     with standing(open_folder / "work", pg_dsn, source) as stand:
         for path in (stand.folder, stand.folder / "home", stand.config_path):
@@ -214,7 +216,9 @@ def test_connections_cut_in_mid_copy(stand: Stand) -> None:
     stand.config(copy={"max_rows_per_second": 6_000})
     process = stand.start("run", str(stand.config_path), "--json", "--yes")
     _copying(stand)
-    stand.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+    stand.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    )
     ran = stand.ended(process)
     if ran.code != 0:  # lost for good only if the cut hit what can't simply be tried again
         assert one_message(ran, 3)
@@ -265,7 +269,11 @@ def test_a_config_that_can_not_be_used(name: str, tmp_path: Path) -> None:
     text, word = CONFIGS[name]
     with standing(tmp_path, "") as stand:
         base = "version: 1\nkind: sqlite-to-postgres\n"
-        rest = {"name": "name: acc\n", "source": "source: {path: x.db}\n", "target": "target: {dsn: 'postgresql://h/db'}\n"}
+        rest = {
+            "name": "name: acc\n",
+            "source": "source: {path: x.db}\n",
+            "target": "target: {dsn: 'postgresql://h/db'}\n",
+        }
         filled = "".join(line for key, line in rest.items() if not text.startswith(f"{key}:"))
         stand.config_path.write_text(base + filled + text)
         ran = stand.run()
@@ -343,7 +351,13 @@ def test_no_secret_in_any_artefact(stand: Stand) -> None:
     password = urlsplit(stand.dsn).password
     assert password
     _nowhere(stand.state, password.encode())
-    assert {f.name for f in stand.run_dir.iterdir()} >= {"journal.db", "report.json", "report.md", "report.html", "engine.log"}
+    assert {f.name for f in stand.run_dir.iterdir()} >= {
+        "journal.db",
+        "report.json",
+        "report.md",
+        "report.html",
+        "engine.log",
+    }
 
 
 def _nowhere(folder: Path, *secrets: bytes) -> None:

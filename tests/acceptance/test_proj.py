@@ -42,10 +42,17 @@ def test_proj_db_arrives_whole(stand: Stand) -> None:
     assert [r for r in stand.sql(_FAMILIES) if r[2] != r[4]] == []
     named = Counter(o["type"] for o in report["objects"])
     # the word CHECK stands there 162 times, once of them in a comment
-    assert (named["check"], named["view"], named["trigger"]) == (161, counted["view"], counted["trigger"]) == (161, 7, 36)
+    assert (
+        (named["check"], named["view"], named["trigger"]) == (161, counted["view"], counted["trigger"]) == (161, 7, 36)
+    )
     assert [o for o in report["objects"] if not o["carried"] and not o["reason"]] == []
     assert stand.sql("select count(*) from pg_namespace where nspname = '_stepflow'") == [(0,)]
     carried = {o["name"] for o in report["objects"] if o["type"] == "view" and o["carried"]}
-    made = {r[0] for r in stand.sql("select relname::text from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace")}
+    made = {
+        r[0]
+        for r in stand.sql(
+            "select relname::text from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"
+        )
+    }
     assert made == carried
     json.dumps(report)

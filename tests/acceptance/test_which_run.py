@@ -103,7 +103,12 @@ def test_a_second_run_attaches_to_the_living_engine(stand: Stand) -> None:
     first = stand.ended(process)
     assert (first.code, attached.code, len(stand.runs)) == (0, 0, 1)
     assert attached.last == first.last
-    assert [e["phase"] for e in attached.of("phase") if e["state"] == "done"] == ["prepare", "backfill", "validate", "complete"]
+    assert [e["phase"] for e in attached.of("phase") if e["state"] == "done"] == [
+        "prepare",
+        "backfill",
+        "validate",
+        "complete",
+    ]
 
 
 def test_a_plan_is_not_given_to_a_living_engine(stand: Stand) -> None:

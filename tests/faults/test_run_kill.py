@@ -50,13 +50,17 @@ def next_step(stand: Stand) -> str:
     """The first step that is not journalled as done, "" when all are."""
     if not stand.runs:
         return "preflight"
-    rows = stand.journal("select name, state from step order by (select ord from phase where phase.name = step.phase), ord")
+    rows = stand.journal(
+        "select name, state from step order by (select ord from phase where phase.name = step.phase), ord"
+    )
     return next((name for name, state in rows if state != "done"), "")
 
 
 def two_ways(path: Path) -> Path:
     """A source whose copy has several segments of both ways, and every stage something to make."""
-    return sources.shop(path, "create table odd(id integer primary key, v)", "insert into odd values(1,1),(2,'two'),(3,3.5),(4,null)")
+    return sources.shop(
+        path, "create table odd(id integer primary key, v)", "insert into odd values(1,1),(2,'two'),(3,3.5),(4,null)"
+    )
 
 
 def test_killed_at_every_place_of_every_step(stand: Stand, tmp_path: Path) -> None:
@@ -66,7 +70,9 @@ def test_killed_at_every_place_of_every_step(stand: Stand, tmp_path: Path) -> No
     hit: set[tuple[str, str]] = set()
     for _ in range(MOST_KILLS):
         step = next_step(stand)
-        place = next((p for p in FORWARD if (p, step) not in hit and not (p == "after_done" and step in PROBED)), "before_intent")
+        place = next(
+            (p for p in FORWARD if (p, step) not in hit and not (p == "after_done" and step in PROBED)), "before_intent"
+        )
         ran = stand.run(env=armed(f"{place}:1", log))
         stand.idle()
         if ran.code == 0:
@@ -84,17 +90,15 @@ def test_killed_at_every_place_of_every_step(stand: Stand, tmp_path: Path) -> No
 
 
 def test_killed_around_every_segment(stand: Stand, tmp_path: Path) -> None:
-    """The process that writes rows, killed before and after each commit; the run fails, names it, and goes on."""
+    """Every process that writes rows is killed: before each commit nothing gets done, after each commit everything does."""
     two_ways(stand.source)
     log = tmp_path / "passed"
-    for place in ("segment_ingested:1", "segment_committed:1") * 3:
-        ran = stand.run(env=armed(place, log))
-        assert ran.code in (0, 1), ran.out
-        if ran.code == 0:
-            break
-        assert ran.errors[-1]["code"] == "worker_lost", ran.out
-    assert ran.code == 1, "some kill must have hit"
-    assert stand.run().code == 0
+    ran = stand.run(env=armed("segment_ingested:1", log))
+    assert (ran.code, ran.errors[-1]["code"]) == (1, "worker_lost")
+    assert stand.sql("select (select count(*) from customer) + (select count(*) from odd)") == [(0,)]
+    again = stand.run(env=armed("segment_committed:1", log))
+    assert (again.code, again.last["run"]) == (0, ran.last["run"]), again.out
+    assert log.read_text().count("segment_committed:1") == log.read_text().count("segment_committed") > 2
     compare(stand, stand.report())
 
 
@@ -128,7 +132,15 @@ def test_what_was_copied_before_the_kill_is_not_copied_again(stand: Stand) -> No
     (engine,) = stand.engines()
     engine.kill()
     assert stand.ended(process).errors[-1]["code"] == "engine_lost"
-    until(lambda: not stand.sql("select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'") or None, 60)
+    until(
+        lambda: (
+            not stand.sql(
+                "select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
+            or None
+        ),
+        60,
+    )
     kept = set(stand.sql("select id, xmin::text from items"))
     assert 0 < len(kept) < 40_000
     assert stand.run().code == 0
@@ -143,14 +155,14 @@ def test_a_worker_killed_from_outside(stand: Stand) -> None:
     until(lambda: stand.sql("select to_regclass('_stepflow.ledger') is not null")[0][0], 60)
     until(lambda: stand.sql("select count(*) from _stepflow.ledger where state = 'done'")[0][0], 60)
     (engine,) = stand.engines()
+    killed = []
     for worker in psutil.Process(engine.pid).children():
-        if "stepflow_tui.engine.bulk.worker" in " ".join(worker.cmdline()):
-            os.kill(worker.pid, signal.SIGKILL)
-    ran = stand.ended(process)
-    assert (ran.code, ran.errors[-1]["code"]) == (1, "worker_lost")
-    assert ran.errors[-1]["hint"]
-    again = stand.run()
-    assert (again.code, again.last["run"]) == (0, ran.last["run"])
+        if "stepflow_tui.engine.bulk.worker" not in " ".join(worker.cmdline()):
+            continue
+        os.kill(worker.pid, signal.SIGKILL)
+        killed.append(worker.pid)
+    assert killed
+    assert stand.ended(process).code == 0, "others take the work over"
     compare(stand, stand.report())
 
 

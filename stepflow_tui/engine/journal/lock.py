@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Held, UsageError
-from stepflow_tui.engine.journal.rundir import LOCK
+
+LOCK = "lock"
+"""Name of the lock file in a run's folder."""
 
 TRIES = 50
 PAUSE_SECONDS = 0.02
@@ -38,3 +40,18 @@ def take_lock(run_dir: Path) -> int:
             return handle
     os.close(handle)
     raise Held(f"Another engine works on the run {run_dir.name}.", code="engine_held")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file's lock; a file that isn't there, or may not be looked at, is not held."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

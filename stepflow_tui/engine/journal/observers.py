@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stepflow_tui.engine.journal.lock import is_locked
+
 FOLDER = "observers"
 
 
@@ -36,18 +38,4 @@ def observers(run_dir: Path) -> int:
     folder = run_dir / FOLDER
     if not folder.is_dir():
         return 0
-    return sum(_held(path) for path in folder.iterdir())
-
-
-def _held(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return sum(is_locked(path) for path in folder.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -13,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Refused, UsageError
+from stepflow_tui.engine.journal.lock import LOCK, is_locked
 from stepflow_tui.engine.journal.writer import JOURNAL
 from stepflow_tui.engine.model.state import UNFINISHED, RunState
 from stepflow_tui.engine.sqlite.mounts import filesystem_of
 
-LOCK = "lock"
 ENGINE_LOG = "engine.log"
 _ID = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,62})-(?P<at>\d{8}T\d{6})-[0-9a-f]{4}$")
 
@@ -146,17 +145,7 @@ class StateDir:
 
 def engine_alive(run_dir: Path) -> bool:
     """Whether an engine holds the run's lock. Looking leaves no file and takes no lock for longer than an instant."""
-    try:
-        handle = os.open(run_dir / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_locked(run_dir / LOCK)
 
 
 def operator(env: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from stepflow_tui.engine.sqlite.census_families import settle_families
 from stepflow_tui.engine.sqlite.census_findings import findings, uncomputable, unreadable
 from stepflow_tui.engine.sqlite.census_lane import Lane, connect
 from stepflow_tui.engine.sqlite.census_table import UNREADABLE, ColumnWork, Rules, TableWork, census_table, count
+from stepflow_tui.engine.together import together
 
 
 async def take_census(
@@ -97,7 +98,7 @@ async def _take(schema: SourceSchema, rules: Rules, lanes: asyncio.Queue[Lane]) 
     async with _borrowed(lanes) as lane:
         sizes = {t.name: await lane.run(_size, lane, t) for t in readable}
     readable.sort(key=lambda t: sizes[t.name], reverse=True)
-    await together([_one(table, rules, lanes, result) for table in readable])
+    await together(_one(table, rules, lanes, result) for table in readable)
 
     async def recount(work: TableWork, columns: list[ColumnWork]) -> None:
         async with _borrowed(lanes) as lane:
@@ -105,17 +106,6 @@ async def _take(schema: SourceSchema, rules: Rules, lanes: asyncio.Queue[Lane]) 
 
     shared = await settle_families(schema, result.works, recount)
     return _census(schema, rules, result, shared)
-
-
-async def together(work: list[Awaitable[None]]) -> None:
-    """Run all; the first error ends the rest and is raised."""
-    tasks = [asyncio.ensure_future(w) for w in work]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.bulk.copy import CopyJob, copy_tables
 from stepflow_tui.engine.bulk.outcome import CopyResult, TableResult, is_replaced
+from stepflow_tui.engine.bulk.pool import WorkerLost
 from stepflow_tui.engine.bulk.segments import Segment, ledger_rows, plan_segments
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.discrepancy import Reject
@@ -23,7 +24,7 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import Frozen, connection, frozen_of, plan_of
-from stepflow_tui.engine.steps.together import together
+from stepflow_tui.engine.together import together
 
 if TYPE_CHECKING:
     import asyncpg
@@ -35,7 +36,11 @@ class Copy(PlainStep):
     name = "copy"
 
     async def apply(self, ctx: RunContext) -> Evidence:
-        """Copy what is open in the ledger. A table that can't be copied is named with its reason; the others go on."""
+        """Copy what is open in the ledger. A table that can't be copied is named with its reason; the others go on.
+
+        Raises:
+            StepFailed: processes ended again and again at some tables; the others are copied, these can be tried again.
+        """
         epoch = await claim_target(ctx)
         plan, frozen = await plan_of(ctx), await frozen_of(ctx)
         tables = tuple(t for t in plan.tables if t.impossible is None)
@@ -57,10 +62,28 @@ class Copy(PlainStep):
             await ctx.journal.update_table(table.source, state=TableState.COPYING)
         result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
         await _record(ctx, result)
+        _refuse_lost(result)
         return {
             "rows": sum(t.rows for t in result.tables.values()),
             "rejected": sum(t.rejected for t in result.tables.values()),
+            "stopped": {source: _words(t) for source, t in result.tables.items() if t.error is not None},
         }
+
+
+def _refuse_lost(result: CopyResult) -> None:
+    """A table is only given up for a reason of its own. What kills processes lies outside, and may be gone the next time."""
+    lost = {source: t.error for source, t in result.tables.items() if isinstance(t.error, WorkerLost)}
+    if lost:
+        raise WorkerLost(
+            f"The process that copies {', '.join(lost)} ended again and again.",
+            detail=next(iter(lost.values())).detail,
+            hint="Look for a killed process (out of memory?) in the system log, then `stepflow run` again: the other tables"
+            " are copied. `tables.exclude` leaves a table out.",
+        )
+
+
+def _words(table: TableResult) -> str:
+    return f"{table.error.message} {table.error.detail}".strip() if table.error is not None else ""
 
 
 def streams_of(ctx: RunContext) -> int:
@@ -108,14 +131,13 @@ async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, 
         file = await asyncio.to_thread(_write_rejects, ctx.run_dir, source, rejects)
         await ctx.journal.set_rejects(source, [_filed(r, file) for r in refused])
     state = TableState.COPYING if table.error is not None else TableState.COPIED
-    reason = f"{table.error.message} {table.error.detail}".strip() if table.error is not None else ""
     await ctx.journal.update_table(
         source,
         state=state,
         target_rows=table.rows,
         rejected_rows=table.rejected,
         copy_seconds=round(table.seconds, 3),
-        reason=reason,
+        reason=_words(table),
     )
 
 

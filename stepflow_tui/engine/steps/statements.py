@@ -18,7 +18,7 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
-from stepflow_tui.engine.steps.together import together
+from stepflow_tui.engine.together import together
 
 if TYPE_CHECKING:
     import asyncpg

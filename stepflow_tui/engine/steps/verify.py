@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -70,7 +71,7 @@ class Verify(PlainStep):
         objects = await _objects(ctx, job, plan)
         if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
-        for verdict in verdicts:
+        for verdict in await _with_cause(ctx, verdicts):
             mine = tuple(d for d in objects if d.table == verdict.table)
             await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine)))
         tables_known = {v.table for v in verdicts}
@@ -97,6 +98,18 @@ async def _objects(ctx: RunContext, job: VerifyJob, plan: Plan) -> tuple[Discrep
         return ()
     rows = await ctx.journal.fetch("SELECT id,carried,reason FROM object")
     return await verify_objects(job, refused=refused_statements(plan, rows))
+
+
+async def _with_cause(ctx: RunContext, verdicts: tuple[TableVerdict, ...]) -> tuple[TableVerdict, ...]:
+    """Where the copy gave a table up, that is why rows are missing: its reason comes before what was counted."""
+    row = await ctx.journal.step_row("backfill.copy")
+    stopped: dict[str, str] = json.loads(row["evidence"] or "{}").get("stopped") or {}
+    return tuple(
+        replace(v, reason=f"{stopped[v.table]} ({v.reason})" if v.reason else stopped[v.table])
+        if v.table in stopped and v.verified is not Verified.EQUAL
+        else v
+        for v in verdicts
+    )
 
 
 async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> VerifyJob:

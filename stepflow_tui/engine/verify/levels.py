@@ -9,8 +9,9 @@ from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.model.config import Level
 from stepflow_tui.engine.model.control import Control, FreeRunning, Report, silent
 from stepflow_tui.engine.model.discrepancy import TableVerdict
+from stepflow_tui.engine.together import together
 from stepflow_tui.engine.verify.job import VerifyJob
-from stepflow_tui.engine.verify.table import TableCheck, all_of
+from stepflow_tui.engine.verify.table import TableCheck
 
 __all__ = ["VerifyJob", "verify_tables"]
 
@@ -54,7 +55,7 @@ async def verify_tables(
 
         # the largest first, so that none of them is left alone at the end
         largest = sorted(range(len(job.tables)), key=lambda n: -job.table_facts(job.tables[n]).rows)
-        await all_of([one(n) for n in largest])
+        await together(one(n) for n in largest)
     return tuple(verdicts[n] for n in range(len(job.tables)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.together import together
 from stepflow_tui.engine.verify.arrow_forms import Pair, pairs
 from stepflow_tui.engine.verify.by_value import compare_job
 from stepflow_tui.engine.verify.content import Contents
@@ -39,18 +40,6 @@ STEP = "verify"
 
 _NOT_AS_PLANNED = ("42P01", "42703", "42846", "42883", "42804", "3F000")
 """No such table, column, schema; no such cast, function, operator for the column's type."""
-
-
-async def all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all; the first error ends the others and is raised as itself."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 class TableCheck:
@@ -280,7 +269,7 @@ class TableCheck:
                 await one(span)
                 self._progress(self._tally)
 
-        await all_of([guarded(span) for span in spans])
+        await together(guarded(span) for span in spans)
 
     def _progress(self, tally: Tally) -> None:
         total = self._job.table_facts(self._table).rows
