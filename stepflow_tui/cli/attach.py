@@ -50,10 +50,6 @@ async def follow_run(
     session.ended = follower.last is not None and follower.last["event"] == "run_finished"
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and not session.ended:
         _left(session, code)
-    elif code == ExitCode.CONFIRMATION and not session.globals.json:
-        diagnostics.say(
-            f"hint: answer with `stepflow continue {run.id}`, or pass --yes (in production also --confirm NAME)"
-        )
     return code
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, commands, session_of
+from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, ConfirmOption, YesOption, commands, session_of
 
 app = commands()
 
@@ -23,6 +23,8 @@ def check(
             help="Make the missing database, role and rights, with an administrator's DSN that is asked for or read from STEPFLOW_ADMIN_DSN.",
         ),
     ] = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
 ) -> int:
     """Look at source and target, change nothing."""
     import asyncio

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stepflow_tui.cli.options import Session, YesOption, commands, session_of
+from stepflow_tui.cli.options import ConfirmOption, Session, YesOption, commands, session_of
 
 if TYPE_CHECKING:
     from stepflow_tui.cli.facade import Facade
@@ -26,6 +26,7 @@ def demo(
     ] = 200_000,
     keep: Annotated[bool, typer.Option("--keep", help="Keep databases and server.")] = False,
     yes: YesOption = False,
+    confirm: ConfirmOption = None,
 ) -> int:
     """Migrate a sample shop into an embedded PostgreSQL."""
     import asyncio

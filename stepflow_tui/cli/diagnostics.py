@@ -7,13 +7,15 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.cli.output import clean, clean_line, emit_event, emit_object
 from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
 from stepflow_tui.engine.model.times import iso_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stepflow_tui.cli.options import Session
 
 __all__ = ["ExitCode", "NeedsConfirmation", "StepFlowError", "UsageError"]
@@ -68,6 +70,15 @@ def as_dict(error: StepFlowError) -> dict[str, object]:
         "hint": error.hint,
         "exit_code": int(error.exit_code),
     }
+
+
+def from_event(event: Mapping[str, Any]) -> StepFlowError:
+    """The error that an `error` event tells about, with the exit code it had there."""
+    error = StepFlowError(
+        str(event["message"]), detail=str(event["detail"]), hint=str(event["hint"]), code=str(event["code"])
+    )
+    error.exit_code = ExitCode(int(event["exit_code"]))
+    return error
 
 
 def stamped(run: str | None, event: str, data: dict[str, object]) -> dict[str, object]:

@@ -61,7 +61,8 @@ class RunReaderApi(Protocol):
 
 
 class Started(Protocol):
-    """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from."""
+    """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from, `ends` the
+    one a finished run ended with."""
 
     @property
     def run(self) -> RunInfo: ...
@@ -71,6 +72,8 @@ class Started(Protocol):
     def after(self) -> int: ...
     @property
     def exit_code(self) -> int | None: ...
+    @property
+    def ends(self) -> int | None: ...
 
 
 class Checked(Protocol):

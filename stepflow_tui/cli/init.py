@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stepflow_tui.cli.options import DEFAULT_CONFIG, Session, commands, session_of
+from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, Session, YesOption, commands, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,13 +64,16 @@ def init(
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")] = DEFAULT_CONFIG,
     advise: Annotated[bool, typer.Option("--advise", help="Say which playbook is for what, and stop.")] = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
 ) -> int:
     """Write a commented config file."""
-    from stepflow_tui.cli import diagnostics
+    from stepflow_tui.cli import diagnostics, guard
 
     session = session_of(ctx)
     if advise:
         return _advise(session)
+    guard.acting(session)
     if output.exists():
         raise _there(output)
     chosen = _kind(session, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -81,13 +81,23 @@ def commands(words: str | None = None) -> typer.Typer:
     return typer.Typer(help=words, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 
+def _yes_asks_nothing(ctx: typer.Context, yes: bool) -> bool:
+    if yes:
+        session = session_of(ctx)
+        session.globals = replace(session.globals, no_input=True)
+    return yes
+
+
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file.", show_default=True)]
 RunArgument = Annotated[
     str | None, typer.Argument(metavar="RUN", help="Run id, unique prefix, or name.", show_default=False)
 ]
 NeededRun = Annotated[str, typer.Argument(metavar="RUN", help="Run id, unique prefix, or name.", show_default=False)]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Answer what may be answered without a person; implies --no-input.")
+    bool,
+    typer.Option(
+        "--yes", help="Answer what may be answered without a person; implies --no-input.", callback=_yes_asks_nothing
+    ),
 ]
 ConfirmOption = Annotated[
     str | None, typer.Option("--confirm", metavar="NAME", help="The run's name, as typed confirmation.")

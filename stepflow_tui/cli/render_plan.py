@@ -19,6 +19,7 @@ def plan_json(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(plan)
     return {
         **plain,
+        "estimate": to_plain(estimate(plan)),
         "not_carried": [to_plain(o) for o in plan.objects if not o.carried],
         "findings": [finding_json(f) for f in findings],
     }

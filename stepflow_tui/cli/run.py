@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,7 +104,15 @@ async def run_and_follow(
     if detach and started.how != "finished":
         code = await follow_run(session, engine, started.run, after=started.after, until=past_preflight)
         return code if session.ended else _detached(session, started)
+    if started.ends is not None:
+        await follow_run(session, engine, started.run, after=started.after, until=reached(started.ends))
+        return started.exit_code or 0
     return await follow_run(session, engine, started.run, after=started.after, answers=asks, must_answer=not yes)
+
+
+def reached(seq: int) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether an event is the last one that is to be shown."""
+    return lambda event: int(event["seq"]) >= seq
 
 
 def past_preflight(event: Mapping[str, Any]) -> bool:

@@ -228,6 +228,7 @@ async def _sent(
     wait_for: str | None,
     show: bool,
 ) -> int:
+    from stepflow_tui.cli import diagnostics
     from stepflow_tui.cli.attach import follow_run
     from stepflow_tui.cli.views import LastView, PlainView
 
@@ -237,6 +238,8 @@ async def _sent(
     view = LastView(None if session.globals.json or not show else PlainView())
     code = await follow_run(session, engine, info, after=int(answer["after"]), view=view)
     result = view.result
+    if result is not None and result != wait_for and view.error is not None and (session.globals.json or not show):
+        raise diagnostics.from_event(view.error)
     if result is not None:
         _answered(session, info, {"state": result, "answer": answer.get("answer")})
     return 0 if result == wait_for else code

@@ -132,14 +132,17 @@ class PlainView:
 
 
 class LastView:
-    """Remembers how the run ended; passes everything on to another view, if there is one."""
+    """Remembers how the run ended, and the error it ended with; passes everything on to another view, if there is one."""
 
     def __init__(self, inner: View | None) -> None:
         self._inner = inner
         self.result: str | None = None
+        self.error: Mapping[str, Any] | None = None
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Note the result."""
+        """Note the result, and the newest error."""
+        if event["event"] == "error":
+            self.error = event
         if event["event"] == "run_finished":
             self.result = str(event["result"])
         if self._inner is not None:

@@ -158,6 +158,18 @@ class Gate:
         level = Level.WARNING if state == "open" else Level.INFO
         await self._ctx.journal.event(EventCode.GATE, data, level=level)
 
+    def unanswered(self, phase: PhaseSpec, questions: Sequence[Question]) -> NeedsConfirmation:
+        """Why the run ends at the gate: nobody is there to answer. Names the flag to pass."""
+        name = self._ctx.config.name
+        typed = self._ctx.config.production and any(q.kind is QuestionKind.TYPED for q in questions)
+        flags = f"--yes --confirm {name}" if typed else "--yes"
+        return NeedsConfirmation(
+            f"The gate before {phase.name} asks {len(questions)} question{'s' if len(questions) != 1 else ''},"
+            " and nobody can answer here.",
+            detail=", ".join(q.id for q in questions[:20]) + (", …" if len(questions) > 20 else ""),
+            hint=f"Pass {flags} to accept them, or answer with `stepflow continue {self._ctx.run_id}` on a terminal.",
+        )
+
     def may_wait(self, phase: PhaseSpec) -> bool:
         """Whether the engine stays while the gate is open: somebody may answer, or changes are being captured already."""
         live = self._playbook.mode != "copy" and _ORDER[phase.name] > _ORDER[PhaseName.CAPTURE.value]

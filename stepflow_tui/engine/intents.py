@@ -12,7 +12,7 @@ from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFlo
 from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
 from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState
-from stepflow_tui.engine.playbooks.spec import Playbook
+from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner
 from stepflow_tui.engine.steps.context import Answers, RepairWanted, RunContext
 
@@ -148,12 +148,7 @@ class Desk:
 
     async def _rollback(self, command: Command) -> Answer:
         to = command.args.get("to")
-        if to is not None and to not in self.playbook.names:
-            raise UsageError(
-                f"This run has no phase {to!r}.",
-                hint=f"Its phases: {', '.join(self.playbook.names)}.",
-                code="no_such_phase",
-            )
+        check_phase(self.playbook, to)
         state = await self.ctx.journal.state()
         if state is not RunState.PENDING and RunState.ROLLING_BACK not in (state, *TRANSITIONS[state]):
             raise Refused(
@@ -203,12 +198,7 @@ class Desk:
 
     async def _until(self, command: Command) -> Answer:
         phase = command.args.get("phase")
-        if phase not in self.playbook.names:
-            raise UsageError(
-                f"This run has no phase {phase!r}.",
-                hint=f"Its phases: {', '.join(self.playbook.names)}.",
-                code="no_such_phase",
-            )
+        check_phase(self.playbook, str(phase))
         self.ctx.answers.until = phase
         return {"phase": phase}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepflow_tui.engine.alerts import watch
 from stepflow_tui.engine.control import EngineControl, Wish
 from stepflow_tui.engine.errors import (
     DiskFull,
@@ -108,6 +109,7 @@ class Runner:
     async def _finish(self, ending: Ending) -> int:
         journal = self._ctx.journal
         await journal.flush_progress()
+        await watch.quiet(journal)
         result, kept = ending.standing or (ending.result, ending.exit_code)
         await journal.finish(ending.state or await journal.state(), result, kept)
         await journal.audit(
@@ -257,6 +259,7 @@ class Runner:
                 await self._gate.tell(phase, questions, "open")
             await journal.set_state(RunState.WAITING)
             if not self._gate.may_wait(phase):
+                await journal.error_event(self._gate.unanswered(phase, questions))
                 return Ending(state=RunState.WAITING, result=RunResult.WAITING, exit_code=ExitCode.CONFIRMATION)
             await self._control.news()
 

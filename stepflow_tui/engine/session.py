@@ -19,19 +19,20 @@ from stepflow_tui import __version__
 from stepflow_tui.engine.alerts import watch
 from stepflow_tui.engine.config import LoadedConfig, changed_keys
 from stepflow_tui.engine.control import EngineControl, Wish
-from stepflow_tui.engine.errors import Drift, UsageError
+from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.intents import Desk
 from stepflow_tui.engine.journal.audit import load_key
 from stepflow_tui.engine.journal.clock import SystemClock
 from stepflow_tui.engine.journal.launch import StartLine
 from stepflow_tui.engine.journal.runs import NewRun, versions
 from stepflow_tui.engine.journal.store import Journal
+from stepflow_tui.engine.model.alert import Alert
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.events import EventCode
 from stepflow_tui.engine.model.liveness import engine_lost
 from stepflow_tui.engine.model.redact import Redact, redactor
 from stepflow_tui.engine.model.state import UNFINISHED, RunState
-from stepflow_tui.engine.playbooks.spec import Playbook
+from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner, WriteReport
 from stepflow_tui.engine.steps.context import Answers, RunContext
 
@@ -63,16 +64,21 @@ def secrets_of(loaded: LoadedConfig, piped: Mapping[str, str]) -> Redact:
     known = {v for k, v in variables.items() if any(word in k.upper() for word in _SECRET_WORDS)}
     dsn = loaded.config.target.dsn
     texts = {*variables.values(), dsn.get_secret_value() if dsn is not None else ""}
-    parts = {p for text in texts if (p := _password(text))}
-    known |= parts | {unquote(p) for p in parts} | {text for text in texts if _password(text)}
+    parts = {p for text in texts for p in _passwords(text)}
+    known |= parts | {unquote(p) for p in parts} | {text for text in texts if _passwords(text)}
     return redactor(known | {os.environ.get("PGPASSWORD", "")})
 
 
-def _password(text: str) -> str | None:
+def _passwords(text: str) -> set[str]:
+    """Passwords inside a URI: before the host, and as a parameter."""
     try:
-        return urlsplit(text).password if "://" in text else None
+        parts = urlsplit(text) if "://" in text else None
     except ValueError:
-        return None
+        return set()
+    if parts is None:
+        return set()
+    asked = (pair.partition("=") for pair in parts.query.split("&"))
+    return {p for p in (parts.password, *(value for key, _, value in asked if key == "password")) if p}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +91,7 @@ class Session:
     wiring: Wiring
     redact: Redact
     ready: Callable[[int], None]
+    lost: Alert | None = None
 
     async def serve(self) -> int:
         """Work until the run's share of this engine has ended.
@@ -93,7 +100,7 @@ class Session:
             The exit code.
         """
         playbook = self.wiring.playbook_for(self.loaded.config)
-        self._check_until(playbook)
+        check_phase(playbook, self.start.until)
         async with (
             await Journal.open(self.run_dir, SystemClock(), self.redact) as journal,
             AsyncExitStack() as resources,
@@ -116,6 +123,8 @@ class Session:
         """
         try:
             await desk.runner.prepare()
+            if self.start.command_only:
+                await self._tell_loss(ctx.journal)  # before the intents: one of them may acknowledge it
             await desk.take()
             return await self._choose(ctx, desk)
         except Drift as exc:
@@ -155,8 +164,10 @@ class Session:
             await asyncio.gather(*background, return_exceptions=True)
 
     async def _only_answered(self, desk: Desk, state: RunState) -> int:
-        if state is RunState.PAUSING:
-            await desk.ctx.journal.set_state(RunState.PAUSED)
+        rest = {RunState.PAUSING: RunState.PAUSED, RunState.RUNNING: RunState.PENDING}.get(state)
+        if rest is not None:  # nobody works on it: the next look must not take it for a run whose engine was lost
+            await desk.ctx.journal.set_state(rest)
+        await self._end_loss(desk.ctx.journal)
         return await desk.runner.write_report()
 
     async def _finished(self, journal: Journal) -> int:
@@ -169,7 +180,7 @@ class Session:
         assert key is not None
         journal.use_audit_key(key, socket.gethostname())
         await journal.create_run(self._new_run())
-        await self._remember_loss(journal)
+        self.lost = await self._loss(journal)
         epoch = await journal.take_engine_lease(f"{os.getpid()}@{socket.gethostname()}")
         start = self.start
         return RunContext(
@@ -206,14 +217,20 @@ class Session:
             versions=versions(),
         )
 
-    async def _remember_loss(self, journal: Journal) -> None:
+    async def _loss(self, journal: Journal) -> Alert | None:
         """The engine before this one died without a word: nobody else can journal that."""
         run = await journal.run_row()
         assert run is not None
         lost = engine_lost(RunState(run["state"]), run["result"], alive=False, heartbeat_seconds=None)
-        if lost is not None and run["epoch"] > 0:
-            await journal.raise_alert(lost)
-            await journal.resolve_alert(lost.code, lost.key)
+        return lost if run["epoch"] > 0 else None
+
+    async def _tell_loss(self, journal: Journal) -> None:
+        if self.lost is not None:
+            await journal.raise_alert(self.lost)
+
+    async def _end_loss(self, journal: Journal) -> None:
+        if self.lost is not None:
+            await journal.resolve_alert(self.lost.code, self.lost.key)
 
     async def _refuse_changes(self, journal: Journal) -> None:
         run = await journal.run_row()
@@ -244,15 +261,9 @@ class Session:
         }
         await ctx.journal.event(EventCode.RUN_STARTED, data)
         await ctx.journal.audit(self.start.who, "engine started", {"epoch": ctx.epoch, "yes": self.start.yes})
-
-    def _check_until(self, playbook: Playbook) -> None:
-        until = self.start.until
-        if until is not None and until not in playbook.names:
-            raise UsageError(
-                f"A {playbook.kind} run in mode {playbook.mode} has no phase {until!r}.",
-                hint=f"Its phases: {', '.join(playbook.names)}.",
-                code="no_such_phase",
-            )
+        if not self.start.command_only:
+            await self._tell_loss(ctx.journal)
+        await self._end_loss(ctx.journal)
 
 
 async def _pulse(journal: Journal, epoch: int) -> None:

@@ -155,9 +155,9 @@ class Stand:
         assert ran.last["exit_code"] == ran.code, ran.out
         return ran
 
-    def rollback(self, *args: str, run: str | None = None) -> Ran:
+    def rollback(self, *args: str, run: str | None = None, env: dict[str, str] | None = None) -> Ran:
         """`stepflow rollback --yes`."""
-        return self.cli("rollback", run or self.name, "--yes", "--json", *args)
+        return self.cli("rollback", run or self.name, "--yes", "--json", *args, env=env)
 
     def status(self, run: str | None = None) -> dict[str, Any]:
         """`stepflow status --json`."""

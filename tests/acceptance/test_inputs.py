@@ -189,7 +189,8 @@ def test_a_role_without_rights(stand: Stand, role: str) -> None:
     stand.dsn = _role(stand, role, "c4nary-limited")
     ran = stand.run()
     assert one_message(ran, 4)
-    assert f"grant create on schema" in ran.out.lower()
+    assert "grant create" in ran.out.lower()
+    assert "on schema" in ran.out.lower()
     stand.dsn = admin
     assert stand.sql("select count(*) from pg_class where relnamespace = 'public'::regnamespace") == [(0,)]
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stepflow_tui.engine.journal.launch import StartLine, launch
+from stepflow_tui.engine.journal.rundir import engine_alive
 from tests.acceptance import sources
 from tests.acceptance.compare import compare
-from tests.acceptance.harness import ROOT, Stand, standing
+from tests.acceptance.harness import ROOT, Ran, Stand, standing
 from tests.run_kit import until
 
 PACKAGE = ROOT / "stepflow_tui"
@@ -56,6 +58,12 @@ def next_step(stand: Stand) -> str:
     return next((name for name, state in rows if state != "done"), "")
 
 
+def ends_equal(stand: Stand, ran: Ran) -> None:
+    """What every test here demands of the run that comes last."""
+    assert ran.code == 0, ran.out
+    compare(stand, stand.report())
+
+
 def two_ways(path: Path) -> Path:
     """A source whose copy has several segments of both ways, and every stage something to make."""
     return sources.shop(
@@ -63,29 +71,43 @@ def two_ways(path: Path) -> Path:
     )
 
 
+def killed(stand: Stand, place: str, log: Path) -> bool:
+    """Start an engine that dies at a place; whether it did, or ended before it came there.
+
+    It is started as `run` starts it, without the command line around it: that one only waits and looks.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in armed(place, log).items():
+            patch.setenv(name, value)
+        line = StartLine(config=str(stand.config_path), env={"TARGET_DSN": stand.dsn}, yes=True, who="tester")
+        launch(stand.run_dir, line)
+    until(lambda: not engine_alive(stand.run_dir), 120)
+    ((result,),) = stand.journal("select result from run")
+    return result is None
+
+
 def test_killed_at_every_place_of_every_step(stand: Stand, tmp_path: Path) -> None:
     """One run, killed three or four times in each of its steps: every kill but the first hits an engine that was resuming."""
     two_ways(stand.source)
     before, log = stand.source_hash(), tmp_path / "passed"
-    hit: set[tuple[str, str]] = set()
+    first = stand.run(env=armed("before_intent:1", log))
+    assert (first.code, first.errors[-1]["code"]) == (1, "engine_lost")
+    hit = {("before_intent", "preflight")}
     for _ in range(MOST_KILLS):
         step = next_step(stand)
-        place = next(
-            (p for p in FORWARD if (p, step) not in hit and not (p == "after_done" and step in PROBED)), "before_intent"
-        )
-        ran = stand.run(env=armed(f"{place}:1", log))
-        stand.idle()
-        if ran.code == 0:
+        fresh = (p for p in FORWARD if (p, step) not in hit and not (p == "after_done" and step in PROBED))
+        place = next(fresh, "before_intent")
+        if not killed(stand, f"{place}:1", log):
             break
-        assert (ran.code, ran.errors[-1]["code"]) == (1, "engine_lost"), ran.out
         hit.add((place, step))
-    assert ran.last["result"] == "completed"
+    last = stand.run()
+    assert (last.code, last.last["result"], last.last["run"]) == (0, "completed", first.last["run"])
     assert stand.source_hash() == before
     compare(stand, stand.report())
     steps = {name for (name,) in stand.journal("select name from step")}
     assert {s for p, s in hit if p == "after_intent"} == steps
     assert {s for p, s in hit if p == "after_effect"} == steps
-    assert {s for p, s in hit if p == "after_done"} == steps - PROBED - {"settle-checklist"}
+    assert {s for p, s in hit if p == "after_done"} == steps - PROBED
     assert stand.cli("audit", "verify", stand.name).code == 0
 
 
@@ -107,17 +129,16 @@ def test_killed_while_going_back(stand: Stand, tmp_path: Path) -> None:
     before = stand.target_hash()
     log = tmp_path / "passed"
     assert stand.run(env={"STEPFLOW_FAILPOINT_LOG": str(log)}).code == 0
-    first = stand.cli("rollback", stand.name, "--yes", "--json", env=armed("before_undo:1", log))
+    first = stand.rollback(env=armed("before_undo:1", log))
     assert first.code == 1, first.out
-    places = ("after_undo:1", "before_undo:2", "after_undo:2")
-    for count in range(MOST_KILLS):
-        stand.idle()
-        ran = stand.run(env=armed(places[count % 3], log))
-        if ran.code == 0:
-            break
-        assert ran.errors[-1]["code"] == "engine_lost", ran.out
-    assert ran.last["result"] == "rolled_back"
-    assert count > 6
+    stand.idle()
+    kills = 0
+    while killed(stand, ("before_undo:2", "after_undo:1", "after_undo:2")[kills % 3], log):
+        kills += 1
+        assert kills < MOST_KILLS
+    assert kills > 6
+    last = stand.run("--until", "backfill")
+    assert (last.code, len(stand.runs)) == (0, 2), "it was rolled back: a new run begins"
     assert stand.target_hash() == before
     passed = {line.split(":")[0] for line in log.read_text().split()}
     assert names_in_sources() - passed == set()
@@ -170,11 +191,8 @@ def test_without_the_ledger_s_guard_the_kill_would_be_noticed(stand: Stand) -> N
     """A negative control: the same kill, with the guard taken out, must not end equal."""
     two_ways(stand.source)
     stand.env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).with_name("without_ledger")), str(ROOT)])
-    ran = stand.run(env=armed("after_effect:7"))  # the copy, in a first engine
-    assert next_step(stand) == "copy"
-    assert ran.errors[-1]["code"] == "engine_lost"
-    stand.idle()
+    ran = stand.run(env=armed("rows_without_ledger:1"))
+    assert (ran.code, ran.errors[-1]["code"]) == (1, "worker_lost")
     again = stand.run()
     with pytest.raises(AssertionError):
-        assert again.code == 0
-        compare(stand, stand.report())
+        ends_equal(stand, again)

@@ -121,6 +121,7 @@ class Begun:
     how: str = "started"
     after: int = 0
     exit_code: int | None = None
+    ends: int | None = None
 
 
 @dataclass

@@ -22,6 +22,12 @@ async def look(journal: Journal) -> None:
             await journal.resolve_alert(code, key)
 
 
+async def quiet(journal: Journal) -> None:
+    """The engine's work ends: nothing is throttled any more."""
+    for row in await journal.fetch("SELECT key FROM alert WHERE code='throttled' AND cleared_seq IS NULL"):
+        await journal.resolve_alert("throttled", row["key"])
+
+
 async def _facts(journal: Journal) -> WatchFacts:
     run = await journal.run_row()
     throttled = await journal.fetch(

@@ -40,13 +40,22 @@ def read_rows(
         lo, hi: the bounds.
         resent: a fast segment's rows.
     """
-    names = [*(c.source for c in spec.columns), *spec.key]
+    names = [*(c.source for c in spec.columns), *spec.key, *([spec.rowid] if spec.rowid else [])]
     wide = spec.encoding != "utf-8"
     width = len(spec.columns)
     sql = f"select {_columns(names, wide=wide)} {spec.slow_from(lo, hi, resent=resent)}"
     for raw in _fetch(connection, sql):
         values = _from_utf16(raw, spec.encoding) if wide else tuple(_value(v) for v in raw)
-        yield Row(values[:width], {name: scalar(v) for name, v in zip(spec.key, values[width:], strict=True)})
+        yield Row(values[:width], _key(spec, values[width:]))
+
+
+def _key(spec: CopySpec, values: tuple[Value | None, ...]) -> dict[str, Scalar]:
+    """What names the row: its key, and its rowid where a part of the key is NULL."""
+    parts = values[: len(spec.key)]
+    key = {name: scalar(v) for name, v in zip(spec.key, parts, strict=True)}
+    if spec.rowid and None in parts:
+        key[spec.rowid] = scalar(values[-1])
+    return key
 
 
 def _fetch(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...]]:

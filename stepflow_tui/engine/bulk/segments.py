@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Self
 
 from stepflow_tui.engine.bulk.bounds import Key, key_json
 from stepflow_tui.engine.bulk.spec import CopySpec, make_spec
@@ -20,8 +20,9 @@ from stepflow_tui.engine.postgres import ledger
 from stepflow_tui.engine.postgres.ledger import Mode
 from stepflow_tui.engine.sqlite.connect import Text, open_frozen
 
-TARGET_BYTES = 8 << 20
-"""Bytes of values in a segment by the mean lengths: about 300 ms on a small machine, 45 MB in a worker."""
+TARGET_BYTES = 4 << 20
+"""Bytes of values in a segment by the mean lengths: 100 to 200 ms on a small machine; a worker then takes 45 MB, and two of
+them with the engine stay under 150 MB (8 MiB: 57 MB each, and hardly faster)."""
 
 MAX_BATCH_BYTES = 256 << 20
 """Where the longest values could make a batch larger than this, segments are cut by their real lengths."""
@@ -64,19 +65,53 @@ def plan_segments(
     Raises:
         sqlite3.Error: the table can't be read.
     """
-    rows = rows_per_segment(table, facts, max_rows_per_second=max_rows_per_second)
-    spec = make_spec(table, facts, encoding=encoding, batch_rows=rows)
-    by_bytes = _by_bytes(table, facts, rows)
-    with closing(open_frozen(frozen, exact_rows=True)) as connection:
+    with SegmentPlanner(frozen, encoding=encoding, max_rows_per_second=max_rows_per_second) as planner:
+        return planner.plan(table, facts)
+
+
+class SegmentPlanner:
+    """Cuts tables of one file with one connection: with a thousand tables, opening the file reads a thousand definitions.
+
+    May be closed from another thread than the one that cuts: closing waits for it. Arguments as of `plan_segments`.
+    """
+
+    def __init__(self, frozen: Path, *, encoding: str, max_rows_per_second: int | None = None) -> None:
+        self._frozen = frozen
+        self._encoding = encoding
+        self._limit = max_rows_per_second
+        self._connection: sqlite3.Connection | None = None
+        self._busy = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._busy:
+            if self._connection is not None:
+                self._connection.close()
+
+    def plan(self, table: TablePlan, facts: TableFacts) -> list[Segment]:
+        """The segments of one table. Raises sqlite3.Error where it can't be read."""
+        with self._busy:
+            if self._connection is None:
+                self._connection = open_frozen(self._frozen, exact_rows=True)
+            return self._plan(self._connection, table, facts)
+
+    def _plan(self, connection: sqlite3.Connection, table: TablePlan, facts: TableFacts) -> list[Segment]:
+        rows = rows_per_segment(table, facts, max_rows_per_second=self._limit)
+        spec = make_spec(table, facts, encoding=self._encoding, batch_rows=rows)
+        by_bytes = _by_bytes(table, facts, rows)
         cutter = _Cutter(connection, spec, _size(table, facts) if by_bytes else None)
-        found = []
-        if not spec.all_slow:
-            found += _ranges(spec, Mode.FAST, cutter.bounds(rows, everything=True))
         if spec.all_slow:
-            found += _ranges(spec, Mode.SLOW, cutter.bounds(min(rows, SLOW_ROWS), everything=True))
-        elif spec.splits and cutter.any_slow():
+            return _ranges(spec, Mode.SLOW, cutter.bounds(min(rows, SLOW_ROWS), everything=True))
+        found = _ranges(spec, Mode.FAST, cutter.bounds(rows, everything=True))
+        if spec.splits and cutter.any_slow():
             found += _ranges(spec, Mode.SLOW, cutter.bounds(min(rows, SLOW_ROWS), everything=False))
-    return found
+        return found
 
 
 def rows_per_segment(table: TablePlan, facts: TableFacts, *, max_rows_per_second: int | None = None) -> int:

@@ -42,6 +42,7 @@ class CopySpec:
         walk: raw names of the walk's columns; empty for a table that is one segment.
         walk_is_rowid: the walk goes by the table's own tree.
         key: raw names of the columns that name a row in a report.
+        rowid: name of the rowid, which joins the key where a part of it is NULL; None where it is not needed.
         encoding: of the file's text: utf-8, utf-16-le, utf-16-be.
         batch_rows: an upper bound of the rows in a fast segment.
         rows: rows of the table, as the census counted them.
@@ -58,6 +59,7 @@ class CopySpec:
     walk: tuple[str, ...]
     walk_is_rowid: bool
     key: tuple[str, ...]
+    rowid: str | None
     encoding: str
     batch_rows: int
     rows: int
@@ -154,6 +156,8 @@ def make_spec(
         walk=walk,
         walk_is_rowid=table.walk.kind is WalkKind.ROWID,
         key=_key(table),
+        # SQLite lets NULL into primary keys, any number of times: such a key names no row
+        rowid=table.rowid_name if table.primary_key and table.rowid_alias is None and not table.without_rowid else None,
         encoding={"UTF-8": "utf-8", "UTF-16LE": "utf-16-le", "UTF-16BE": "utf-16-be"}[encoding.upper()],
         batch_rows=batch_rows,
         rows=facts.rows,

@@ -1,16 +1,16 @@
-"""Do the tables named in the config exist?"""
+"""Do the tables named in the config exist, and which does it leave out?"""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.checks.nearest import nearest
-from stepflow_tui.engine.model.finding import Finding, blocking, warning
+from stepflow_tui.engine.model.finding import Finding, blocking, info, warning
+from stepflow_tui.engine.model.schema import TableKind
+from stepflow_tui.engine.plan.names import chosen, matches
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
-    """A name that matches no table stops the run; a pattern that matches none is a warning."""
+    """A name that matches no table stops the run; a pattern that matches none is a warning. What is left out is named."""
     assert ctx.schema is not None
     names = [t.name for t in ctx.schema.tables]
     tables = ctx.config.tables
@@ -23,12 +23,10 @@ async def run(ctx: CheckContext) -> list[Finding]:
     found += [
         _missing("tables.rename", name, names, pattern=False) for name in tables.rename if name.lower() not in known
     ]
+    left = [t.name for t in ctx.schema.tables if t.kind is not TableKind.SHADOW and not chosen(t.name, tables)]
+    if left:
+        found.append(info("tables_left_out", None, count=len(left), names=", ".join(left)))
     return found
-
-
-def matches(name: str, pattern: str) -> bool:
-    """As SQLite compares names: upper and lower case are one; a pattern also matches itself, whatever characters it has."""
-    return name.lower() == pattern.lower() or fnmatchcase(name.lower(), pattern.lower())
 
 
 def _missing(key: str, name: str, names: list[str], *, pattern: bool) -> Finding:

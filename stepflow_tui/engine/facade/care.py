@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,7 +86,7 @@ def _manifest(path: Path) -> Backup:
             hint="`stepflow backups list` shows them.",
             code="no_backup",
         )
-    return backup
+    return replace(backup, path=str(path))  # the manifest knows the place it was made in; the file may have been moved
 
 
 async def embedded(state: Path, action: str) -> Mapping[str, Any]:

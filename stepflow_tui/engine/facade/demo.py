@@ -23,7 +23,8 @@ async def make_demo(state: Path, kind: str, rows: int) -> Path:
     # The run's folder is made here, so that data and run carry the same id; `start` finds it waiting.
     run_dir = await asyncio.to_thread(folder_of_state.new_run, name, time.time_ns() // 1_000_000)
     folder = folder_of_state.path / "demo" / run_dir.name
-    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
+    await asyncio.to_thread(folder.parent.mkdir, mode=0o700, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, mode=0o700)
     await asyncio.to_thread(make_shop, folder / "shop.db", rows)
     config = folder / "stepflow.yaml"
     settings = {

@@ -75,7 +75,7 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
     if made is None:
         return Planned(findings=findings, exit_code=_code(findings, view), plan=None)
     result, more = made
-    everything = [*findings, *more]
+    everything = [*findings, *(f for f in more if f not in findings)]  # the census sees some of it too
     return Planned(findings=everything, exit_code=_code(everything, view), plan=result)
 
 

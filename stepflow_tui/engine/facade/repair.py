@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.facade.steer import send
+from stepflow_tui.engine.facade.steer import EngineRefusal, send
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import RunEntry, engine_alive
+from stepflow_tui.engine.model.state import RunResult
 
 LOOK_SECONDS = 0.1
 
@@ -31,8 +32,12 @@ async def repair_run(entry: RunEntry | None, *, state: Path, yes: bool, confirm:
             hint="`--repair plan` shows the SQL; a repair needs the run that made the tables.",
             code="no_such_run",
         )
-    await send(entry, "repair", {"yes": yes, "confirm": confirm}, state=state)
+    answer = await send(entry, "repair", {"yes": yes, "confirm": confirm}, state=state)
     while engine_alive(entry.path):  # noqa: ASYNC110 - another process ends, there is no event of ours
         await asyncio.sleep(LOOK_SECONDS)
     with RunReader(entry.path) as reader:
-        return reader.run() or {}
+        row = reader.run() or {}
+        said = [e["data"] for e in reader.last_events() if e["code"] == "error" and e["seq"] > answer["after"]]
+    if said and row.get("result") not in (RunResult.COMPLETED, RunResult.INCOMPLETE):
+        raise EngineRefusal(said[-1])
+    return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.config import changed_keys
-from stepflow_tui.engine.errors import Refused, StepFlowError, UsageError
+from stepflow_tui.engine.errors import Drift, Refused, StepFlowError, UsageError
 from stepflow_tui.engine.journal import commands
 from stepflow_tui.engine.journal.launch import StartLine, launch
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
@@ -19,6 +20,8 @@ from stepflow_tui.engine.journal.rundir import RunEntry, StateDir, engine_alive,
 from stepflow_tui.engine.model.codec import from_plain
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.playbooks import playbook_for
+from stepflow_tui.engine.playbooks.spec import check_phase
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.fingerprint import Fingerprint, fingerprint, same_content
 from stepflow_tui.engine.steps.make_plan import APPROVED
@@ -29,12 +32,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from."""
+    """What `start` did: `how` is started, resumed, attached or finished.
+
+    `after` is the event to follow from, `ends` the one a finished run ended with (a rollback that was declined may stand
+    behind it).
+    """
 
     run: RunEntry
     how: str
     after: int
     exit_code: int | None = None
+    ends: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """A plan given with `--plan`: its hash and the file's text."""
+
+    hash: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +58,7 @@ class Options:
     """How the run is wanted."""
 
     until: str | None
-    plan_file: Path | None
+    approved: Approved | None
     yes: bool
     confirm: str | None
     interactive: bool
@@ -62,11 +78,14 @@ async def start(
     """Start the run of a config, resume it, attach to it, or find it finished.
 
     Raises:
-        UsageError: `--plan` on a live engine, a plan file that can't be read.
+        UsageError: `--plan` on a live engine, a plan file that can't be read, a phase that the mode lacks.
         Refused: an unfinished run of that name has another config; the detail names the keys.
+        Drift: the run that is meant carries out another plan than the one given.
         Held, EngineLost: the engine could not be started.
     """
-    options = Options(until=until, plan_file=plan_file, yes=yes, confirm=confirm, interactive=interactive)
+    check_phase(playbook_for(loaded.config), until)
+    approved = await asyncio.to_thread(_read_plan, plan_file) if plan_file is not None else None
+    options = Options(until=until, approved=approved, yes=yes, confirm=confirm, interactive=interactive)
     folder = await asyncio.to_thread(StateDir.open, state, os.environ)
     named = [e for e in folder.runs(peek_state) if e.name == loaded.config.name]
     if not new:
@@ -100,10 +119,9 @@ async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) 
         and finished.state in (RunState.COMPLETED, RunState.INCOMPLETE)
         and await _still_holds(loaded, finished)
     ):
+        _refuse_other_plan(finished, options)
         with RunReader(finished.path) as reader:
-            return Started(
-                run=finished, how="finished", after=_before_end(reader), exit_code=(reader.run() or {}).get("exit_code")
-            )
+            return _finished(finished, reader)
     return None
 
 
@@ -149,14 +167,20 @@ async def _same_source(loaded: LoadedConfig, entry: RunEntry) -> bool | None:
         return None
 
 
-def _before_end(reader: RunReader) -> int:
-    """The event before the run's last start, so that a front end replays that share with its ending."""
-    row = reader.one("SELECT max(seq) AS n FROM event WHERE code='run_started'")
-    return int(row["n"]) - 1 if row and row["n"] else 0
+def _finished(entry: RunEntry, reader: RunReader) -> Started:
+    """The share of the engine that finished the run, for a front end to replay with its ending."""
+    run = reader.run() or {}
+    end = reader.one(
+        "SELECT max(seq) AS n FROM event WHERE code='run_finished' AND json_extract(data,'$.result')=?", (run["result"],)
+    )
+    ends = end["n"] if end else None
+    begin = reader.one("SELECT max(seq) AS n FROM event WHERE code='run_started' AND seq<?", (ends or 0,))
+    after = int(begin["n"]) - 1 if begin and begin["n"] else 0
+    return Started(run=entry, how="finished", after=after, exit_code=run["exit_code"], ends=ends)
 
 
 async def _attach(entry: RunEntry, options: Options) -> Started:
-    if options.plan_file is not None:
+    if options.approved is not None:
         raise UsageError(
             f"The engine of {entry.id} runs already; it can't be given another plan.",
             hint="Attach without --plan, or abort the run first.",
@@ -173,6 +197,8 @@ async def _attach(entry: RunEntry, options: Options) -> Started:
 async def _resume(loaded: LoadedConfig, entry: RunEntry, options: Options) -> Started:
     with_journal = _row(entry) is not None
     after = 0
+    if not _refuse_other_plan(entry, options):
+        _give_plan(entry.path, options)
     if with_journal:
         with RunReader(entry.path) as reader:
             after = reader.max_seq()
@@ -182,33 +208,54 @@ async def _resume(loaded: LoadedConfig, entry: RunEntry, options: Options) -> St
 
 async def _new_run(loaded: LoadedConfig, folder: StateDir, named: list[RunEntry], options: Options) -> Started:
     """A new run, in a folder that waits for its first engine if there is one (a demo's, or one whose engine never began)."""
-    plan = await asyncio.to_thread(_read_plan, options.plan_file) if options.plan_file is not None else None
     waiting = next((e for e in named if not has_journal(e.path) and not engine_alive(e.path)), None)
     path = waiting.path if waiting is not None else None
     if path is None:
         path = await asyncio.to_thread(folder.new_run, loaded.config.name, time.time_ns() // 1_000_000)
-    approved = path / APPROVED
-    approved.unlink(missing_ok=True)
-    if plan is not None:
-        approved.write_text(plan, encoding="utf-8")
+    (path / APPROVED).unlink(missing_ok=True)
+    _give_plan(path, options)
     await _launch(loaded, path, options)
     return Started(run=folder.resolve(path.name, peek_state), how="started", after=0)
 
 
-def _read_plan(path: Path) -> str:
-    import json
-
+def _read_plan(path: Path) -> Approved:
     try:
         text = path.read_text(encoding="utf-8")
-        from_plain(Plan, json.loads(text))
-    except (OSError, ValueError, TypeError, KeyError) as exc:
+        plan: Plan = from_plain(Plan, json.loads(text))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
         raise UsageError(
             f"The plan file {path} can't be used.",
             detail=str(exc),
             hint="Make one with `stepflow plan --out FILE`.",
             code="plan_file",
         ) from exc
-    return text
+    return Approved(hash=plan.hash, text=text)
+
+
+def _give_plan(run_dir: Path, options: Options) -> None:
+    """Lay the approved plan into the run's folder, where the plan step looks for it."""
+    if options.approved is None:
+        return
+    file = run_dir / APPROVED
+    file.touch(mode=0o600)
+    file.write_text(options.approved.text, encoding="utf-8")
+
+
+def _refuse_other_plan(entry: RunEntry, options: Options) -> bool:
+    """Whether the run has its plan already; if so, it must be the one that was given.
+
+    Raises:
+        Drift: it is another one.
+    """
+    made = (_row(entry) or {}).get("plan_hash")
+    if options.approved is not None and made is not None and made != options.approved.hash:
+        raise Drift(
+            f"The run {entry.id} carries out another plan than the one given with --plan.",
+            detail=f"hash {options.approved.hash} given, {made} in the run",
+            hint="Leave --plan out to go on with the run's own plan, or start a new run with --new.",
+            code="plan_drift",
+        )
+    return made is not None
 
 
 async def _launch(loaded: LoadedConfig, path: Path, options: Options) -> None:

@@ -19,7 +19,7 @@ from stepflow_tui.engine.journal.rundir import RunEntry, StateDir
 from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.model.config import Level, TablesMode
 from stepflow_tui.engine.model.discrepancy import Discrepancy, Reject, TableVerdict, Verified
-from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.model.plan import Plan, TablePlan
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
@@ -152,7 +152,8 @@ def _result(
     changed: bool,
     with_sql: bool,
 ) -> Mapping[str, Any]:
-    equal = all(v.verified is Verified.EQUAL for v in verdicts) and not objects and not changed
+    left_out = [_left_out(t) for t in known.plan.tables if t.impossible is not None]
+    equal = all(v.verified is Verified.EQUAL for v in verdicts) and not (objects or changed or left_out)
     targets = {t.source: t.target for t in known.plan.tables}
     return {
         "verified": "equal" if equal else "different",
@@ -160,7 +161,7 @@ def _result(
         "level": level.value,
         "run": known.run.id if known.run is not None else None,
         "source_changed": changed,
-        "tables": [_table(v, targets[v.table]) for v in verdicts],
+        "tables": [*(_table(v, targets[v.table]) for v in verdicts), *left_out],
         "discrepancies": [
             _discrepancy(d, with_sql=with_sql) for d in (*(d for v in verdicts for d in v.discrepancies), *objects)
         ],
@@ -173,6 +174,12 @@ def _table(v: TableVerdict, target: str) -> dict[str, Any]:
         "verified": v.verified.value, "reason": v.reason, "digest_source": v.digest_source, "digest_target": v.digest_target,
         "as_of": None if v.as_of_ms is None else iso_utc(v.as_of_ms),
     }  # fmt: skip
+
+
+def _left_out(table: TablePlan) -> dict[str, Any]:
+    """A table no row of which can be carried: it can't be compared, and nothing that leaves it out is equal."""
+    nothing = TableVerdict(table=table.source, verified=Verified.NOT_VERIFIED, reason=table.impossible or "")
+    return _table(nothing, table.target)
 
 
 def _discrepancy(found: object, *, with_sql: bool) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def _environment(start: StartLine) -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if k not in start.env}
     home = str(Path(__file__).parents[3])
     others = [p for p in env.get("PYTHONPATH", "").split(os.pathsep) if p and p != home]
-    return env | {"PYTHONPATH": os.pathsep.join([home, *others])}
+    # two heaps instead of one per thread: glibc gives freed memory of the others back late or never
+    return {"MALLOC_ARENA_MAX": "2"} | env | {"PYTHONPATH": os.pathsep.join([home, *others])}
 
 
 def _send(process: subprocess.Popen[bytes], start: StartLine) -> None:

@@ -123,6 +123,10 @@ class RunQueries(Rows):
         """Checklist rows: `id phase kind params state by at_ms note`."""
         return self.rows("SELECT * FROM checklist ORDER BY ord", decode=("params",))
 
+    def notes(self) -> list[dict[str, Any]]:
+        """People's remarks, oldest first: `at_ms data`."""
+        return self.rows("SELECT at_ms,data FROM event WHERE code='note' ORDER BY seq", decode=("data",))
+
     def alerts(self, *, open_only: bool = False) -> list[dict[str, Any]]:
         """Alert rows, newest last."""
         return self.rows(

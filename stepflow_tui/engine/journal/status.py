@@ -21,7 +21,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     engine = reader.engine()
     steps, progress = reader.steps(), reader.progress()
     phases = [_phase(p, steps, progress) for p in reader.phases()]
-    step = _current(steps)
+    step = steps[0] if steps and run and run["state"] == RunState.ROLLED_BACK else _current(steps)
     return {
         "run": reader.run_dir.name,
         "name": run["name"] if run else reader.run_dir.name.rsplit("-", 2)[0],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypedDict
 
+from stepflow_tui.engine.model.discrepancy import Verified
+
 
 class TableState(StrEnum):
     """How far a table is."""
@@ -26,5 +28,6 @@ class TableUpdate(TypedDict, total=False):
     source_rows: int | None
     target_rows: int | None
     rejected_rows: int
+    verified: Verified
     reason: str
     copy_seconds: float

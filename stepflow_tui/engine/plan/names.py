@@ -71,7 +71,12 @@ def column_names(sources: Iterable[str]) -> dict[str, str]:
 
 def chosen(name: str, tables: Tables) -> bool:
     """Whether the config's shell patterns select that table."""
-    return any(fnmatchcase(name, p) for p in tables.include) and not any(fnmatchcase(name, p) for p in tables.exclude)
+    return any(matches(name, p) for p in tables.include) and not any(matches(name, p) for p in tables.exclude)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """As SQLite compares names: upper and lower case are one; a pattern also matches itself, whatever characters it has."""
+    return name.lower() == pattern.lower() or fnmatchcase(name.lower(), pattern.lower())
 
 
 def renamed(name: str, rename: dict[str, str]) -> str | None:

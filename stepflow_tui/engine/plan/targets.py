@@ -158,7 +158,7 @@ def misfit(x: str, column: ColumnType) -> str | None:
     n = column.precision
     if column.kind is Kind.DECIMAL and n is not None and n < MAX_SCALE:
         bound = 10 ** max(0, n - (column.scale or 0))
-        return f"{x}>={bound} or {x}<=-{bound}"
+        return f"{x}+0>={bound} or {x}+0<=-{bound}"  # +0: a number stored as text would be compared as text
     if column.kind in (Kind.TEXT, Kind.MIXED_TEXT) and n is not None:
         # char(n) pads shorter texts with blanks, so they would change
         return f"length({x})<>{n}" if column.sql.startswith("char") else f"length({x})>{n}"

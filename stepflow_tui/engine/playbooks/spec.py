@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow_tui.engine.errors import UsageError
 from stepflow_tui.engine.model.checklist import ItemSpec
 from stepflow_tui.engine.model.plan import PlannedPhase, PlannedStep
 from stepflow_tui.engine.steps.context import RunContext, Step
@@ -48,6 +49,20 @@ class Playbook:
     def names(self) -> tuple[str, ...]:
         """Names of the phases, in order."""
         return tuple(p.name for p in self.phases)
+
+
+def check_phase(playbook: Playbook, phase: str | None) -> None:
+    """Refuse a phase that the playbook's mode lacks; None is no phase.
+
+    Raises:
+        UsageError: there is no such phase.
+    """
+    if phase is not None and phase not in playbook.names:
+        raise UsageError(
+            f"A {playbook.kind} run in mode {playbook.mode} has no phase {phase!r}.",
+            hint=f"Its phases: {', '.join(playbook.names)}.",
+            code="no_such_phase",
+        )
 
 
 def planned_phases(playbook: Playbook) -> tuple[PlannedPhase, ...]:

@@ -41,10 +41,11 @@ def collect(run_dir: Path, state_dir: Path) -> Report:
             "source_changed": bool(run.get("source_changed")),
             "tables": tables,
             "objects": [_object(o) for o in reader.objects()],
-            "findings": [_finding(f) for f in reader.findings()],
+            "findings": _findings(reader),
             "discrepancies": [_discrepancy(d) for d in reader.discrepancies()],
             "rejects": [_reject(r) for r in reader.rejects()],
             "checklist": [_item(i) for i in reader.checklist()],
+            "notes": _notes(reader),
             "alerts": [_alert(a) for a in reader.alerts()],
             "audit": _audit(reader, state_dir),
             "timings": _timings(reader),
@@ -131,6 +132,16 @@ def _object(o: dict[str, Any]) -> dict[str, Any]:
     return {"type": o["type"], "name": o["name"], "carried": bool(o["carried"]), "reason": o["reason"], "sql": o["sql"]}
 
 
+def _findings(reader: RunReader) -> list[dict[str, Any]]:
+    """What several stages found alike (a table that can't be read) is one finding."""
+    found: list[dict[str, Any]] = []
+    for row in reader.findings():
+        shown = _finding(row)
+        if shown not in found:
+            found.append(shown)
+    return found
+
+
 def _finding(f: dict[str, Any]) -> dict[str, Any]:
     finding = Finding(code=f["code"], severity=Severity(f["severity"]), params=f["params"], object=f["object"])
     words = render(finding)
@@ -173,6 +184,12 @@ def _audit(reader: RunReader, state_dir: Path) -> dict[str, Any]:
     anchor: Anchor = reader.audit_anchor()
     verdict = reader.verify_audit(state_dir, anchor)
     return {"entries": anchor.entries, "head": anchor.head, "verified": verdict.state is ChainState.WHOLE}
+
+
+def _notes(reader: RunReader) -> list[dict[str, Any]]:
+    return [
+        {"at": iso_utc(n["at_ms"]), "by": n["data"].get("who"), "text": n["data"].get("text")} for n in reader.notes()
+    ]
 
 
 def _errors(reader: RunReader) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def render(report: Report) -> str:
         _rejects,
         _application,
         _checklist,
+        _notes,
         _alerts,
         _audit,
     )
@@ -156,6 +157,11 @@ def _application(report: Report) -> str:
 def _checklist(report: Report) -> str:
     keys = ("phase", "id", "title", "kind", "state", "by", "at", "note")
     return _section("Checklist", _table(keys, ([i[k] for k in keys] for i in report["checklist"]), mark=4))
+
+
+def _notes(report: Report) -> str:
+    keys = ("at", "by", "text")
+    return _section("Notes", _table(("at", "by", "note"), ([n[k] for k in keys] for n in report["notes"])))
 
 
 def _alerts(report: Report) -> str:

@@ -15,7 +15,7 @@ def render(report: Report) -> str:
     """The whole report as one Markdown text, ending in a newline."""
     sections = (
         _summary, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
-        _checklist, _alerts, _audit,
+        _checklist, _notes, _alerts, _audit,
     )  # fmt: skip
     return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
 
@@ -50,11 +50,17 @@ def headline(report: Report) -> str:
         "refused": "Refused: a check or guard said no; the reason is below. `stepflow run` goes on once it is gone.",
         "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
         "aborted": "Aborted by the operator. Nothing was dropped.",
-        "rolled_back": "Rolled back: the target is as it was before.",
+        "rolled_back": _rolled_back(tables),
         "stopped": "Stopped at a checkpoint. `stepflow run` goes on from there.",
         "waiting": "Waiting for an answer at a gate.",
     }
     return words.get(report["result"] or "", "Not finished.")
+
+
+def _rolled_back(tables: list[dict[str, Any]]) -> str:
+    aside = sum("set aside as" in t["reason"] for t in tables)
+    kept = f"; {aside} changed tables were set aside under the name given below" if aside else ""
+    return f"Rolled back: what the run made in the target is gone{kept}."
 
 
 def _summary(report: Report) -> str:
@@ -172,6 +178,11 @@ def _checklist(report: Report) -> str:
         for i in report["checklist"]
     ]
     return "## Checklist\n\n" + table(("when", "id", "item", "kind", "state", "by", "at", "note"), rows) if rows else ""
+
+
+def _notes(report: Report) -> str:
+    rows = [(n["at"], n["by"], n["text"]) for n in report["notes"]]
+    return "## Notes\n\n" + table(("at", "by", "note"), rows) if rows else ""
 
 
 def _alerts(report: Report) -> str:

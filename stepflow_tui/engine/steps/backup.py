@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.model.codec import to_plain
-from stepflow_tui.engine.sqlite.backup import Backup, make_backup, read_manifest
+from stepflow_tui.engine.sqlite.backup import Backup, make_backup, read_manifest, write_manifest
 from stepflow_tui.engine.sqlite.backups import copy_backup, list_backups, prune_backups
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
@@ -78,7 +79,8 @@ async def _empty(ctx: RunContext) -> Evidence:
 async def _look_after(ctx: RunContext, backup: Backup) -> None:
     """Further copies where the config wants them, and old backups of the same folder pruned; none that a run still needs."""
     for folder in ctx.config.backup.also:
-        await copy_backup(backup, Path(folder), control=ctx.control)
+        copy = await copy_backup(backup, Path(folder), control=ctx.control)
+        await asyncio.to_thread(write_manifest, replace(backup, path=str(copy)))
     await asyncio.to_thread(_prune, ctx.state_dir, folder_of(ctx), backup, ctx.config.backup.keep)
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.bulk.copy import CopyJob, copy_tables
 from stepflow_tui.engine.bulk.outcome import CopyResult, TableResult, is_replaced
 from stepflow_tui.engine.bulk.pool import WorkerLost
-from stepflow_tui.engine.bulk.segments import Segment, ledger_rows, plan_segments
+from stepflow_tui.engine.bulk.segments import Segment, SegmentPlanner, ledger_rows
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.discrepancy import Reject
+from stepflow_tui.engine.model.finding import Finding, info
 from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.postgres import ledger
@@ -24,6 +25,7 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import Frozen, connection, frozen_of, plan_of
+from stepflow_tui.engine.steps.memory import give_back
 from stepflow_tui.engine.together import together
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Copy(PlainStep):
         )
         for table in tables:
             await ctx.journal.update_table(table.source, state=TableState.COPYING)
+        give_back()
         result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
         await _record(ctx, result)
         _refuse_lost(result)
@@ -98,20 +101,25 @@ async def _cut(ctx: RunContext, epoch: int, plan: Plan, frozen: Frozen, tables: 
         counts = await ledger.counts(conn, ctx.run_id)
         first = 1 + sum(c.segments for c in counts.values())
         fresh = [t for t in tables if t.source not in counts]
-        limit = ctx.config.copying.max_rows_per_second
-        gate = asyncio.Semaphore(2)
+        waiting = list(reversed(fresh))
+        found: dict[str, list[Segment]] = {}
 
-        async def cut(table: TablePlan) -> list[Segment]:
-            async with gate:
-                await ctx.control.checkpoint()
-                facts = plan.facts.get(table.source) or TableFacts(rows=0)
-                with sqlite_errors(f"Cutting {table.source} into segments"):
-                    return await asyncio.to_thread(
-                        plan_segments, frozen.path, table, facts, encoding=plan.encoding, max_rows_per_second=limit
-                    )
+        async def lane() -> None:
+            limit = ctx.config.copying.max_rows_per_second
+            planner = SegmentPlanner(frozen.path, encoding=plan.encoding, max_rows_per_second=limit)
+            try:
+                while waiting:
+                    await ctx.control.checkpoint()
+                    table = waiting.pop()
+                    facts = plan.facts.get(table.source) or TableFacts(rows=0)
+                    with sqlite_errors(f"Cutting {table.source} into segments"):
+                        found[table.source] = await asyncio.to_thread(planner.plan, table, facts)
+            finally:
+                await asyncio.to_thread(planner.close)
 
-        for segments in await together(cut(t) for t in fresh):
-            rows = ledger_rows(segments, first=first)
+        await together((lane(), lane()))
+        for table in fresh:
+            rows = ledger_rows(found[table.source], first=first)
             first += len(rows)
             with pg_errors("write the segments"):
                 async with conn.transaction():
@@ -120,16 +128,20 @@ async def _cut(ctx: RunContext, epoch: int, plan: Plan, frozen: Frozen, tables: 
 
 async def _record(ctx: RunContext, result: CopyResult) -> None:
     async with connection(ctx) as conn:
-        for source, table in result.tables.items():
-            await _record_table(ctx, conn, source, table)
+        found = [await _record_table(ctx, conn, source, table) for source, table in result.tables.items()]
+    await ctx.journal.set_findings("copy", [f for f in found if f is not None])
 
 
-async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, table: TableResult) -> None:
+async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, table: TableResult) -> Finding | None:
+    """Journal what became of a table. Returns a finding that names the list of its replaced values, if there are any."""
+    replaced = None
     rejects = await ledger.rejects(conn, ctx.run_id, table=source) if table.rejected or table.replaced else []
     refused = [r for r in rejects if not is_replaced(r)]
     if rejects:
         file = await asyncio.to_thread(_write_rejects, ctx.run_dir, source, rejects)
         await ctx.journal.set_rejects(source, [_filed(r, file) for r in refused])
+        if table.replaced:
+            replaced = info("values_replaced", source, count=table.replaced, file=file)
     state = TableState.COPYING if table.error is not None else TableState.COPIED
     await ctx.journal.update_table(
         source,
@@ -139,6 +151,7 @@ async def _record_table(ctx: RunContext, conn: asyncpg.Connection, source: str, 
         copy_seconds=round(table.seconds, 3),
         reason=_words(table),
     )
+    return replaced
 
 
 def _filed(reject: Reject, file: str) -> Reject:
@@ -155,5 +168,6 @@ def _write_rejects(run_dir: Path, source: str, rejects: list[Reject]) -> str:
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8", errors="surrogateescape") as out:
         for reject in rejects:
-            out.write(json.dumps(to_plain(reject), ensure_ascii=False) + "\n")
+            row = {k: v for k, v in to_plain(reject).items() if k != "file"}
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
     return str(path)

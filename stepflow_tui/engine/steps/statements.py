@@ -43,23 +43,22 @@ class RunStatements(PlainStep):
         """Run what is left of the stages."""
         await claim_target(ctx)
         plan = await plan_of(ctx)
-        done = refused = 0
+        counts = [0, 0]  # done, refused: one progress for all stages of the step
+        total = sum(len(plan.stage(stage)) for stage in self.stages)
         for stage in self.stages:
             statements = plan.stage(stage)
             if not statements:
                 continue
             lanes = _lanes(statements) if stage in PARALLEL else [list(statements)]
-            counts = await self._run_lanes(ctx, lanes, len(statements))
-            done, refused = done + counts[0], refused + counts[1]
+            await self._run_lanes(ctx, lanes, counts, total)
         if Stage.KEY in self.stages:
             await _mark_ready(ctx, plan)
         if Stage.VALIDATE in self.stages:
             await _name_orphans(ctx, plan)
-        return {"statements": done, "refused": refused}
+        return {"statements": counts[0], "refused": counts[1]}
 
-    async def _run_lanes(self, ctx: RunContext, lanes: list[list[Statement]], total: int) -> tuple[int, int]:
+    async def _run_lanes(self, ctx: RunContext, lanes: list[list[Statement]], counts: list[int], total: int) -> None:
         waiting = list(reversed(lanes))
-        counts = [0, 0]
 
         async def work() -> None:
             target = await target_of(ctx)
@@ -78,7 +77,6 @@ class RunStatements(PlainStep):
                 await conn.close(timeout=5)
 
         await together(work() for _ in range(min(STREAMS, len(lanes))))
-        return counts[0], counts[1]
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Take back what dropping the tables would not; the newest first."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.bulk.pool import WorkerPool
 from stepflow_tui.engine.model.config import TablesMode
+from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.plan import Plan, Stage, Statement, TablePlan
 from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.model.state import PhaseName
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 OLD_PREFIX = "_stepflow_old_"
+SET_ASIDE = "rolled back: changed since the copy, set aside as "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,17 @@ class CreateTables(RunStatements):
             # helper functions of defaults and generated columns: nothing of ours uses them any more
             await super().undo(ctx)
             schema_gone = await _drop_made_schema(ctx, conn)
+        aside = dict(zip((t.source for t in there if t.source in {c.source for c in changed}), names, strict=True))
+        gone = "emptied" if ctx.config.target.tables is TablesMode.EXISTING else "dropped"
         for table in there:
-            await ctx.journal.update_table(table.source, state=TableState.UNDONE)
+            name = aside.get(table.source)
+            await ctx.journal.update_table(
+                table.source,
+                state=TableState.UNDONE,
+                target_rows=None,
+                verified=Verified.NOT_VERIFIED,
+                reason=f"{SET_ASIDE}{name}" if name else f"rolled back: unchanged since the copy, {gone}",
+            )
         return {"dropped": len(there) - len(changed), "renamed": names, "schema_dropped": schema_gone}
 
 
@@ -112,13 +123,17 @@ async def _expected_rows(ctx: RunContext, conn: asyncpg.Connection) -> dict[str,
     """Rows this run wrote, by source table: from the ledger while it is there, else from the journal."""
     if await control.installed(conn):
         return {table: count.rows for table, count in (await ledger.counts(conn, ctx.run_id)).items()}
-    return {r["source"]: int(r["target_rows"]) for r in await ctx.journal.table_rows() if r["target_rows"] is not None}
+    return {
+        r["source"]: int(r["source_rows"]) - int(r["rejected_rows"])
+        for r in await ctx.journal.table_rows()
+        if r["source_rows"] is not None and r["target_rows"] is not None
+    }
 
 
 async def _changed(
     ctx: RunContext, conn: asyncpg.Connection, table: TablePlan, expected: int | None, pool: WorkerPool
 ) -> Changed | None:
-    """Compare a table with what the run left: by digest where one was verified, by count before that."""
+    """Compare a table with what the run wrote: by digest where one was verified, by count before that."""
     await ctx.control.checkpoint()
     ctx.report(Progress(step="rollback", item=table.source, unit="tables"))
     with pg_errors(f"look at {table.target}"):
@@ -127,12 +142,24 @@ async def _changed(
     row = next(r for r in await ctx.journal.table_rows() if r["source"] == table.source)
     if ranges and row["digest_target"]:
         same = (
-            rows == sum(r.rows for r in ranges)
+            await _as_written(ctx, row)
+            and rows == sum(r.rows for r in ranges)
             and await table_digest(ctx.target, table, ranges, pool=pool) == row["digest_target"]
         )
     else:
         same = rows == (expected or 0)
     return None if same else Changed(source=table.source, name=table.target, rows=rows, expected=expected)
+
+
+async def _as_written(ctx: RunContext, row: dict[str, Any]) -> bool:
+    """Whether the verification found in the target what the run wrote, and nothing of anybody else.
+
+    Its digest proves nothing for a table in which it named differences: they may be rows that somebody wrote meanwhile.
+    """
+    if row["digest_source"] == row["digest_target"]:
+        return True
+    found = await ctx.journal.fetch("SELECT 1 FROM discrepancy WHERE tbl=? LIMIT 1", (row["source"],))
+    return not found and row["target_rows"] == row["source_rows"] - row["rejected_rows"]
 
 
 async def _take_back(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -67,18 +67,12 @@ class Verify(PlainStep):
         job = await _job(ctx, plan, tables)
         verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
         if ctx.memory.find(RepairWanted) is not None:
+            await _save(ctx, verdicts, await _objects(ctx, job, plan))  # a repair may be refused: this is how it stands
             verdicts = await repair(ctx, job, tables, verdicts, lambda: _objects(ctx, job, plan))
         objects = await _objects(ctx, job, plan)
         if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
-        for verdict in await _with_cause(ctx, verdicts):
-            mine = tuple(d for d in objects if d.table == verdict.table)
-            await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine)))
-        tables_known = {v.table for v in verdicts}
-        others = [d for d in objects if d.table not in tables_known]
-        await ctx.journal.save_discrepancies(
-            OBJECTS, [replace(d, table=OBJECTS, column=d.column or d.table) for d in others]
-        )
+        await _save(ctx, await _with_cause(ctx, verdicts), objects)
         await _keep_digests(ctx, verdicts)
         await anchor_audit(ctx)
         await settle_checklist(ctx)
@@ -89,6 +83,18 @@ class Verify(PlainStep):
             "level": ctx.config.verify.level.value,
             "sqlite": str(frozen.path),
         }
+
+
+async def _save(ctx: RunContext, verdicts: Sequence[TableVerdict], objects: Sequence[Discrepancy]) -> None:
+    """Journal the verdicts, each with the differences of its table's objects."""
+    for verdict in verdicts:
+        mine = tuple(d for d in objects if d.table == verdict.table)
+        await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine)))
+    tables_known = {v.table for v in verdicts}
+    others = [d for d in objects if d.table not in tables_known]
+    await ctx.journal.save_discrepancies(
+        OBJECTS, [replace(d, table=OBJECTS, column=d.column or d.table) for d in others]
+    )
 
 
 async def _objects(ctx: RunContext, job: VerifyJob, plan: Plan) -> tuple[Discrepancy, ...]:

@@ -15,6 +15,11 @@ FINDINGS: dict[str, Words] = {
         "A repair means that rows were changed after the copy, or that the copy was wrong: find out which.",
         "The rows as they were before are in before-images.ndjson in the run's folder.",
     ),
+    "values_replaced": Words(
+        "{count} values of {object} were changed on the way: `on_bad_value: replace` asks for it.",
+        "PostgreSQL's text holds neither NUL nor invalid Unicode; the target no longer has these bytes.",
+        "Each value is listed with its key and its original bytes in {file}.",
+    ),
     "source_changed": Words(
         "The source changed while the run went on.",
         "Tables that were compared afterwards may differ from it; the copy holds what the backup held.",

@@ -180,6 +180,11 @@ _CONFIG: dict[str, Words] = {
         "A misspelt name would change what is migrated.",
         "Correct it: {nearest}",
     ),
+    "tables_left_out": Words(
+        "{count} tables are left out: {names}.",
+        "`tables.include` and `tables.exclude` ask for it; their rows stay in the source only.",
+        "Nothing has to be done, if that is what you mean.",
+    ),
     "config_unknown_column": Words(
         "{key} names the column {column}, which table {table} does not have.",
         "A misspelt name would leave the column as it is.",

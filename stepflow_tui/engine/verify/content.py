@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, cast
@@ -14,7 +15,7 @@ from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.plan.quote import lite_ident, pg_literal, pg_name
 from stepflow_tui.engine.sqlite.connect import Text
 from stepflow_tui.engine.verify.cut import Range, row_bytes
-from stepflow_tui.engine.verify.expected import Value, Wrong
+from stepflow_tui.engine.verify.expected import Expected, LoneText, Value, Wrong
 from stepflow_tui.engine.verify.forms import Form, read
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.keys import AllColumns
@@ -67,7 +68,12 @@ class Contents:
         self._rejected = Rejected(job, table)
         self._reader = SourceRows(job, columns)
         self._quoted = tuple(read(c).text is not None for c in columns)
-        self._names = tuple(dict.fromkeys((*self._rejected.columns, *_name_columns(table))))
+        # SQLite lets NULL into primary keys, any number of times: the rowid tells such rows apart
+        self._rowid = table.rowid_name if table.primary_key else None
+        rowid = (self._rowid,) if self._rowid else ()
+        self._names = tuple(dict.fromkeys((*self._rejected.columns, *_name_columns(table), *rowid)))
+        self._at = {c.source: n for n, c in enumerate(columns)}
+        self._others = tuple(n for n in self._names if n not in self._at)  # the rowid
         mean, _ = row_bytes(job, table)
         self._mean = max(mean, 1.0)
         self._skipped = 0
@@ -86,12 +92,13 @@ class Contents:
         """Compare the whole table; rows and digests of source and target."""
         async with self._sides.lock:
             ours = await self._source_sums()
+            skipped = self._skipped  # further walks count the same rows again
             theirs = await target_sums(self._sides.target, self._table, self._columns)
             unequal = [b for b in range(BUCKETS) if ours[b] != theirs[b]]
             most = max(1, int(_PASS_BYTES / self._mean))
             for buckets in _passes(unequal, [ours[b][0] + theirs[b][0] for b in unequal], most):
                 await self._compare_buckets(buckets)
-            rows = (sum(s[0] for s in ours) + self._skipped, sum(s[0] for s in theirs))
+            rows = (sum(s[0] for s in ours) + skipped, sum(s[0] for s in theirs))
             return rows, (sums_digest(ours), sums_digest(theirs))
 
     async def _source_sums(self) -> list[Sums]:
@@ -138,7 +145,7 @@ class Contents:
             last = rows[-1][0]
 
     def _select(self, first: str) -> str:
-        names = "".join(f"{lite_ident(self._real(n))}," for n in self._names)
+        names = "".join(f"{lite_ident(self._real(n))}," for n in self._others)
         return f"select {first},{names}{self._reader.select} from {lite_ident(self._table.source)}"
 
     def _real(self, name: str) -> str:
@@ -147,12 +154,13 @@ class Contents:
         return self._table.rowid_name or name if name == "rowid" and name not in declared else name
 
     async def _rows(self, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
-        width = 1 + len(self._names)
+        width = 1 + len(self._others)
         values = self._reader.decode([row[width:] for row in rows])
         contents = await expect(self._sides.target, self._columns, values, self._job.on_bad_value)
         found: list[Row] = []
         for row, value, content in zip(rows, values, contents, strict=True):
-            identity = {n: _scalar(v) for n, v in zip(self._names, row[1:width], strict=True)}
+            other = dict(zip(self._others, row[1:width], strict=True))
+            identity = {n: _scalar(value[self._at[n]] if n in self._at else other[n]) for n in self._names}
             if self._rejected and identity in self._rejected:
                 self._skipped += 1
             else:
@@ -181,11 +189,12 @@ class Contents:
         surplus = [(ctid, found) for found, places in held.items() for ctid in places]
         for row, other in self._pairs(lacking, surplus):
             identity, values, content = row
+            key = self._key(identity)
             if other is None:
-                self._differences.missing(self._key(identity), values, content)
+                self._differences.missing(key, values, content)
             else:
-                place = "" if self._table.primary_key else _place(other[0])
-                self._differences.changed(self._key(identity), values, content, other[1], where=place)
+                place = "" if self._table.primary_key and None not in key.values() else _place(other[0])
+                self._differences.changed(key, values, content, other[1], where=place)
         for ctid, found in surplus:
             self._differences.surplus({"ctid": ctid}, found, where=_place(ctid))
 
@@ -195,13 +204,14 @@ class Contents:
         """Each lacking row with the surplus row it probably became; takes those out of `surplus`."""
         key = [n for n, c in enumerate(self._columns) if c.source in self._table.primary_key]
         by_key = {tuple(found[n] for n in key): i for i, (_, found) in enumerate(surplus)} if key else {}
-        likeness = not key and len(lacking) * len(surplus) <= _MOST_PAIRS
+        likeness = len(lacking) * len(surplus) <= _MOST_PAIRS
         taken: set[int] = set()
         pairs: list[tuple[Row, tuple[str, Found] | None]] = []
-        for row in lacking:
-            content = row[2]
-            if key:
-                at = by_key.pop(cast(Found, tuple(content[n] for n in key)), None)
+        # rows that a key names choose first; NULL in it names none
+        for row in sorted(lacking, key=lambda r: None in _at(r[2], key)):
+            content, wanted = row[2], _at(row[2], key)
+            if key and None not in wanted:
+                at = by_key.pop(cast(Found, wanted), None)
             else:
                 at = _alike(content, surplus, taken) if likeness else None
             if at is not None:
@@ -211,7 +221,14 @@ class Contents:
         return pairs
 
     def _key(self, identity: dict[str, Scalar]) -> dict[str, Scalar]:
-        return {n: identity[n] for n in _name_columns(self._table)}
+        key = {n: identity[n] for n in _name_columns(self._table)}
+        if self._rowid and None in key.values():
+            key[self._rowid] = identity[self._rowid]
+        return key
+
+
+def _at(content: Content, places: Sequence[int]) -> tuple[Expected, ...]:
+    return tuple(content[n] for n in places)
 
 
 def _alike(content: Content, surplus: Sequence[tuple[str, Found]], taken: set[int]) -> int | None:
@@ -236,6 +253,11 @@ def _name_columns(table: TablePlan) -> tuple[str, ...]:
 
 
 def _scalar(value: Any) -> Scalar:
+    """A value as keys of rejects show it: undecodable text as its stored bytes, infinities as text."""
+    if isinstance(value, LoneText):
+        return value.raw
+    if isinstance(value, float) and math.isinf(value):
+        return repr(value)
     if isinstance(value, Text):
         try:
             return value.decode()

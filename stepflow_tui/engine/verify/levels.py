@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 
 from stepflow_tui.engine.bulk.pool import WorkerPool
@@ -11,6 +10,7 @@ from stepflow_tui.engine.model.control import Control, FreeRunning, Report, sile
 from stepflow_tui.engine.model.discrepancy import TableVerdict
 from stepflow_tui.engine.together import together
 from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.sides import KeptSides
 from stepflow_tui.engine.verify.table import TableCheck
 
 __all__ = ["VerifyJob", "verify_tables"]
@@ -42,20 +42,21 @@ async def verify_tables(
     """
     steering = control or FreeRunning()
     verdicts: dict[int, TableVerdict] = {}
-    gate = asyncio.Semaphore(max(1, job.streams))
+    # the largest first, so that none of them is left alone at the end
+    waiting = sorted(range(len(job.tables)), key=lambda n: job.table_facts(job.tables[n]).rows)
     async with AsyncExitStack() as stack:
         if not _by_arrow(job):
             pool = None
         elif pool is None:
             pool = await stack.enter_async_context(WorkerPool(job.streams))
 
-        async def one(n: int) -> None:
-            async with gate:
-                verdicts[n] = await TableCheck(job, job.tables[n], steering, report, pool).verify()
+        async def lane() -> None:
+            async with KeptSides(job) as sides:
+                while waiting:
+                    n = waiting.pop()
+                    verdicts[n] = await TableCheck(job, job.tables[n], steering, report, pool).verify(sides)
 
-        # the largest first, so that none of them is left alone at the end
-        largest = sorted(range(len(job.tables)), key=lambda n: -job.table_facts(job.tables[n]).rows)
-        await together(one(n) for n in largest)
+        await together(lane() for _ in range(max(1, min(job.streams, len(job.tables)))))
     return tuple(verdicts[n] for n in range(len(job.tables)))
 
 

@@ -109,16 +109,45 @@ async def apply_repair(
             async with connection.transaction():
                 for sql in BEFORE_IMAGE_SQL:
                     await connection.execute(sql)
+                awake = await _silence(connection, {a.target for a in actions})
                 for action in actions:
                     await _apply(connection, action, plans[action.table], run)
+                if awake:  # a table with a deferred check still pending can't be altered
+                    await connection.execute("set constraints all immediate")
+                for sql in awake:
+                    await connection.execute(sql)
         finally:
             await connection.close(timeout=5)
     return len(actions)
 
 
+_ENABLED = {"O": "enable", "R": "enable replica", "A": "enable always"}
+
+
+async def _silence(connection: Any, targets: set[str]) -> list[str]:
+    """Triggers of these tables sleep until the end of the transaction: one that sets `updated_at` would undo the repair.
+
+    Returns:
+        The statements that wake them as they were.
+    """
+    rows = await connection.fetch(
+        "select format('%I.%I', n.nspname, c.relname) as place, quote_ident(t.tgname) as name, t.tgenabled::text as state"
+        " from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace"
+        " where not t.tgisinternal and t.tgparentid = 0 and t.tgenabled <> 'D'"
+        " and c.oid = any(select to_regclass(x) from unnest($1::text[]) x) order by 1, 2",
+        sorted(targets),
+    )
+    for row in rows:
+        await connection.execute(f"alter table {row['place']} disable trigger {row['name']}")
+    return [f"alter table {r['place']} {_ENABLED[r['state']]} trigger {r['name']}" for r in rows]
+
+
 async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: str) -> None:
     image, seen = await _look(connection, action, table)
-    as_seen = image is None if action.cls is DiffClass.MISSING else image is not None and seen == action.seen
+    if not action.where:  # a sequence, or an index or constraint to be made again: no row to look at
+        as_seen = True
+    else:
+        as_seen = image is None if action.cls is DiffClass.MISSING else image is not None and seen == action.seen
     if not as_seen:
         raise Drift(
             f"A row of {table.target} is no longer as the verification saw it; nothing was repaired.",

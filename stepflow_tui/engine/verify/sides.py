@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
 
 from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.types import Kind
@@ -62,6 +62,33 @@ class Sides:
                 await target.close(timeout=5)
         finally:
             source.close()
+
+
+class KeptSides:
+    """Both connections, opened when they are first needed and kept from table to table: opening them costs more than
+    comparing a small table."""
+
+    def __init__(self, job: VerifyJob) -> None:
+        self._job = job
+        self._stack = AsyncExitStack()
+        self._sides: Sides | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drop()
+
+    async def get(self) -> Sides:
+        """Both sides. Raises what opening them raises."""
+        if self._sides is None:
+            self._sides = await self._stack.enter_async_context(Sides.open(self._job))
+        return self._sides
+
+    async def drop(self) -> None:
+        """Close them: a read may still be under way, so they are not to be used for another table."""
+        self._sides = None
+        await self._stack.aclose()
 
 
 class SourceRows:

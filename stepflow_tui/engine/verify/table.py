@@ -32,7 +32,7 @@ from stepflow_tui.engine.verify.ordered import order_of, order_ranges
 from stepflow_tui.engine.verify.raw import ROWS as RAW_ROWS
 from stepflow_tui.engine.verify.raw import Raw
 from stepflow_tui.engine.verify.resolve import Resolver
-from stepflow_tui.engine.verify.sides import Sides
+from stepflow_tui.engine.verify.sides import KeptSides, Sides
 from stepflow_tui.engine.verify.summary import column_differences, row_counts
 from stepflow_tui.engine.verify.tally import Tally
 
@@ -65,8 +65,11 @@ class TableCheck:
         self._tally = self._new_tally()
         self._arrow_used = False
 
-    async def verify(self) -> TableVerdict:
+    async def verify(self, kept: KeptSides) -> TableVerdict:
         """The verdict.
+
+        Args:
+            kept: connections to use, and to drop where a read failed.
 
         Raises:
             Stopping: by the control.
@@ -77,11 +80,12 @@ class TableCheck:
             return TableVerdict(table=self._table.source, verified=Verified.NOT_VERIFIED, reason=self._table.impossible)
         try:
             with pg_errors(f"verify table {self._table.source}", self._job.target):
-                async with Sides.open(self._job) as sides:
-                    verdict = await self._missing_in_target(sides) or await self._compare(sides)
+                sides = await kept.get()
+                verdict = await self._missing_in_target(sides) or await self._compare(sides)
         except Exception as error:
             if type(error).__module__ != "sqlite3":
                 raise
+            await kept.drop()
             reason = f"the source's table can't be read: {error}"
             return TableVerdict(table=self._table.source, verified=Verified.NOT_VERIFIED, reason=reason)
         return replace(verdict, seconds=round(time.monotonic() - started, 3))

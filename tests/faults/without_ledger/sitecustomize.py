@@ -1,20 +1,19 @@
 """Loaded by every process of a run whose PYTHONPATH begins with this folder: the copy without its guard.
 
-Segments are not marked done in the transaction that writes their rows. A test that kills such a run and resumes it must
-notice rows that arrived twice; if it doesn't, it proves nothing about the copy with its guard.
+Rows of a segment are committed before their ledger row, which then follows in a transaction of its own. A test that kills
+such a run in between and resumes it must notice rows that arrived twice; if it doesn't, it proves nothing about the guard.
 """
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
-LEDGER = "stepflow_tui.engine.postgres.ledger"
-FORGETFUL = "update _stepflow.ledger set rows = $4, rejected = $5 where run = $1 and segment = $2 and epoch = $3"
+COPY = "stepflow_tui.engine.bulk.fast"
 
 
 class _Loader(importlib.abc.Loader):
@@ -26,15 +25,21 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._inner.exec_module(module)
-        assert "state = 'done'" in module.FINISH_SQL
-        module.FINISH_SQL = FORGETFUL  # type: ignore[attr-defined]
+        finish = module._finish
+
+        def unguarded(target: Any, order: Any, rows: int) -> None:
+            target.commit()
+            module.failpoint("rows_without_ledger")
+            finish(target, order, rows)
+
+        module._finish = unguarded
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != LEDGER:
+        if fullname != COPY:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         assert spec is not None
