@@ -16,7 +16,7 @@ SHOP = """
 create table t(id integer primary key, s text);
 insert into t values(1,'ok'),(2,cast(x'fffe' as text));
 create table amounts(id integer primary key, a text);
-insert into amounts values(1,'9.25'),(2,'10.25'),(3,'0.5');
+insert into amounts values(1,'9.25'),(2,'10.25'),(3,'0.50');
 create table Skipped(a integer);
 pragma writable_schema=on;
 insert into sqlite_master values('table','lost','lost',0,'CREATE VIRTUAL TABLE lost USING nosuchmodule(a)');

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import Stand, standing
-from tests.run_kit import until
 
 
 @pytest.fixture
@@ -70,11 +69,6 @@ def test_what_a_verification_saw_is_no_proof_that_rows_are_ours(stand: Stand) ->
     assert stand.run("--until", "validate").code == 0
     stand.sql("insert into t values(2,'somebody else''s')", "select 1")
     assert stand.run().code == 5
-    stand.config(environment="production")
-    asked = stand.cli("rollback", stand.name, "--yes", "--json")
-    assert asked.code in (4, 6)
-    assert asked.object["error"]["exit_code"] == asked.code
-    stand.config()
     assert stand.rollback().code == 0
     assert stand.sql("select s from _stepflow_old_t order by id") == [("x",), ("somebody else's",)]
     tables = {t["source"]: t for t in stand.report()["tables"]}
@@ -91,7 +85,8 @@ def test_a_lost_engine_can_be_acknowledged_and_is_told_once(stand: Stand) -> Non
     )
     stand.config(copy={"max_rows_per_second": 2000})
     engine = stand.start("run", str(stand.config_path), "--yes", "--json")
-    until(lambda: stand.runs and stand.status()["step"] == "copy", 60)
+    assert engine.stdout is not None
+    assert any('"step": "copy"' in line for line in engine.stdout)
     for process in stand.engines():
         process.kill()
     assert stand.ended(engine).code == 1

@@ -171,7 +171,8 @@ def _finished(entry: RunEntry, reader: RunReader) -> Started:
     """The share of the engine that finished the run, for a front end to replay with its ending."""
     run = reader.run() or {}
     end = reader.one(
-        "SELECT max(seq) AS n FROM event WHERE code='run_finished' AND json_extract(data,'$.result')=?", (run["result"],)
+        "SELECT max(seq) AS n FROM event WHERE code='run_finished' AND json_extract(data,'$.result')=?",
+        (run["result"],),
     )
     ends = end["n"] if end else None
     begin = reader.one("SELECT max(seq) AS n FROM event WHERE code='run_started' AND seq<?", (ends or 0,))
