@@ -10,7 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,10 +123,13 @@ class Stand:
         """The command line of a call."""
         return [sys.executable, "-m", "stepflow_tui", *args, "--state-dir", str(self.state)]
 
-    def cli(self, *args: str, env: dict[str, str] | None = None) -> Ran:
-        """Call StepFlow and wait for its end. No traceback may show anywhere, whatever happened."""
+    def cli(self, *args: str, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> Ran:
+        """Call StepFlow (`before`: what stands before its own command line) and wait for its end.
+
+        No traceback may show anywhere, whatever happened.
+        """
         done = subprocess.run(
-            self.command(*args), env=self.environ | (env or {}), cwd=self.folder, stdin=subprocess.DEVNULL,
+            [*before, *self.command(*args)], env=self.environ | (env or {}), cwd=self.folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
         self.no_traceback(done.stdout, done.stderr)
@@ -147,9 +150,11 @@ class Stand:
         self.no_traceback(out, err)
         return Ran(process.returncode, out, err)
 
-    def run(self, *args: str, yes: bool = True, env: dict[str, str] | None = None) -> Ran:
+    def run(self, *args: str, yes: bool = True, env: dict[str, str] | None = None, before: Sequence[str] = ()) -> Ran:
         """`stepflow run CONFIG --json`, whose last line is always how it ended."""
-        ran = self.cli("run", str(self.config_path), "--json", *(("--yes",) if yes else ()), *args, env=env)
+        ran = self.cli(
+            "run", str(self.config_path), "--json", *(("--yes",) if yes else ()), *args, env=env, before=before
+        )
         assert ran.out, f"nothing on stdout; stderr: {ran.err}"
         assert ran.last["event"] == "run_finished", ran.out
         assert ran.last["exit_code"] == ran.code, ran.out
@@ -271,24 +276,33 @@ def standing(folder: Path, dsn: str, source: Path | None = None) -> Iterator[Sta
         stand.close()
 
 
+def once(stand: Stand, exit_code: int) -> dict[str, Any]:
+    """Start, complete, check. Returns the report."""
+    source = stand.source_hash()
+    ran = stand.run()
+    assert ran.code == exit_code, ran.out
+    assert stand.source_hash() == source
+    report = stand.report()
+    _compare(stand, report)
+    return report
+
+
 def scenario(stand: Stand, exit_code: int) -> dict[str, Any]:
     """Start, check, roll back, check, start again, complete, check. Returns the report of the last run.
 
     After each leg the source's bytes are the same; after the way back the target is exactly what it was.
     """
-    from tests.acceptance.compare import compare
-
     source, target = stand.source_hash(), stand.target_hash()
-    first = stand.run()
-    assert first.code == exit_code, first.out
-    assert stand.source_hash() == source
-    compare(stand, stand.report())
+    once(stand, exit_code)
     back = stand.rollback()
     assert (back.code, back.object["state"]) == (0, "rolled_back"), back.out + back.err
-    assert stand.target_hash() == target
-    again = stand.run()
-    assert (again.code, again.last["run"] == first.last["run"]) == (exit_code, False), again.out
-    assert stand.source_hash() == source
-    report = stand.report()
-    compare(stand, report)
+    assert (stand.source_hash(), stand.target_hash()) == (source, target)
+    report = once(stand, exit_code)
+    assert len(stand.runs) == 2
     return report
+
+
+def _compare(stand: Stand, report: dict[str, Any]) -> None:
+    from tests.acceptance.compare import compare
+
+    compare(stand, report)

@@ -6,9 +6,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,11 +16,9 @@ import pytest
 from stepflow_tui.engine.postgres.embedded import Embedded
 from tests.acceptance import sources
 from tests.acceptance.compare import compare
-from tests.acceptance.harness import ROOT, Ran, Stand, standing, wait_for
+from tests.acceptance.harness import Ran, Stand, standing, wait_for
 from tests.conftest import Server
 from tests.run_kit import until
-
-NOBODY = 65534
 
 
 def one_message(ran: Ran, code: int) -> str:
@@ -109,42 +106,43 @@ def test_a_live_wal_with_an_open_writer(stand: Stand) -> None:
         compare(stand, stand.report())
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can reach, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="stepflow-acc-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+@contextmanager
+def write_protected(folder: Path) -> Iterator[list[str]]:
+    """A folder that nobody may write for as long as the block lasts; gives what to put before a command."""
+    if os.getuid() != 0:
+        folder.chmod(0o555)
+        yield []
+        folder.chmod(0o755)
+        return
+    # permissions don't bind root; a read-only mount, seen by the command alone, does
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    before = ["unshare", "-m", "sh", "-c", script, str(folder)]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*before, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no way to make a folder read-only for root here")
+    yield before
 
 
-def test_a_source_folder_that_can_not_be_written(open_folder: Path, pg_dsn: str) -> None:
-    kept = open_folder / "kept"
+@pytest.mark.parametrize("wal", ["empty", "live"])
+def test_a_source_folder_that_can_not_be_written(wal: str, stand: Stand) -> None:
+    kept = stand.folder / "kept"
     kept.mkdir()
-    source = sources.shop(kept / "shop.db", "pragma journal_mode=wal")
-    for made in (open_folder / "work", open_folder / "work/home"):
-        made.mkdir()
-    as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    if as_user:
-        probe = [sys.executable, "-c", "import stepflow_tui.engine, adbc_driver_manager"]
-        if subprocess.run(
-            probe, cwd="/", env={"PYTHONPATH": str(ROOT)}, check=False, capture_output=True, **as_user
-        ).returncode:
-            pytest.skip("an unprivileged user can't run this interpreter")
-    with standing(open_folder / "work", pg_dsn, source) as stand:
-        for path in (stand.folder, stand.folder / "home", stand.config_path):
-            os.chown(path, *(NOBODY, NOBODY) if as_user else (-1, -1))
-        kept.chmod(0o555)
-        before = stand.source_hash()
-        done = subprocess.run(
-            stand.command("run", str(stand.config_path), "--json", "--yes"), env=stand.environ, cwd=stand.folder,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False, **as_user,
-        )  # fmt: skip
-        stand.no_traceback(done.stdout, done.stderr)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert stand.source_hash() == before
-        assert sorted(p.name for p in kept.iterdir()) == ["shop.db"]
-        compare(stand, stand.report())
-        kept.chmod(0o755)
+    stand.source = sources.shop(kept / "shop.db", "pragma journal_mode=wal")
+    if wal == "live":
+        sources.crash(stand.source, "pragma wal_autocheckpoint=0", "delete from orders where id = 1")
+        kept.joinpath("shop.db-shm").unlink()
+    stand.config()
+    before, names = stand.source_hash(), sorted(p.name for p in kept.iterdir())
+    with write_protected(kept) as first:
+        ran = stand.run(before=first)
+        if wal == "live":
+            assert one_message(ran, 4) == "source_wal_locked_in"
+        else:
+            assert ran.code == 0, ran.out
+            compare(stand, stand.report())
+    assert (stand.source_hash(), sorted(p.name for p in kept.iterdir())) == (before, names)
 
 
 def _role(stand: Stand, name: str, password: str) -> str:

@@ -82,15 +82,18 @@ async def test_settings_of_the_role_do_not_reach_us(pg_server: Server, pg_target
 async def test_worker_uri_works_with_libpq_driver(pg_target: Target) -> None:
     import adbc_driver_manager
     import adbc_driver_postgresql
+    import nanoarrow
 
     with (
         adbc_driver_postgresql.connect(pg_target.uri()) as database,
         adbc_driver_manager.AdbcConnection(database) as conn,
     ):
         statement = adbc_driver_manager.AdbcStatement(conn)
-        statement.set_sql_query(pg_target.session_sql())
-        statement.execute_query()
+        statement.set_sql_query("select current_database()::text as name")
+        stream, _ = statement.execute_query()
+        found = nanoarrow.ArrayStream(stream).read_all().to_pylist()
         statement.close()
+    assert found == [{"name": pg_target.database}]
 
 
 async def test_uri_of_config_reaches_the_same_database(pg_dsn: str, pg_target: Target) -> None:

@@ -291,7 +291,7 @@ def test_signals_before_a_run_is_known(
 ) -> None:
     async def start(loaded: Any, **options: Any) -> None:
         os.kill(os.getpid(), number)
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()  # until the signal ends it
 
     monkeypatch.setattr(ready, "start", start, raising=False)
     assert cli("run", "--json") == code

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.model.schema import TableKind
+from stepflow_tui.engine.plan.virtual import only_answers
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
@@ -18,6 +19,6 @@ async def run(ctx: CheckContext) -> list[Finding]:
     found += [
         warning("source_table_unreadable", t.name, table=t.name, reason=t.unreadable)
         for t in ctx.schema.tables
-        if t.unreadable
+        if t.unreadable and not only_answers(t)
     ]
     return found

@@ -24,7 +24,7 @@ class Stage(StrEnum):
 
 
 class ObjectType(StrEnum):
-    """CONTRACT's object types."""
+    """Types of schema objects, as reports name them."""
 
     PRIMARY_KEY = "primary_key"
     UNIQUE = "unique"
@@ -62,7 +62,7 @@ class Statement:
 class PlannedObject:
     """One schema object of the source and what becomes of it.
 
-    `name` follows CONTRACT: unnamed ones are `table.column` or `table(columns)`. `reason` is a sentence: why it can't be
+    Unnamed ones have the `name` `table.column` or `table(columns)`. `reason` is a sentence: why it can't be
     carried, or in which other form it is. `sql` is the source's SQL (or the constraint's text), for the report.
     """
 
@@ -113,7 +113,7 @@ class Walk:
 
 
 class CompareKind(StrEnum):
-    """How the verification pairs rows (RECIPES 2a)."""
+    """How the verification pairs rows."""
 
     KEY = "key"  # an ordered key common to both sides
     ORDERED = "ordered"  # no key: order both sides by all columns

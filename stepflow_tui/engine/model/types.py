@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How a column's values travel (RECIPES' copy table has one row per kind)."""
+    """How a column's values travel; `plan.kinds` has one copy expression and one census term per kind."""
 
     INTEGER = "integer"  # bigint; smallint and integer in tables made beforehand (`width`)
     BOOLEAN = "boolean"

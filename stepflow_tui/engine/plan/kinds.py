@@ -1,7 +1,7 @@
 """How each kind of column leaves SQLite: copy expression, census term, Arrow format.
 
 Census and copy use the same terms, so they can't disagree about which rows take the slow way.
-Expressions and terms as in RECIPES 1.1; `X` is the quoted column, `B` the same under BINARY collation.
+In comments `X` is the quoted column, `B` the same under BINARY collation.
 Verification must not import this module: it converts in its own way, or a wrong converter would confirm itself.
 """
 

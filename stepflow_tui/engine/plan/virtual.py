@@ -11,15 +11,25 @@ from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 
 FULL_TEXT = frozenset({"fts3", "fts4", "fts5"})
 RTREE = frozenset({"rtree", "rtree_i32", "geopoly"})
+_INTERFACES = frozenset({"virtualspatialindex", "virtualelementary", "virtualknn", "virtualknn2"})
+"""Modules of SpatiaLite that only answer queries about other tables: every database it makes has some of them."""
+
 _CONTENT = re.compile(r"\s*content\s*=", re.IGNORECASE)
 
 
 def carried(table: SourceTable) -> bool:
     """Whether its rows are copied: ordinary tables, FTS and R-tree tables with their own content, and those whose module is
     missing (which are then named as impossible: there may be rows behind them)."""
+    if only_answers(table):
+        return False
     if table.kind is not TableKind.VIRTUAL or table.unreadable:
         return table.kind is not TableKind.SHADOW
     return table.module in FULL_TEXT | RTREE and not _foreign_content(table)
+
+
+def only_answers(table: SourceTable) -> bool:
+    """Whether it is known to hold no rows at all, whether or not its module is there."""
+    return table.kind is TableKind.VIRTUAL and table.module in _INTERFACES
 
 
 def _foreign_content(table: SourceTable) -> bool:
@@ -54,6 +64,8 @@ def add_virtual(schema: SourceSchema, names: dict[str, str], parts: Parts) -> No
 
 
 def _reason(table: SourceTable, name: str | None, schema: str) -> str:
+    if only_answers(table):
+        return f"it holds no rows: the module {table.module} answers queries about other tables"
     if table.unreadable:
         return f"no row of it can be read: {table.unreadable}"
     if _foreign_content(table):

@@ -11,14 +11,14 @@ from stepflow_tui.engine.plan.sqltext.tables import ParsedForeignKey, ParsedTabl
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError
 from stepflow_tui.engine.sqlite.catalog_reader import CatalogReader
 
-_BUILT_IN_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
+BUILT_IN_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 
 
 def built_in_upper(name: str | None) -> str:
     """A collation's name, in capitals if it is one of SQLite's own."""
     if name is None:
         return "BINARY"
-    return name.upper() if name.upper() in _BUILT_IN_COLLATIONS else name
+    return name.upper() if name.upper() in BUILT_IN_COLLATIONS else name
 
 
 def read_indexes(

@@ -18,7 +18,7 @@ from stepflow_tui.engine.model.schema import (
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.plan.sqltext.tables import ParsedTable, parse_table
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError
-from stepflow_tui.engine.sqlite.catalog_keys import built_in_upper, read_foreign_keys, read_indexes
+from stepflow_tui.engine.sqlite.catalog_keys import BUILT_IN_COLLATIONS, built_in_upper, read_foreign_keys, read_indexes
 from stepflow_tui.engine.sqlite.catalog_reader import CatalogReader
 
 _HIDDEN = {0: Generated.NO, 1: Generated.HIDDEN, 2: Generated.VIRTUAL, 3: Generated.STORED}
@@ -90,7 +90,7 @@ def read_table(reader: CatalogReader, entry: TableEntry) -> SourceTable:
         module_args=entry.module_args,
         primary_key_name=parsed.primary_key_name,
         unparsed=unparsed,
-        unreadable=_unreadable(reader, entry.name, columns),
+        unreadable=_unreadable(reader, entry.name, columns, ordered=wr),
     )
 
 
@@ -139,10 +139,15 @@ def _rowid_name(columns: tuple[SourceColumn, ...]) -> str | None:
     return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
 
 
-def _unreadable(reader: CatalogReader, name: str, columns: tuple[SourceColumn, ...]) -> str | None:
+def _unreadable(reader: CatalogReader, name: str, columns: tuple[SourceColumn, ...], *, ordered: bool) -> str | None:
+    """Why no row can be read. `ordered`: rows lie in the order of the primary key (WITHOUT ROWID)."""
     if reader.broken(name) or any(reader.broken(c.name) for c in columns):
         return "a name of it is not valid UTF-8"
     try:
-        return reader.refusal(f"select * from {lite_ident(name)}")
+        refusal = reader.refusal(f"select * from {lite_ident(name)}")
     except Refused as exc:
         return exc.message
+    foreign = [c.collation for c in columns if c.pk and c.collation not in BUILT_IN_COLLATIONS]
+    if refusal and ordered and foreign:  # SQLite's own words are "no query solution"
+        return f"its rows lie in the order of the collation {foreign[0]}, which only the application has"
+    return refusal
