@@ -141,8 +141,9 @@ def test_a_source_folder_that_can_not_be_written(wal: str, stand: Stand) -> None
             assert one_message(ran, 4) == "source_wal_locked_in"
         else:
             assert ran.code == 0, ran.out
-            compare(stand, stand.report())
     assert (stand.source_hash(), sorted(p.name for p in kept.iterdir())) == (before, names)
+    if wal == "empty":
+        compare(stand, stand.report())
 
 
 def _role(stand: Stand, name: str, password: str) -> str:

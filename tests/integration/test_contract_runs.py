@@ -77,6 +77,14 @@ def test_what_a_verification_saw_is_no_proof_that_rows_are_ours(stand: Stand) ->
     assert stand.status()["phase"] == "prepare"
 
 
+def test_a_file_of_zero_bytes_is_nothing_to_migrate_and_nothing_that_differs(stand: Stand) -> None:
+    stand.source.touch()
+    assert stand.run().code == 0
+    assert [f["code"] for f in stand.report()["findings"] if f["severity"] == "warning"] == ["source_empty"]
+    assert stand.cli("verify", str(stand.config_path), "--json").object["tables"] == []
+    assert stand.cli("plan", str(stand.config_path), "--json").code == 0
+
+
 def test_a_lost_engine_can_be_acknowledged_and_is_told_once(stand: Stand) -> None:
     _source(
         stand,

@@ -23,6 +23,7 @@ from stepflow_tui.engine.model.plan import Plan, TablePlan
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
+from stepflow_tui.engine.sqlite.examine import SourceState
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
 from stepflow_tui.engine.steps.planning import census_of, make_plan
 from stepflow_tui.engine.steps.preflight import raise_for, standalone_view
@@ -70,6 +71,8 @@ async def verify(
         if view.error is not None:
             raise view.error
         async with check_context(loaded.config, state_dir=folder.path, target=view) as ctx:
+            if ctx.examined.state is SourceState.EMPTY:
+                return _nothing(level or loaded.config.verify.level.value)
             if ctx.readable is None or ctx.schema is None:
                 raise_for(await run_checks(ctx), view)
                 raise StepFlowError("The source can't be read.", code="source_unreadable")
@@ -141,6 +144,14 @@ def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known
         as_of_ms=time.time_ns() // 1_000_000,
         plan=known.plan,
     )
+
+
+def _nothing(level: str) -> Mapping[str, Any]:
+    """A file of zero bytes is a database without tables: there is nothing that could differ."""
+    return {
+        "verified": "equal", "exit_code": int(ExitCode.OK), "level": level, "run": None, "source_changed": False,
+        "tables": [], "discrepancies": [],
+    }  # fmt: skip
 
 
 def _result(
