@@ -52,11 +52,10 @@ class CreateTables(RunStatements):
         async with connection(ctx) as conn:
             there, changed = await _compared(ctx, conn)
             names = await _take_back(ctx, conn, there, {c.source for c in changed})
-            if not changed:
+            if not changed:  # helper functions of defaults and generated columns: a table set aside may still need them
                 for statement in reversed(_own(await plan_of(ctx))):
-                    await conn.execute(statement.undo)
-            # helper functions of defaults and generated columns: nothing of ours uses them any more
-            await super().undo(ctx)
+                    with pg_errors(f"undo {statement.id}"):
+                        await conn.execute(statement.undo)
             schema_gone = await _drop_made_schema(ctx, conn)
         aside = dict(zip((t.source for t in there if t.source in {c.source for c in changed}), names, strict=True))
         gone = "emptied" if ctx.config.target.tables is TablesMode.EXISTING else "dropped"
