@@ -243,3 +243,10 @@ async def test_permission_denied_is_said(open_folder: Path) -> None:
     path.chmod(0)
     found = await examine_unprivileged(path)
     assert (found.state, found.detail) == (SourceState.UNREADABLE, "Permission denied")
+
+
+@pytest.mark.parametrize("first", [b"{", b"[", b"<", b" "])
+async def test_noise_that_begins_like_a_text_is_still_encrypted(tmp_path: Path, first: bytes) -> None:
+    path = tmp_path / "noise.db"
+    path.write_bytes(first + random.Random(7).randbytes(16383))
+    assert (await examine(path)).state is SourceState.ENCRYPTED

@@ -101,11 +101,13 @@ def _side(path: Path, suffix: str, head: int) -> dict[str, Any]:
 
 
 def _guess(sample: bytes) -> str:
+    binary = b"\x00" in sample
     start = sample.lstrip(b"\xef\xbb\xbf \t\r\n")
     for magic, name in _SIGNATURES:
-        if sample.startswith(magic) or (len(magic) == 1 and start.startswith(magic)):
+        # one letter tells a sort of text; in binary data it stands there by chance
+        if not binary and start.startswith(magic) if len(magic) == 1 else sample.startswith(magic):
             return name
-    if b"\x00" in sample:
+    if binary:
         return "binary data"
     return "text" if sample else ""
 
