@@ -19,7 +19,7 @@ HEAD = ("alert", "severity", "since", "count", "state")
 def list_(ctx: typer.Context, run: RunArgument = None) -> int:
     """List a run's alerts."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()
@@ -59,7 +59,7 @@ def ack(
 def stats(ctx: typer.Context, run: RunArgument = None) -> int:
     """Count a run's alerts by code."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()

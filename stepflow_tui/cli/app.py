@@ -87,22 +87,48 @@ def root(
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    ascii_: Annotated[bool, typer.Option("--ascii", help="The wizard: frames, bars and signs in plain ASCII.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="The wizard: fewer repaints; the default over SSH.")] = False,
+    no_mouse: Annotated[bool, typer.Option("--no-mouse", help="The wizard: leave the mouse to the terminal.")] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option("--lang", metavar="LANG", help="Language: en or zh; else LANG decides.", show_default=False),
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every command that acts.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Without a command: help."""
+    """Without a command: the wizard on a terminal, help elsewhere."""
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     session.globals = Globals(
-        state_dir=state_dir, plain=plain, json=json, no_input=no_input, no_color=no_color, read_only=read_only
+        state_dir=state_dir,
+        plain=plain,
+        json=json,
+        no_input=no_input,
+        no_color=no_color,
+        ascii=ascii_,
+        slow=slow,
+        no_mouse=no_mouse,
+        lang=lang,
+        read_only=read_only,
     )
     session.streams = ctx.invoked_subcommand in STREAMING
     ctx.obj = session
     if ctx.invoked_subcommand is None:
-        from stepflow_tui.cli.output import emit_text
+        raise typer.Exit(_front_door(ctx, session))
 
-        emit_text(ctx.get_help())
+
+def _front_door(ctx: typer.Context, session: Session) -> int:
+    """The wizard; numbered questions where it can't be drawn but somebody sits there; help where nobody does."""
+    from stepflow_tui.cli import wizard
+
+    if wizard.possible(session):
+        return wizard.open_wizard(session)
+    from stepflow_tui.cli.output import emit_text
+
+    emit_text(ctx.get_help())
+    return 0
 
 
 def run_command_line(args: Sequence[str]) -> int:

@@ -12,8 +12,8 @@ from stepflow_tui.cli.views import view_for
 from stepflow_tui.engine.errors import ExitCode
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade, RunInfo
     from stepflow_tui.cli.options import Session
+    from stepflow_tui.facade import Facade, RunInfo
 
 CATCH_UP = 200
 """Events shown of a long past."""

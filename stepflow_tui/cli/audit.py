@@ -13,8 +13,8 @@ app = commands("Who did what, and whether the record is whole.")
 def show(ctx: typer.Context, run: RunArgument = None) -> int:
     """Show a run's audit entries."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
     from stepflow_tui.engine.model.times import iso_utc
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()
@@ -35,7 +35,7 @@ def _row(entry: object, at: str) -> tuple[object, ...]:
 def verify(ctx: typer.Context, run: RunArgument = None) -> int:
     """Check that no entry was changed, removed or made anew; exit 0 or 5."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()

@@ -17,8 +17,9 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup's
 @app.command("list")
 def list_(ctx: typer.Context, run: RunArgument = None) -> int:
     """List backups, newest first."""
-    from stepflow_tui.cli import output, words
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.cli import output
+    from stepflow_tui.facade import facade
+    from stepflow_tui.render import words
 
     session = session_of(ctx)
     engine = facade()
@@ -43,7 +44,7 @@ def verify(ctx: typer.Context, file: FileArgument) -> int:
     import asyncio
 
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     result = asyncio.run(facade().verify_backup(file.absolute()))
@@ -70,7 +71,7 @@ def restore(
     import asyncio
 
     from stepflow_tui.cli import guard, output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     guard.acting(session)

@@ -30,9 +30,9 @@ def check(
     import asyncio
 
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
     from stepflow_tui.cli.guard import acting
-    from stepflow_tui.cli.render_findings import finding_json, findings_lines
+    from stepflow_tui.facade import facade
+    from stepflow_tui.render.findings import finding_json, findings_lines
 
     session = session_of(ctx)
     engine = facade()

@@ -11,7 +11,7 @@ import typer
 from stepflow_tui.cli.options import ConfirmOption, Session, YesOption, commands, session_of
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade
+    from stepflow_tui.facade import Facade
 
 
 app = commands()
@@ -32,9 +32,9 @@ def demo(
     import asyncio
 
     from stepflow_tui.cli import diagnostics
-    from stepflow_tui.cli.facade import facade
     from stepflow_tui.cli.guard import acting
     from stepflow_tui.cli.init import THIS_VERSION
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     acting(session)

@@ -9,9 +9,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepflow_tui.cli.output import clean, clean_line, emit_event, emit_object
+from stepflow_tui.cli.output import emit_event, emit_object
 from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
 from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.render.clean import clean, clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

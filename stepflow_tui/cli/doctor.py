@@ -13,7 +13,7 @@ app = commands()
 def doctor(ctx: typer.Context) -> int:
     """Show versions, places and limits of this machine."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     found = facade().doctor(session.state_path)

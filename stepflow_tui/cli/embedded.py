@@ -31,7 +31,7 @@ def _do(ctx: typer.Context, action: str) -> int:
     import asyncio
 
     from stepflow_tui.cli import guard, output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     guard.acting(session)

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stepflow_tui.cli.facade import RunReaderApi
 from stepflow_tui.engine.errors import EngineLost, NeedsConfirmation
 from stepflow_tui.engine.model.events import PUBLIC
-from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.facade import RunReaderApi
+from stepflow_tui.render.events import public_event
 
 POLL_SECONDS = 0.25
 LOST_AFTER = 4
@@ -171,11 +171,6 @@ class Follower:
                 f"The run waits at the gate before {self._asked['phase']}.",
                 hint=f"Answer it with `stepflow continue {self.run}`, or run again with --yes.",
             )
-
-
-def public_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """A journal row as `run --json` prints it, with its `seq` for the one who follows."""
-    return {"event": str(row["code"]), "time": iso_utc(row["at_ms"]), "run": run, "seq": row["seq"], **row["data"]}
 
 
 def progress_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow_tui.cli import diagnostics, words
-from stepflow_tui.cli.render_events import question_text, summary
+from stepflow_tui.cli import diagnostics
+from stepflow_tui.render import words
+from stepflow_tui.render.events import question_text, summary
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade, RunInfo
     from stepflow_tui.cli.options import Session
+    from stepflow_tui.facade import Facade, RunInfo
 
 
 ACCEPT_REST = "!"

@@ -10,7 +10,7 @@ import typer
 from stepflow_tui.cli.options import RunArgument, Session, commands, session_of
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade, RunInfo
+    from stepflow_tui.facade import Facade, RunInfo
 
 WATCH_SECONDS = 1.0
 
@@ -28,7 +28,7 @@ def attach(
     import asyncio
 
     from stepflow_tui.cli.attach import catch_up, follow_run
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()
@@ -53,7 +53,7 @@ def status(
     ] = None,
 ) -> int:
     """Show a run's state."""
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()
@@ -68,7 +68,7 @@ def status(
 
 def _show_status(session: Session, engine: Facade, info: RunInfo, max_age: float | None = None) -> int:
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.render_status import status_lines
+    from stepflow_tui.render.status import status_lines
 
     with engine.RunReader(info.path) as reader:
         found = reader.status()
@@ -104,8 +104,8 @@ def _seconds(text: str | None) -> float | None:
 def runs(ctx: typer.Context) -> int:
     """List the runs of this state directory, newest first."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
-    from stepflow_tui.cli.render_status import RUNS_HEAD, run_row
+    from stepflow_tui.facade import facade
+    from stepflow_tui.render.status import RUNS_HEAD, run_row
 
     session = session_of(ctx)
     found = facade().list_runs(session.state_path)

@@ -19,6 +19,10 @@ class Globals:
     json: bool = False
     no_input: bool = False
     no_color: bool = False
+    ascii: bool = False
+    slow: bool = False
+    no_mouse: bool = False
+    lang: str | None = None
     read_only: bool = False
 
 
@@ -53,9 +57,9 @@ def session_of(ctx: typer.Context) -> Session:
     return cast(Session, ctx.obj)
 
 
-FLAGS = ("--plain", "--json", "--no-input", "--no-color", "--read-only")
+FLAGS = ("--plain", "--json", "--no-input", "--no-color", "--ascii", "--slow", "--no-mouse", "--read-only")
 """Global options without a value."""
-VALUED = ("--state-dir",)
+VALUED = ("--state-dir", "--lang")
 """Global options with one."""
 
 

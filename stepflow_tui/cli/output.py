@@ -12,27 +12,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.render.clean import clean, clean_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# C0 without tab and newline, DEL, C1; bidirectional marks, embeddings, overrides and isolates
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class OutputLost(Exception):
     """stdout can't be written any more (a full disk)."""
-
-
-def clean(text: str) -> str:
-    """The text without control characters; only newline and tab stay."""
-    return _CONTROL.sub("", text).encode("utf-8", "backslashreplace").decode()
-
-
-def clean_line(text: str) -> str:
-    """The text on one line, without control characters."""
-    return clean(text.replace("\r\n", " ").replace("\n", " ").replace("\t", " "))
 
 
 def to_json(value: Any) -> str:

@@ -27,9 +27,9 @@ def plan(
     import asyncio
 
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
-    from stepflow_tui.cli.render_findings import finding_json, findings_lines
-    from stepflow_tui.cli.render_plan import plan_json, plan_lines
+    from stepflow_tui.facade import facade
+    from stepflow_tui.render.findings import finding_json, findings_lines
+    from stepflow_tui.render.plan import plan_json, plan_lines
 
     session = session_of(ctx)
     engine = facade()

@@ -19,7 +19,7 @@ def report(
 ) -> int:
     """Print a run's report: Markdown, HTML, or --json."""
     from stepflow_tui.cli import output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     engine = facade()

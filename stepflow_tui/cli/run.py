@@ -20,8 +20,8 @@ from stepflow_tui.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade, Started
     from stepflow_tui.engine.config import LoadedConfig
+    from stepflow_tui.facade import Facade, Started
 
 
 app = commands()
@@ -45,8 +45,8 @@ def run(
     """Start the run, resume it, or attach to it."""
     import asyncio
 
-    from stepflow_tui.cli.facade import facade
     from stepflow_tui.cli.guard import acting
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     acting(session)

@@ -19,7 +19,7 @@ from stepflow_tui.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.facade import Facade, RunInfo
+    from stepflow_tui.facade import Facade, RunInfo
 
 
 app = commands()
@@ -182,8 +182,8 @@ def found(ctx: typer.Context, run: str | None) -> tuple[Session, Facade, RunInfo
     Raises:
         UsageError: there is none, several fit, or the session is read-only.
     """
-    from stepflow_tui.cli.facade import facade
     from stepflow_tui.cli.guard import acting
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     acting(session)

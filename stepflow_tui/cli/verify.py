@@ -36,7 +36,7 @@ def verify(
     import asyncio
 
     from stepflow_tui.cli import guard, output
-    from stepflow_tui.cli.facade import facade
+    from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     _known(level, repair)

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow_tui.cli import output, words
+from stepflow_tui.cli import output
 from stepflow_tui.cli.diagnostics import stamped
 from stepflow_tui.cli.follow import View
 from stepflow_tui.cli.options import Session
-from stepflow_tui.cli.render_events import event_lines
-from stepflow_tui.cli.render_findings import finding_json, finding_of
 from stepflow_tui.engine.texts.running import step_title
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.findings import finding_json, finding_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -195,7 +197,7 @@ class BarView:
                 if finished or len(self._tasks) >= self.MAX_BARS:
                     continue
                 name = key[1] or step_title(key[0])
-                self._tasks[key] = self._bars.add_task(output.clean_line(name)[:32], total=row["total"], figures="")
+                self._tasks[key] = self._bars.add_task(clean_line(name)[:32], total=row["total"], figures="")
             self._bars.update(self._tasks[key], completed=row["done"], total=row["total"], figures=words.progress(row))
             if finished:
                 self._bars.remove_task(self._tasks.pop(key))

@@ -10,6 +10,17 @@ _NAMES = {
     "load_config": "stepflow_tui.engine.config",
     "RunReader": "stepflow_tui.engine.journal.reader",
     "watching": "stepflow_tui.engine.journal.observers",
+    # making a config
+    "survey": "stepflow_tui.engine.facade.survey",
+    "describe": "stepflow_tui.engine.facade.survey",
+    "advise": "stepflow_tui.engine.plan.advice",
+    "try_target": "stepflow_tui.engine.facade.try_target",
+    "config_text": "stepflow_tui.engine.facade.compose",
+    "save_config": "stepflow_tui.engine.facade.compose",
+    "free_path": "stepflow_tui.engine.facade.compose",
+    "suggested_name": "stepflow_tui.engine.facade.compose",
+    "holds_password": "stepflow_tui.engine.facade.compose",
+    "manual_items": "stepflow_tui.engine.facade.compose",
     # look before anything changes
     "check": "stepflow_tui.engine.facade.inspect",
     "plan": "stepflow_tui.engine.facade.inspect",

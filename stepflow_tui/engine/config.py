@@ -26,7 +26,7 @@ from stepflow_tui.engine.model.config import Config, MigrationKind, Mode
 from stepflow_tui.engine.model.config_dsn import dsn_identity
 
 SECTIONS = ("target", "tables", "types", "backup", "copy", "verify", "switch", "capture", "cutover", "observe", "application",
-            "checklist", "hooks", "alerts", "sensitive")  # fmt: skip
+            "checklist", "hooks", "alerts", "sensitive", "keymap")  # fmt: skip
 """Mappings that may be written empty (`types:` with every line commented out): the defaults."""
 
 

@@ -182,7 +182,14 @@ class FakeEngine:
         return Begun()
 
     async def send(
-        self, run: Info, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+        self,
+        run: Info,
+        verb: str,
+        args: Mapping[str, Any],
+        *,
+        state: Path,
+        take_control: bool = False,
+        front: str = "",
     ) -> Mapping[str, Any]:
         self._note(verb, dict(args))
         return {"state": "done", "answer": {}, "after": 0}

@@ -16,7 +16,7 @@ Cli = Callable[..., int]
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The facade in memory, in place of the real one."""
     fake = FakeEngine()
-    monkeypatch.setattr("stepflow_tui.cli.facade.facade", lambda: fake)
+    monkeypatch.setattr("stepflow_tui.facade.facade", lambda: fake)
     monkeypatch.setattr("stepflow_tui.cli.follow.POLL_SECONDS", 0.001)
     return fake
 

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow_tui.cli import words
-from stepflow_tui.cli.output import clean, clean_line, to_json
-from stepflow_tui.cli.render_events import event_lines
-from stepflow_tui.cli.render_findings import finding_json, findings_lines
+from stepflow_tui.cli.output import to_json
 from stepflow_tui.cli.views import BarView, JsonView, PlainView
 from stepflow_tui.engine.model.finding import blocking, info
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean, clean_line
+from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.findings import finding_json, findings_lines
 from tests.unit.cli_kit import A_WARNING, CONFIG, FakeEngine, Found
 
 Cli = Callable[..., int]

@@ -7,8 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from stepflow_tui.cli.facade import Facade
 from stepflow_tui.engine import api
+from stepflow_tui.facade import Facade
 
 NAMES = sorted(n for n in vars(Facade) if not n.startswith("_"))
 

@@ -20,6 +20,7 @@ from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.create_target import create_target
 from stepflow_tui.engine.postgres.view import TargetView
+from stepflow_tui.engine.steps.masking import source_mask
 from stepflow_tui.engine.steps.planning import census_of, make_plan
 from stepflow_tui.engine.steps.preflight import aim_at_tables, standalone_view
 
@@ -71,7 +72,7 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
         async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
             aim_at_tables(ctx)
             findings = await run_checks(ctx)
-            made = await _planned(loaded, ctx, view) if not _stands_before(findings, view) else None
+            made = await _planned(loaded, ctx, view, state_dir.path) if not _stands_before(findings, view) else None
     if made is None:
         return Planned(findings=findings, exit_code=_code(findings, view), plan=None)
     result, more = made
@@ -85,11 +86,18 @@ def _stands_before(findings: Sequence[Finding], view: TargetView) -> bool:
     return any(f.severity is Severity.BLOCKING and not f.code.startswith(about_target) for f in findings)
 
 
-async def _planned(loaded: LoadedConfig, ctx: CheckContext, view: TargetView) -> tuple[Plan, Sequence[Finding]] | None:
+async def _planned(
+    loaded: LoadedConfig, ctx: CheckContext, view: TargetView, state: Path
+) -> tuple[Plan, Sequence[Finding]] | None:
     if ctx.readable is None or ctx.schema is None:
         return None
     census = await census_of(
-        ctx.readable.path, ctx.schema, ctx.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable
+        ctx.readable.path,
+        ctx.schema,
+        ctx.config,
+        view,
+        frozen=ctx.readable.frozen or ctx.readable.immutable,
+        mask=source_mask(ctx.schema, ctx.config, state),
     )
     made = make_plan(ctx.schema, census, ctx.config, view, planned_phases(playbook_for(loaded.config)))
     return made.plan, [*census.findings, *made.findings]

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.05
 
 
 async def send(
-    run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+    run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False, front: str = ""
 ) -> Mapping[str, Any]:
     """Append an intent, start an engine if none lives, wait for the answer.
 
@@ -30,6 +30,7 @@ async def send(
         verb, args: what is wanted.
         state: the state directory.
         take_control: take the control lease from whoever holds it.
+        front: the terminal of a front end that stays; it holds control apart from the person's other terminals.
 
     Returns:
         `{state: accepted|done, answer, after}`; `after` is the event to follow from.
@@ -41,7 +42,7 @@ async def send(
     with RunReader(run.path) as reader:
         after = reader.max_seq()
     sent = {**args, "take": True} if take_control else dict(args)
-    who = operator(os.environ)
+    who = f"{operator(os.environ)} at {front}" if front else operator(os.environ)
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     if not engine_alive(run.path):
         await _start_engine(run, who)

@@ -25,6 +25,7 @@ from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.sqlite.examine import SourceState
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
+from stepflow_tui.engine.steps.masking import source_mask
 from stepflow_tui.engine.steps.planning import census_of, make_plan
 from stepflow_tui.engine.steps.preflight import raise_for, standalone_view
 from stepflow_tui.engine.steps.verify import refused_statements
@@ -101,7 +102,12 @@ async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view
     assert ctx.readable is not None
     assert ctx.schema is not None
     census = await census_of(
-        ctx.readable.path, ctx.schema, loaded.config, view, frozen=ctx.readable.frozen or ctx.readable.immutable
+        ctx.readable.path,
+        ctx.schema,
+        loaded.config,
+        view,
+        frozen=ctx.readable.frozen or ctx.readable.immutable,
+        mask=source_mask(ctx.schema, loaded.config, folder.path),
     )
     made = make_plan(ctx.schema, census, loaded.config, view, planned_phases(playbook_for(loaded.config)))
     return Known(plan=made.plan, rejects={})

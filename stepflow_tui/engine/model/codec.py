@@ -1,4 +1,7 @@
-"""Values to JSON and back. JSON only, no pickle: a journal is data, never code."""
+"""Values to JSON and back. JSON only, no pickle: a journal is data, never code.
+
+A dataclass field marked `PRIVATE` is left out: it is for this process only.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PRIVATE = {"private": True}
+"""Metadata of fields that are never written down."""
+
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, enums, tuples and bytes as JSON-ready values; bytes become `{"$hex": …}`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.metadata.get("private")}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -267,6 +267,7 @@ class Config(Section):
     checklist: Checklist = Checklist()
     hooks: dict[PhaseName, PhaseHooks] = Field(default_factory=dict)
     alerts: Alerts = Alerts()
+    keymap: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("environment")
     @classmethod

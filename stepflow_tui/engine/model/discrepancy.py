@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stepflow_tui.engine.model.codec import PRIVATE
+
 Scalar = int | float | str | bytes | None
 """A SQLite value. Bytes are written `{"$hex": …}` in JSON; invalid text arrives as bytes too."""
 
@@ -33,7 +35,7 @@ class Verified(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
     """A row the target can't hold, kept in `file` under the run's rejects/ folder. `key` names the row; `value` is the
-    offending value as bytes (TEXT values their UTF-8 or raw bytes)."""
+    offending value as bytes (TEXT values their UTF-8 or raw bytes). Of sensitive columns both hold fingerprints."""
 
     table: str
     key: dict[str, Scalar]
@@ -44,8 +46,19 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Key and repair SQL of a difference with the true values of sensitive columns."""
+
+    key: dict[str, Scalar] = field(repr=False)
+    repair_sql: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Discrepancy:
-    """One difference. `source` and `target` are printable values, None where the row is absent."""
+    """One difference. `source` and `target` are printable values, None where the row is absent.
+
+    All that is printed of sensitive columns are fingerprints; `truth` is for the repair, and is written nowhere.
+    """
 
     table: str
     key: dict[str, Scalar]
@@ -55,6 +68,17 @@ class Discrepancy:
     target: str | None
     cause: str = ""
     repair_sql: str = ""
+    truth: Truth | None = field(default=None, repr=False, metadata=PRIVATE)
+
+    @property
+    def true_key(self) -> dict[str, Scalar]:
+        """The key that finds the row."""
+        return self.truth.key if self.truth is not None else self.key
+
+    @property
+    def true_sql(self) -> str:
+        """The statement that repairs it."""
+        return self.truth.repair_sql if self.truth is not None else self.repair_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,6 +221,7 @@ class Plan:
     phases: tuple[PlannedPhase, ...] = ()
     facts: dict[str, TableFacts] = field(default_factory=dict)
     name_changes: dict[str, str] = field(default_factory=dict)  # source name → target name, where they differ
+    sensitive: dict[str, dict[str, str]] = field(default_factory=dict)  # source table → column → why; not hashed
 
     def table(self, source: str) -> TablePlan:
         """The plan of that source table."""

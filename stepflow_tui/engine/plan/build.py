@@ -8,6 +8,7 @@ from stepflow_tui.engine.model.census import Census
 from stepflow_tui.engine.model.config import Config, TablesMode
 from stepflow_tui.engine.model.plan import Plan, PlannedPhase, Stage, TableFacts, TablePlan
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.sensitive import sensitive_columns
 from stepflow_tui.engine.plan.checks import add_checks, add_collations
 from stepflow_tui.engine.plan.defaults import add_defaults
 from stepflow_tui.engine.plan.drafts import Draft, make_drafts
@@ -68,6 +69,7 @@ def build_plan(
         phases=phases,
         facts=_facts(drafts),
         name_changes=_name_changes(tables),
+        sensitive={t: c for t, c in sensitive_columns(schema, config.sensitive).items() if t in {x.source for x in tables}},
     )
     return replace(plan, hash=plan_hash(plan))
 

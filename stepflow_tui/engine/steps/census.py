@@ -12,6 +12,7 @@ from stepflow_tui.engine.sqlite.restore_test import RestoreTest, findings_of, re
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import frozen_of, target_of
+from stepflow_tui.engine.steps.masking import mask_of
 from stepflow_tui.engine.steps.planning import census_of
 from stepflow_tui.engine.steps.preflight import Seen, target_view
 
@@ -37,7 +38,14 @@ class Census(PlainStep):
         testing = asyncio.create_task(restore_test(frozen.path, control=ctx.control))
         try:
             census = await census_of(
-                frozen.path, frozen.schema, ctx.config, view, frozen=True, control=ctx.control, report=ctx.report
+                frozen.path,
+                frozen.schema,
+                ctx.config,
+                view,
+                frozen=True,
+                mask=await mask_of(ctx),
+                control=ctx.control,
+                report=ctx.report,
             )
             test = await testing
         finally:

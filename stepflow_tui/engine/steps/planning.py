@@ -13,11 +13,13 @@ from stepflow_tui.engine.model.control import Control, Report, silent
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan, PlannedPhase
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.plan.build import build_plan
 from stepflow_tui.engine.plan.existing import Matched, match_existing
 from stepflow_tui.engine.plan.names import chosen
 from stepflow_tui.engine.sqlite.census import take_census
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.steps.masking import masked_census, sensitive_findings
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.postgres.view import TargetView
@@ -38,14 +40,15 @@ async def census_of(
     view: TargetView,
     *,
     frozen: bool,
+    mask: Mask,
     control: Control | None = None,
     report: Report = silent,
 ) -> Census:
-    """Count the tables the config selects."""
+    """Count the tables the config selects; what it tells of sensitive columns are counts and fingerprints."""
     wanted = replace(schema, tables=tuple(t for t in schema.tables if chosen(t.name, config.tables)))
     matched = _matched(schema, config, view)
     with sqlite_errors(f"The census of {path}"):
-        return await take_census(
+        found = await take_census(
             path,
             wanted,
             frozen=frozen,
@@ -55,15 +58,17 @@ async def census_of(
             control=control,
             report=report,
         )
+    return masked_census(found, schema, mask)
 
 
 def make_plan(
     schema: SourceSchema, census: Census, config: Config, view: TargetView, phases: tuple[PlannedPhase, ...] = ()
 ) -> Made:
-    """The plan, and the findings about tables made beforehand."""
+    """The plan, and the findings about tables made beforehand and sensitive columns."""
     matched = _matched(schema, config, view)
     plan = build_plan(schema, census, config, existing=matched, phases=phases)
-    return Made(plan=plan, findings=tuple(matched.findings) if matched is not None else ())
+    made_beforehand = matched.findings if matched is not None else ()
+    return Made(plan=plan, findings=(*made_beforehand, *sensitive_findings(plan.sensitive)))
 
 
 def _matched(schema: SourceSchema, config: Config, view: TargetView) -> Matched | None:

@@ -5,11 +5,13 @@ A finding's text has three templates: what was found, why it matters, how to fix
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
 from stepflow_tui.engine.model.finding import Finding
+from stepflow_tui.engine.texts import language
 
 CATALOGS = ("source", "target", "planning", "running", "checklist")
 """Modules of this package that hold a `FINDINGS` dict; the checklist catalog holds titles instead."""
@@ -40,11 +42,29 @@ class _Missing(dict[str, object]):
 
 
 def render(finding: Finding) -> Words:
-    """The finding's words with its parameters filled in; an unknown code is shown as itself, never an error."""
+    """The finding's words in English with its parameters filled in; an unknown code is shown as itself, never an error."""
+    return _filled(finding, _same, _same)
+
+
+def shown(finding: Finding) -> Words:
+    """The finding's words in the language in use; reasons among its parameters too."""
+    return _filled(finding, language._, _reason)
+
+
+def _filled(finding: Finding, text: Callable[[str], str], value: Callable[[str], str]) -> Words:
     words = findings().get(finding.code)
     if words is None:
-        shown = ", ".join(f"{k}={v}" for k, v in finding.params.items())
-        return Words(f"{finding.code} {shown}".strip(), "", "")
-    params = _Missing(finding.params)
+        listed = ", ".join(f"{k}={v}" for k, v in finding.params.items())
+        return Words(f"{finding.code} {listed}".strip(), "", "")
+    params = _Missing({k: value(v) if isinstance(v, str) else v for k, v in finding.params.items()})
     params.setdefault("object", finding.object or "")
-    return Words(*(text.format_map(params) for text in (words.what, words.why, words.fix)))
+    return Words(*(text(t).format_map(params) for t in (words.what, words.why, words.fix)))
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _reason(value: str) -> str:
+    # a single word is a name or a type, even where it looks like a word of ours
+    return language.known(value) if " " in value else value

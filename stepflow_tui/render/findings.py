@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stepflow_tui.engine.model.finding import Finding, Severity
-from stepflow_tui.engine.texts import render
+from stepflow_tui.engine.texts import render, shown
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
+from stepflow_tui.render.width import pad
 
 _ORDER = (Severity.BLOCKING, Severity.WARNING, Severity.INFO)
 
@@ -22,26 +25,30 @@ def finding_of(event: Mapping[str, Any]) -> Finding:
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
-    """severity code what why fix object."""
-    words = render(finding)
+    """severity code what why fix object.
+
+    Always English: programs read it, and the same journal must give the same bytes in every environment.
+    """
+    said = render(finding)
     return {
         "severity": finding.severity.value,
         "code": finding.code,
-        "what": words.what,
-        "why": words.why,
-        "fix": words.fix,
+        "what": said.what,
+        "why": said.why,
+        "fix": said.fix,
         "object": finding.object,
     }
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
     """One finding: what was found, then why it matters and how to fix it, indented."""
-    words = render(finding)
-    yield f"{finding.severity.value.upper():8}  {finding.code}: {words.what}"
-    if words.why:
-        yield f"          why: {words.why}"
-    for i, line in enumerate(words.fix.splitlines()):
-        yield ("          fix: " if i == 0 else "               ") + line
+    said = shown(finding)
+    severity = words.term(finding.severity.value).upper()
+    yield f"{pad(severity, 8)}  {finding.code}: {said.what}"
+    if said.why:
+        yield "          " + _("why: {text}").format(text=said.why)
+    for i, line in enumerate(said.fix.splitlines()):
+        yield "          " + (_("fix: {text}").format(text=line) if i == 0 else f"     {line}")
 
 
 def findings_lines(findings: Iterable[Finding]) -> Iterator[str]:
@@ -49,5 +56,5 @@ def findings_lines(findings: Iterable[Finding]) -> Iterator[str]:
     listed = sorted(findings, key=lambda f: _ORDER.index(f.severity))
     for finding in listed:
         yield from finding_lines(finding)
-    counts = ", ".join(f"{n} {s.value}" for s in _ORDER if (n := sum(f.severity is s for f in listed)))
-    yield counts or "nothing found"
+    counts = ", ".join(f"{n} {words.term(s.value)}" for s in _ORDER if (n := sum(f.severity is s for f in listed)))
+    yield counts or _("nothing found")

@@ -1,4 +1,4 @@
-"""What the command line asks of the engine: the facade's names, as protocols. `facade()` resolves them when a command runs."""
+"""What front ends ask of the engine: the facade's names, as protocols. Each name is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from stepflow_tui.engine import api
+
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
+    from stepflow_tui.engine.facade.compose import Draft
+    from stepflow_tui.engine.plan.advice import Advice, Answers
     from stepflow_tui.engine.model.finding import Finding
     from stepflow_tui.engine.model.plan import Plan
 
@@ -93,9 +97,49 @@ class Planned(Checked, Protocol):
 
 
 class Facade(Protocol):
-    """The names of `stepflow_tui.engine` that the command line uses."""
+    """The names of `stepflow_tui.engine.api` that front ends use."""
 
     def load_config(self, path: Path, env: Mapping[str, str]) -> LoadedConfig: ...
+    async def describe(self, path: Path) -> Mapping[str, Any]:
+        """A SQLite file in a second: size, tables, rows (`rows_exact`), modes, versions, holders, free room."""
+        ...
+
+    async def survey(self, source: str) -> Mapping[str, Any]:
+        """`{source: postgres}`, `{source: files, path, format, size}`, or what `describe` tells."""
+        ...
+
+    def advise(self, facts: Mapping[str, Any], answers: Answers) -> Advice:
+        """The kind of migration that fits, why, and what else to know."""
+        ...
+
+    async def try_target(self, target: str, *, schema: str, state: Path, env: Mapping[str, str]) -> Mapping[str, Any]:
+        """Connection test: kind ok version findings; of a server address user database tables encrypted latency_ms."""
+        ...
+
+    def config_text(self, draft: Draft, path: Path) -> str:
+        """The commented config file that would be written to `path`."""
+        ...
+
+    def save_config(self, path: Path, text: str) -> None:
+        """Write a new file; never over one that is there."""
+        ...
+
+    def free_path(self, path: Path) -> Path:
+        """The path, or the next name beside it that is free."""
+        ...
+
+    def suggested_name(self, source: str, kind: str = ...) -> str:
+        """A run's name made from its source's."""
+        ...
+
+    def holds_password(self, target: str) -> bool:
+        """Whether an address holds a password itself."""
+        ...
+
+    def manual_items(self) -> Sequence[tuple[str, str]]:
+        """When and id of the checklist items that a person settles."""
+        ...
+
     def list_runs(self, state: Path) -> Sequence[Mapping[str, Any]]:
         """Newest first: id name kind environment state phase result exit_code created_at engine_alive."""
         ...
@@ -131,7 +175,14 @@ class Facade(Protocol):
         ...
 
     async def send(
-        self, run: RunInfo, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False
+        self,
+        run: RunInfo,
+        verb: str,
+        args: Mapping[str, Any],
+        *,
+        state: Path,
+        take_control: bool = False,
+        front: str = "",
     ) -> Mapping[str, Any]:
         """Append an intent, start an engine if none lives, wait for the answer: {state, answer, after}; a refusal raises."""
         ...
@@ -194,7 +245,5 @@ class Facade(Protocol):
 
 
 def facade() -> Facade:
-    """The engine, imported now."""
-    from stepflow_tui.engine import api
-
+    """The engine."""
     return cast(Facade, api)

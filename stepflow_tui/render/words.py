@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stepflow_tui.engine.texts.language import N_, _, known, language
+
+UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"))
+"""What is counted besides bytes."""
+
 
 def seconds(value: float | None) -> str:
     """`0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`."""
     if value is None:
-        return "unknown"
+        return _("unknown")
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)
@@ -38,28 +43,42 @@ def size(value: int | float | None) -> str:
 
 def amount(value: int | float | None, unit: str) -> str:
     """A count with its unit; bytes in binary units."""
-    return size(value) if unit == "bytes" else f"{count(value)} {unit}"
+    return size(value) if unit == "bytes" else f"{count(value)} {_(unit)}"
 
 
 def progress(row: Mapping[str, Any]) -> str:
     """`1,000 of 5,000 rows (20 %), 500 rows/s, 8 s left`."""
     done, total, unit = row["done"], row.get("total"), row.get("unit") or "rows"
-    if unit == "bytes":
-        text = size(done) + (f" of {size(total)}" if total is not None else "")
-    else:
-        text = count(done) + (f" of {count(total)}" if total is not None else "") + f" {unit}"
+    text = amount(done, unit)
+    if total is not None:
+        first = size(done) if unit == "bytes" else count(done)
+        text = _("{done} of {total}").format(done=first, total=amount(total, unit))
     if total:
         text += f" ({100 * done / total:.0f} %)"
     rate = row.get("rate_per_second")
     if rate:
         text += f", {amount(rate, unit)}/s"
     if row.get("eta_seconds") is not None and (total is None or done < total):
-        text += f", {seconds(row['eta_seconds'])} left"
+        text += ", " + _("{time} left").format(time=seconds(row["eta_seconds"]))
     if row.get("throttle"):
-        text += f", throttled: {row['throttle']}"
+        text += ", " + _("throttled: {reason}").format(reason=known(row["throttle"]))
     return text
 
 
 def spaced(name: str) -> str:
     """A name of ours (`switch_reads`, `foreign_keys`) as words."""
     return name.replace("_", " ").replace("-", " ")
+
+
+def phrase(name: str) -> str:
+    """A name of ours as words of the language in use."""
+    return _(spaced(name))
+
+
+def term(value: object) -> str:
+    """A value of our vocabularies (states, verdicts, severities).
+
+    In English as JSON prints it and commands take it; in other languages their word for it.
+    """
+    text = str(value)
+    return text if language() == "en" else phrase(text)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stepflow_tui.cli import words
-from stepflow_tui.cli.output import clean_line
-from stepflow_tui.cli.render_findings import finding_json, findings_lines
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import ColumnFacts, Plan, PlannedObject, TablePlan
 from stepflow_tui.engine.plan.estimates import estimate
+from stepflow_tui.engine.texts.language import _, known, language
+from stepflow_tui.engine.texts.running import step_title
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.findings import finding_json, findings_lines
+from stepflow_tui.render.width import cells, pad
 
 
 def plan_json(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -27,62 +30,71 @@ def plan_json(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def plan_lines(plan: Plan, findings: Sequence[Finding], *, sql: bool) -> Iterator[str]:
     """The whole plan for people."""
-    yield f"Plan of {plan.kind}, mode {plan.mode}; source encoding {plan.encoding}"
+    head = _("Plan of {kind}, mode {mode}; source encoding {encoding}")
+    yield head.format(kind=plan.kind, mode=plan.mode, encoding=plan.encoding)
     yield from _phases(plan)
     yield from _tables(plan)
     yield from _names(plan)
-    yield from _objects("Will NOT be carried", [o for o in plan.objects if not o.carried])
-    yield from _objects("Carried in another form", [o for o in plan.objects if o.carried and o.reason])
+    yield from _objects(_("Will NOT be carried"), [o for o in plan.objects if not o.carried])
+    yield from _objects(_("Carried in another form"), [o for o in plan.objects if o.carried and o.reason])
     if sql:
         yield from sql_lines(plan)
     yield ""
-    yield "Findings"
+    yield _("Findings")
     yield from (f"  {line}" for line in findings_lines(findings))
     yield ""
-    yield f"Plan hash {plan.hash}"
+    yield _("Plan hash {hash}").format(hash=plan.hash)
 
 
 def _phases(plan: Plan) -> Iterator[str]:
     yield ""
-    yield "Phases and steps"
+    yield _("Phases and steps")
     for phase in plan.phases:
-        yield f"  {words.spaced(phase.name)}"
+        yield f"  {words.phrase(phase.name)}"
         for step in phase.steps:
-            danger = "" if step.danger == "none" else f" [{step.danger} confirmation]"
-            loses = f"; going back would lose: {step.loses}" if step.loses else ""
-            yield f"    {words.spaced(step.name)}{danger}{loses}"
+            danger = (
+                "" if step.danger == "none" else _(" [{danger} confirmation]").format(danger=words.term(step.danger))
+            )
+            loses = _("; going back would lose: {loses}").format(loses=known(step.loses)) if step.loses else ""
+            yield f"    {step_words(step.name)}{danger}{loses}"
+
+
+def step_words(name: str) -> str:
+    """A step's name as words; in other languages its title, for names are English."""
+    return words.spaced(name) if language() == "en" else _(step_title(name))
 
 
 def _tables(plan: Plan) -> Iterator[str]:
     guess = estimate(plan)
     yield ""
-    yield f"Tables: {len(plan.tables)}, with {words.count(guess.rows)} rows"
-    yield (
-        f"Estimate: {words.size(guess.bytes)} of values, {words.seconds(guess.low_seconds)} to"
-        f" {words.seconds(guess.high_seconds)} for the whole run (rough: it depends on disks, cores and load)"
+    yield _("Tables: {tables}, with {rows} rows").format(tables=len(plan.tables), rows=words.count(guess.rows))
+    text = _(
+        "Estimate: {size} of values, {low} to {high} for the whole run (rough: it depends on disks, cores and load)"
     )
+    low, high = words.seconds(guess.low_seconds), words.seconds(guess.high_seconds)
+    yield text.format(size=words.size(guess.bytes), low=low, high=high)
     for table in plan.tables:
         yield from _table(table, plan)
 
 
 def _table(table: TablePlan, plan: Plan) -> Iterator[str]:
     facts = plan.facts.get(table.source)
-    rows = f", {words.count(facts.rows)} rows" if facts else ""
+    rows = f", {words.amount(facts.rows, 'rows')}" if facts else ""
+    beforehand = " " + _("(made beforehand)") if table.existing else ""
     yield ""
-    yield clean_line(f"  {table.source} → {table.target}{rows}" + (" (made beforehand)" if table.existing else ""))
+    yield clean_line(f"  {table.source} → {table.target}{rows}{beforehand}")
     if table.impossible:
-        yield f"    can't be copied: {table.impossible}"
+        yield "    " + _("can't be copied: {reason}").format(reason=known(table.impossible))
         return
-    width = min(40, max((len(c.target) for c in table.columns), default=0))
+    width = min(40, max((cells(c.target) for c in table.columns), default=0))
     for column in table.columns:
         extra = " not null" if column.not_null else ""
         extra += " identity" if column.identity else ""
         extra += f" default {column.default}" if column.default else ""
         extra += f" generated as {column.generated}" if column.generated else ""
-        reason = f"  -- {column.reason}" if column.reason else ""
-        yield clean_line(
-            f"    {column.target:{width}}  {column.declared or '(no type)'} → {column.type.sql}{extra}{reason}"
-        )
+        reason = f"  -- {known(column.reason)}" if column.reason else ""
+        declared = column.declared or _("(no type)")
+        yield clean_line(f"    {pad(column.target, width)}  {declared} → {column.type.sql}{extra}{reason}")
         yield from _column_facts(facts.columns.get(column.source) if facts else None)
 
 
@@ -90,16 +102,16 @@ def _column_facts(facts: ColumnFacts | None) -> Iterator[str]:
     if facts is None:
         return
     if facts.violations:
-        yield f"      {words.count(facts.violations)} values go the slow way"
+        yield "      " + _("{count} values go the slow way").format(count=words.count(facts.violations))
     if facts.proposal:
-        yield clean_line(f"      proposal for types: {facts.proposal}")
+        yield clean_line("      " + _("proposal for types: {proposal}").format(proposal=facts.proposal))
 
 
 def _names(plan: Plan) -> Iterator[str]:
     if not plan.name_changes:
         return
     yield ""
-    yield "Names that change"
+    yield _("Names that change")
     for old, new in plan.name_changes.items():
         yield clean_line(f"  {old} → {new}")
 
@@ -110,7 +122,7 @@ def _objects(title: str, objects: Sequence[PlannedObject]) -> Iterator[str]:
     yield ""
     yield f"{title} ({len(objects)})"
     for item in objects:
-        yield clean_line(f"  {item.type.value} {item.name}: {item.reason}")
+        yield clean_line(f"  {words.term(item.type.value)} {item.name}: {known(item.reason)}")
         if item.sql and not item.carried:
             yield clean_line(f"    {item.sql}")
 

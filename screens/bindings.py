@@ -1,0 +1,27 @@
+"""Textual bindings made from the table of actions."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+from stepflow_tui.actions import ACTIONS, Scope
+from stepflow_tui.engine.texts.language import _
+
+
+def bindings(scope: Scope) -> list[Binding]:
+    """The bindings of a screen (or of the app), with their stable ids, labels in the language in use.
+
+    Call it when the class is made: the language is chosen before any screen is imported.
+    """
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.method,
+            _(action.label),
+            show=action.footer,
+            id=action.id,
+            tooltip=_(action.help),
+        )
+        for action in ACTIONS
+        if scope in action.scopes
+    ]

@@ -1,0 +1,1 @@
+"""Panels of the run screen: each shows one part of a snapshot."""

@@ -1,0 +1,65 @@
+"""A panel of the run screen: a framed part of it with a number, a help text, and `apply`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from stepflow_tui.bridge import Snapshot
+from stepflow_tui.engine.texts.language import N_, _
+
+
+class Panel(Vertical, can_focus=True):
+    """One framed panel.
+
+    Subclasses name `NUMBER`, `NAME` and `HELP` (both N_-marked English) and show snapshots in `apply`.
+    """
+
+    NUMBER: ClassVar[int]
+    NAME: ClassVar[str]
+    HELP: ClassVar[str] = N_("This panel shows a part of the run.")
+
+    DEFAULT_CSS = """
+    Panel {
+        border: round $panel-lighten-2;
+        height: 1fr;
+        padding: 0 1;
+    }
+    Panel:focus, Panel:focus-within {
+        border: round $accent;
+    }
+    .-ascii Panel {
+        border: ascii $panel-lighten-2;
+    }
+    """
+
+    def on_mount(self) -> None:
+        """Name the panel."""
+        self.border_title = f"{self.NUMBER} {_(self.NAME)}"
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Show the part of the snapshot this panel is about; draw only what changed."""
+        raise NotImplementedError
+
+    def copy_text(self) -> str:
+        """What `y` copies: the panel as plain text."""
+        return ""
+
+
+class Value(Static):
+    """A line or block of text that is drawn again only when it changes. Values are data: never markup."""
+
+    def __init__(self, text: str | Text = "", **more: Any) -> None:
+        super().__init__(text, markup=False, **more)
+        self._shown: str | Text = text
+
+    def show(self, text: str | Text) -> None:
+        """Show this text."""
+        if text != self._shown or (
+            isinstance(text, Text) and isinstance(self._shown, Text) and text.spans != self._shown.spans
+        ):
+            self._shown = text
+            self.update(text)

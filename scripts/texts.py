@@ -1,0 +1,348 @@
+"""Collects every text a person reads, merges it into the catalogs and compiles them: `make texts`.
+
+Four sources:
+
+* `_()`, `N_()` and `ngettext()` anywhere in the code;
+* the text tables of `engine/texts` (findings, phases, steps, alerts, checklist) and the values of the engine's vocabularies;
+* sentences that are finished where they arise (errors, reasons, evidence): constants and f-strings of the engine and errors
+  of the front ends. Each `{expression}` becomes a numbered place, so that `language.known` finds them again;
+* help of the command line: docstrings of commands, `help=`, `epilog=`.
+
+The catalogs are the same bytes for the same sources: no dates, no line numbers, sorted by message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("stepflow_tui", "screens")
+LOCALES = ROOT / "stepflow_tui" / "locale"
+CATALOGS = ("zh_CN",)
+DOMAIN = "stepflow"
+
+MARKS = ("_", "N_")
+ERRORS = re.compile(
+    r"(Error|Refused|Drift|Different|NeedsConfirmation|Held|StepFailed|DiskFull|EngineLost|OutcomeUnknown)$"
+)
+SENTENCES = ("message", "detail", "hint", "what", "reason", "default_hint")
+"""Keywords and attributes that hold finished sentences."""
+VOCABULARIES = {
+    "stepflow_tui.engine.model.state": (
+        "PhaseName", "RunState", "RunResult", "StepState", "Danger", "ItemState",
+    ),
+    "stepflow_tui.engine.model.finding": ("Severity",),
+    "stepflow_tui.engine.model.alert": ("AlertSeverity",),
+    "stepflow_tui.engine.model.discrepancy": ("DiffClass", "Verified"),
+    "stepflow_tui.engine.model.plan": ("Stage", "ObjectType"),
+    "stepflow_tui.engine.model.table": ("TableState",),
+    "stepflow_tui.engine.model.progress": ("EtaState",),
+    "stepflow_tui.engine.journal.control_rows": ("CommandState",),
+    "stepflow_tui.engine.journal.audit": ("ChainState",),
+}  # fmt: skip
+"""Enumerations whose values are shown as words: `rolling_back` as "rolling back"."""
+
+ENGLISH_ONLY = (
+    "stepflow_tui/engine/report/",  # the report is evidence in one language, whoever reads it
+    "stepflow_tui/engine/texts/",  # tables, collected by name
+    "stepflow_tui/engine/sqlite/sample.py",  # the demo's data
+    "stepflow_tui/engine/testing.py",
+    "stepflow_tui/engine/failpoints.py",
+    "stepflow_tui/engine/journal/schema.py",
+)
+"""Files of the engine without sentences for people."""
+
+
+@dataclass(slots=True)
+class Text:
+    """A message: its plural, if it has one, and the files it stands in."""
+
+    plural: str | None = None
+    files: set[str] = field(default_factory=set)
+
+
+Texts = dict[str, Text]
+
+
+def collect() -> Texts:
+    """All messages by their English text."""
+    texts: Texts = {}
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for message, plural in _in_file(tree, name):
+            text = texts.setdefault(message, Text())
+            text.plural = text.plural or plural
+            text.files.add(name)
+    for message, name in (*_tables(), *_vocabularies()):
+        texts.setdefault(message, Text()).files.add(name)
+    texts.pop("", None)
+    return texts
+
+
+def sources() -> list[Path]:
+    """All source files that may hold texts."""
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def _in_file(tree: ast.Module, name: str) -> Iterator[tuple[str, str | None]]:
+    yield from _marked(tree, name)
+    if name.startswith("stepflow_tui/engine/"):
+        if not name.startswith(ENGLISH_ONLY) and not name.endswith(SQL_FILES):
+            yield from ((s, None) for s in _prose(tree))
+    else:
+        yield from ((s, None) for s in _sentences(tree))
+    if name.startswith("stepflow_tui/cli/"):
+        yield from ((s, None) for s in _help(tree))
+
+
+def _marked(tree: ast.Module, name: str) -> Iterator[tuple[str, str | None]]:
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id in MARKS and node.args:
+            argument = node.args[0]
+            if isinstance(argument, ast.JoinedStr):
+                raise SystemExit(f"{name}:{node.lineno}: an f-string can't be translated; use .format(name=…)")
+            yield from ((s, None) for s in _constants(argument))
+        if node.func.id == "ngettext" and len(node.args) == 3:
+            one, many = node.args[:2]
+            if isinstance(one, ast.Constant) and isinstance(many, ast.Constant):
+                yield str(one.value), str(many.value)
+
+
+def _constants(node: ast.expr) -> Iterator[str]:
+    """The constant, or those of both branches of a condition."""
+    if isinstance(node, ast.IfExp):
+        yield from _constants(node.body)
+        yield from _constants(node.orelse)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def template(node: ast.expr) -> str | None:
+    """The text of a constant or an f-string, its expressions as numbered places; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    text, places = "", 0
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            text += str(part.value).replace("{", "{{").replace("}", "}}")
+        else:
+            text += f"{{{places}}}"
+            places += 1
+    return text
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Every text in the code but docstrings; the parts of an f-string only as a whole."""
+    inner: set[int] = set()
+    for node in ast.walk(tree):
+        inner.update(id(s.value) for s in getattr(node, "body", ()) if isinstance(s, ast.Expr)) if isinstance(
+            getattr(node, "body", None), list
+        ) else None
+        if isinstance(node, ast.JoinedStr):
+            inner.update(id(part) for part in ast.walk(node) if part is not node and not _nested(part, node))
+    for node in ast.walk(tree):
+        if id(node) not in inner and isinstance(node, (ast.Constant, ast.JoinedStr)):
+            text = template(node)
+            if text:
+                yield text
+
+
+def _nested(part: ast.AST, whole: ast.JoinedStr) -> bool:
+    """Whether a text is computed inside a place of an f-string: it is a text of its own."""
+    return not any(part is p for p in whole.values) and isinstance(part, ast.Constant) and isinstance(part.value, str)
+
+
+_WORD = re.compile(r"[A-Za-z][a-z']+")
+_CODE = re.compile(
+    r"""(?x)
+    \\[sdwWDb.(\[] | \(\?[P:!=<i] | ::\w | =\?|=\$\d | \$\d\b | x' | \|\| | ^SELECT|^INSERT|^UPDATE|^DELETE|^PRAGMA|^ALTER|^CREATE
+    | ^[\s(]*(select|insert|update|delete|create|alter|drop|pragma|grant|revoke|cast|count|max|min|iif|case|when|with|order\ by|where
+      |typeof|coalesce|nullif|to_char|to_jsonb|floor|string_agg|date_trunc|convert_to|ifnull|length|unixepoch|datetime|generated|get_byte
+      |raise\ exception|return|begin|end\ if|if\ \{|group\ by|array|extract|regexp|union|cross|add|on|and|or|references|filter|strftime\('
+      |initially|enable|disable|rename|(left|right|full)\ join|set\ (local|constraints|\{|maintenance|work|constraint)|default|replace\(\{)\b
+    | \b(is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|regclass|intersect|import\ sys)\b
+    | ^[\s(]*['"(]*\{\d+\}[\s)'"]*(is|collate|and|or|desc|limit|not|nulls|on|like|glob|=|<|>|order|add|validate|enable|alter)\b
+    """
+)
+PROSE = frozenset(
+    {
+        "min is larger than max", "min at most max", "{0} is not in this version", "{0} is not a finished backup.",
+        "{0} is {1}, not a config file.", "{0} is already there.", "{0} is in use.", "{0} is not a folder of ours.",
+        "{0} is now called {1}.", "{0} is {1} and {2}.{3} is {4}", "{0} not indexed", "{0} ({1}) is not unique, which SQLite needs too, or only under a collation",
+    }
+)  # fmt: skip
+"""Sentences that look like SQL."""
+NOT_PROSE = frozenset(
+    {
+        "Config(name={0}, kind={1}, mode={2})", "one of ", "looked in ", "c.{0} is not null", "is not", "is distinct from", "is not distinct from",
+        "not like", " not null", "union all", "instead of", "start of (day|month|year)", "new.{0} = old.{1}", "malformed database schema",
+        "no encryption|SSL off|GSS", "server closed", "pipe closed", "binary data", "Multiple exceptions", "unsafe use of", "Order/Notes (old)",
+        "'{0}'::{1}", "Address already in use", "use_audit_key comes first", "*** in database", "generated as {0}", "enable always",
+        "rolled back: changed since the copy, set aside as ", "its values are carried as a plain column: ", "(not readable)",
+        "a thousand old tables of one name", "Embedded.start() has not been called", "journal migrations are not numbered 1, 2, 3, …",
+        "the engine's facade has no {0}", "{0} does nothing", "stepflow copy {0}",
+    }
+)  # fmt: skip
+"""Texts that look like sentences: patterns, names, other programs' words, errors of the programmer's."""
+SQL_FILES = (
+    "bulk/bounds.py", "bulk/segments.py", "bulk/spec.py", "plan/kinds.py", "plan/targets.py", "plan/sqltext/tokens.py", "postgres/grants.py",
+    "sqlite/census_counts.py", "sqlite/census_texts.py", "verify/arrow_forms.py", "verify/content.py", "verify/cut.py", "verify/forms.py",
+    "verify/keys.py", "verify/raw.py", "plan/translate/helpers.py", "plan/tables.py",
+)  # fmt: skip
+"""Files of the engine that hold hardly anything but SQL."""
+TYPE_NAMES = frozenset(
+    {
+        "double precision", "character varying", "timestamp with time zone", "timestamp without time zone", "time with time zone",
+        "time without time zone", "timestamp with offset",
+    }
+)  # fmt: skip
+_FIELD = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
+
+
+def _prose(tree: ast.Module) -> Iterator[str]:
+    """Texts of the engine that are made of words and are no SQL."""
+    for text in _strings(tree):
+        words = _WORD.findall(text)
+        if len(words) < 2 or " " not in text.strip() or text in NOT_PROSE or text in TYPE_NAMES:
+            continue
+        if text in PROSE or not _CODE.search(text):
+            yield _numbered(text)
+
+
+def _numbered(text: str) -> str:
+    """Named places of a `format_map` as numbered ones; without places, doubled braces as they will be shown."""
+    names = iter(range(len(text)))
+    numbered = _FIELD.sub(lambda _: f"{{{next(names)}}}", text)
+    if numbered == text and "{{" in text and not re.search(r"\{\d+\}", text):
+        return text.replace("{{", "{").replace("}}", "}")
+    return numbered
+
+
+def _sentences(tree: ast.Module) -> Iterator[str]:
+    """Errors of the front ends, and what is handed on to become one."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = [k.value for k in node.keywords if k.arg in SENTENCES]
+        if ERRORS.search(name):
+            given += node.args[:1]
+        for value in given:
+            for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
+                text = template(part)
+                if text and _WORD.search(text):
+                    yield text
+
+
+def _help(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(_registers(d) for d in node.decorator_list):
+            yield (ast.get_docstring(node) or "").strip()
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                if keyword.arg in ("help", "epilog"):
+                    yield from _constants(keyword.value)
+            if isinstance(node.func, ast.Name) and node.func.id == "commands" and node.args:
+                yield from _constants(node.args[0])
+
+
+def _registers(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(called, ast.Attribute) and called.attr in ("command", "callback")
+
+
+def _tables() -> Iterator[tuple[str, str]]:
+    texts = importlib.import_module("stepflow_tui.engine.texts")
+    running = importlib.import_module("stepflow_tui.engine.texts.running")
+    checklist = importlib.import_module("stepflow_tui.engine.texts.checklist")
+    commands = importlib.import_module("stepflow_tui.cli.commands")
+    for words in texts.findings().values():
+        yield from ((text, "stepflow_tui/engine/texts") for text in (words.what, words.why, words.fix))
+    for table in (running.ALERTS, running.PHASES, running.STEPS):
+        yield from ((text, "stepflow_tui/engine/texts/running.py") for text in table.values())
+    yield from ((text, "stepflow_tui/engine/texts/checklist.py") for text in checklist.TITLES.values())
+    yield from ((text, "stepflow_tui/cli/commands.py") for _, text in commands.COMMANDS.values())
+
+
+def _vocabularies() -> Iterator[tuple[str, str]]:
+    for module, names in VOCABULARIES.items():
+        for name in names:
+            values: type[StrEnum] = getattr(importlib.import_module(module), name)
+            for value in values:
+                yield value.replace("_", " ").replace("-", " "), module.replace(".", "/") + ".py"
+
+
+def merged(locale: str, texts: Texts) -> Catalog:
+    """The catalog with exactly these messages, its translations kept."""
+    kept = catalog(locale)
+    new = Catalog(locale=locale, domain=DOMAIN, fuzzy=False)
+    new.mime_headers = _HEADERS  # type: ignore[assignment]
+    for message in sorted(texts):
+        text = texts[message]
+        old = kept.get(message)
+        string = old.string if old is not None else ""
+        if text.plural is not None:
+            strings = string if isinstance(string, (tuple, list)) else (string,)
+            new.add((message, text.plural), tuple(strings) or ("",), locations=_locations(text))
+        else:
+            new.add(message, string if isinstance(string, str) else string[0], locations=_locations(text))
+    return new
+
+
+def _locations(text: Text) -> list[tuple[str, int]]:
+    return [(name, 1) for name in sorted(text.files)]
+
+
+def catalog(locale: str) -> Catalog:
+    """The catalog as it lies there; an empty one when there is none."""
+    path = LOCALES / locale / "LC_MESSAGES" / f"{DOMAIN}.po"
+    if not path.exists():
+        return Catalog(locale=locale, domain=DOMAIN)
+    with path.open("rb") as file:
+        return read_po(file, locale=locale, domain=DOMAIN)
+
+
+def po_bytes(made: Catalog) -> bytes:
+    """The catalog as a .po file: wrapped at no width, without dates."""
+    made.creation_date = made.revision_date = "2026-01-01 00:00+0000"
+    out = io.BytesIO()
+    write_po(out, made, width=0, include_lineno=False, sort_output=False, omit_header=False)
+    return out.getvalue()
+
+
+def mo_bytes(made: Catalog) -> bytes:
+    """The catalog as gettext reads it."""
+    out = io.BytesIO()
+    write_mo(out, made)
+    return out.getvalue()
+
+
+def main() -> int:
+    """Bring the catalogs up to date and tell what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--missing", action="store_true", help="list what has no translation, one message a line")
+    arguments = parser.parse_args()
+    texts = collect()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The door to the wizard: whether it can be drawn here, and opening it. The only module that loads Textual."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepflow_tui.cli.options import Session
+
+if TYPE_CHECKING:
+    from stepflow_tui.facade import RunInfo
+
+
+def plain_wanted(session: Session) -> bool:
+    """Whether lines and numbered questions were asked for: the option, a screen reader, a terminal that can't draw."""
+    return (
+        session.globals.plain or os.environ.get("ACCESSIBLE", "") not in ("", "0") or os.environ.get("TERM") == "dumb"
+    )
+
+
+def possible(session: Session) -> bool:
+    """Whether the wizard can be drawn. It reads stdin and draws on stderr, so both must be terminals, and stdout too:
+    who redirects it wants data.
+    """
+    asked_otherwise = session.globals.json or session.globals.no_input or plain_wanted(session)
+    return not asked_otherwise and all(s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | None = None) -> int:
+    """Open the wizard: on the list of runs, on a run, or starting the run of a config.
+
+    Returns:
+        The process's exit code: the run's, if it has ended.
+    """
+    slow = session.globals.slow or bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+    _prepare(session, slow=slow)
+    from stepflow_tui.app import StepFlowApp
+    from stepflow_tui.bridge import WizardOptions
+    from stepflow_tui.facade import facade
+
+    options = WizardOptions(
+        state=session.state_path,
+        read_only=session.globals.read_only,
+        ascii=session.globals.ascii or not _speaks_unicode(),
+        slow=slow,
+        mouse=not session.globals.no_mouse,
+        open_run=run,
+        new_run=config,
+    )
+    app = StepFlowApp(facade(), options)
+    app.run(mouse=options.mouse)
+    return app.return_code or 0
+
+
+def _prepare(session: Session, *, slow: bool) -> None:
+    """What Textual reads once, when it is imported; and a hang-up that ends this process even under nohup."""
+    os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    if slow:
+        os.environ["TEXTUAL_FPS"] = "10"
+    if session.globals.no_color:
+        os.environ["NO_COLOR"] = "1"
+    # ignored under nohup: the app would spin on a terminal that is gone; a front end has nothing to tidy up
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"

@@ -1,0 +1,247 @@
+"""Writes a commented config file: what the wizard's pages and `stepflow init` end in. Never a password, never over a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stepflow_tui.engine.checks.checklist import ITEMS
+from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.texts.advice import BUILT, KINDS
+from stepflow_tui.engine.texts.checklist import TITLES
+from stepflow_tui.engine.texts.language import N_, _
+
+EMBEDDED = "embedded"
+ENVIRONMENT = "environment"
+"""Targets that are no address: StepFlow's own PostgreSQL, and libpq's variables with ~/.pgpass."""
+VARIABLE = "${DATABASE_URL}"
+"""The target where nothing else is said."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "level": ("basic", "standard", "detailed", "comprehensive"),
+    "on_bad_value": ("reject", "bytea", "replace"),
+}
+"""What may be chosen; the first is not the default, `Draft` has those."""
+
+COMMENTS: dict[str, str] = {
+    "name": N_("names the run; typed as confirmation"),
+    "mode": N_("one exact copy; nobody writes meanwhile"),
+    "environment": N_("production asks for --confirm"),
+    "embedded": N_("a PostgreSQL of StepFlow's own"),
+    "libpq": N_("no address: PGHOST, PGDATABASE … and ~/.pgpass"),
+    "tables": N_("or existing: made beforehand by the application's tool"),
+    "owner": N_("role that owns what is made"),
+    "grant": N_("roles that may use it: rw or ro"),
+    "types": N_("lines that `stepflow plan` proposes"),
+    "backup": N_("the tested backup goes here; left out: the run's own folder"),
+    "level": N_("basic | standard | detailed | comprehensive"),
+    "on_bad_value": N_("text PostgreSQL can't hold: reject | bytea | replace"),
+    "checklist": N_("who answers for which item"),
+}
+"""What stands beside the keys."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_COLUMN = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What is to be written. `source` as typed (relative to the current folder), `target` an address without password, a
+    `${VARIABLE}`, `embedded` or `environment`; `name` empty: made from the source's. `owners`: checklist item → person."""
+
+    source: str
+    kind: str = "sqlite-to-postgres"
+    target: str = VARIABLE
+    name: str = ""
+    environment: str = "staging"
+    schema: str = "public"
+    level: str = "detailed"
+    on_bad_value: str = "reject"
+    backup_dir: str = ""
+    owners: Mapping[str, str] = field(default_factory=dict)
+
+
+def config_text(draft: Draft, path: Path) -> str:
+    """The file's text; relative paths are written relative to the config's folder.
+
+    Args:
+        draft: the settings.
+        path: where the file is going to be.
+
+    Raises:
+        UsageError: a kind of a later version, a name or choice that can't be, a password in the target.
+    """
+    _check(draft)
+    return "\n".join(_lines(draft, path)) + "\n"
+
+
+def manual_items() -> tuple[tuple[str, str], ...]:
+    """Items of the default checklist that a person settles: when (before, during, after, rollback_…) and id, in order."""
+    return tuple((item.when, item.id) for item in ITEMS if item.decide is None)
+
+
+def suggested_name(source: str, kind: str = "sqlite-to-postgres") -> str:
+    """A run's name made from its source's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem).strip("-._")[:40] or kind
+
+
+def holds_password(target: str) -> bool:
+    """Whether an address holds a password itself; one that comes from a variable does not count."""
+    plain = _REFERENCE.sub("", target)
+    credentials = plain.partition("://")[2].rpartition("@")[0]
+    return bool(credentials.partition(":")[2]) or re.search(r"(?i)password\s*=\s*[^\s&]", plain) is not None
+
+
+def free_path(path: Path) -> Path:
+    """The path itself, or the next name beside it that is free: `stepflow-2.yaml`."""
+    number, found = 2, path
+    while found.exists() or found.is_symlink():
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return found
+
+
+def save_config(path: Path, text: str) -> None:
+    """Write a new file, readable by its owner only.
+
+    Raises:
+        UsageError: it exists already, or can't be written.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} exists already.",
+            hint=f"Name another file with -o ({free_path(path).name} is free), or remove it.",
+            code="config_exists",
+        ) from None
+    except OSError as exc:
+        raise UsageError(
+            f"{path} can't be written: {exc.strerror}.", hint="Name another file with -o.", code="config_unwritable"
+        ) from exc
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _check(draft: Draft) -> None:
+    if draft.kind not in KINDS:
+        raise UsageError(f"There is no playbook {draft.kind!r}.", hint=f"One of {', '.join(KINDS)}.", code="unknown_kind")
+    if draft.kind not in BUILT:
+        raise UsageError(
+            f"The playbook {draft.kind} is not in this version.",
+            hint=f"{', '.join(BUILT)} is.",
+            code="not_in_this_version",
+        )
+    for key, choices in CHOICES.items():
+        if getattr(draft, key) not in choices:
+            raise UsageError(
+                f"{getattr(draft, key)!r} is no {key}.", hint=f"One of {', '.join(choices)}.", code="unknown_choice"
+            )
+    for value in (draft.name, draft.environment):
+        if value and not _NAME.fullmatch(value):
+            raise UsageError(
+                f"{value!r} can't be a name.",
+                hint="Letters, digits, dot, underscore, hyphen; at most 63, a letter or digit first.",
+                code="bad_name",
+            )
+    _check_rest(draft)
+
+
+def _check_rest(draft: Draft) -> None:
+    if not draft.source:
+        raise UsageError("The source is missing.", hint="Name the SQLite file.", code="no_source")
+    try:
+        f"{draft.source}{draft.backup_dir}".encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "The source's name is not UTF-8; a config file can't hold it.",
+            hint="Make a link with a plain name and give that.",
+            code="source_name",
+        ) from None
+    unknown = sorted(set(draft.owners) - set(TITLES))
+    if unknown:
+        raise UsageError(
+            f"The checklist has no item {unknown[0]!r}.",
+            hint="`stepflow status --json` lists the items of a run.",
+            code="unknown_item",
+        )
+    if holds_password(draft.target):
+        raise UsageError(
+            "The target holds a password; on a command line every user of this machine can read it.",
+            hint="export DATABASE_URL=…, and pass --target '${DATABASE_URL}'; or keep the password in ~/.pgpass.",
+            code="password_in_argument",
+        )
+
+
+def _lines(draft: Draft, path: Path) -> Iterator[str]:
+    yield "# " + _("Made by `stepflow init`. `stepflow check {file}` looks at both sides.").format(file=path.name)
+    yield "version: 1"
+    yield _line(f"name: {_plain(draft.name or suggested_name(draft.source, draft.kind))}", "name")
+    yield f"kind: {draft.kind}"
+    yield _line("mode: copy", "mode")
+    yield _line(f"environment: {_plain(draft.environment)}", "environment")
+    yield "source:"
+    yield f"  path: {_quoted(_relative(draft.source, path))}"
+    yield from _target(draft)
+    yield _line("# types:", "types")
+    yield '#   by_column: {orders: {total: "numeric(12,2)"}}'
+    if draft.backup_dir:
+        yield "backup:"
+        yield _line(f"  dir: {_quoted(_relative(draft.backup_dir, path))}", "backup")
+    yield "verify:"
+    yield _line(f"  level: {draft.level}", "level")
+    yield "copy:"
+    yield _line(f"  on_bad_value: {draft.on_bad_value}", "on_bad_value")
+    yield from _checklist(draft)
+
+
+def _target(draft: Draft) -> Iterator[str]:
+    yield "target:"
+    if draft.target == EMBEDDED:
+        yield _line("  embedded: true", "embedded")
+    elif draft.target == ENVIRONMENT:
+        yield f"  # {_(COMMENTS['libpq'])}"
+    else:
+        yield f"  dsn: {json.dumps(draft.target, ensure_ascii=False)}"
+    yield f"  schema: {_plain(draft.schema)}"
+    yield _line("  tables: create", "tables")
+    yield _line("  # owner: app_owner", "owner")
+    yield _line("  # grant: {app_role: rw}", "grant")
+
+
+def _checklist(draft: Draft) -> Iterator[str]:
+    named = [item for item in ITEMS if draft.owners.get(item.id)]
+    if not named:
+        return
+    yield _line("checklist:", "checklist")
+    for when in dict.fromkeys(item.when for item in named):
+        yield f"  {when}:"
+        for item in named:
+            if item.when == when:
+                yield f"    - {{id: {item.id}, title: {_quoted(TITLES[item.id])}, owner: {_quoted(draft.owners[item.id])}}}"
+
+
+def _line(setting: str, comment: str) -> str:
+    return f"{setting:{_COLUMN - 1}} # {_(COMMENTS[comment])}"
+
+
+def _relative(text: str, path: Path) -> str:
+    if text.startswith("~") or Path(text).is_absolute():
+        return text
+    relative = os.path.relpath(text, path.parent)
+    return relative if relative.startswith("..") else f"./{relative}"
+
+
+def _plain(text: str) -> str:
+    """A word as it is, anything else in quotes."""
+    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) and text.lower() != "null" else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    # JSON strings are YAML strings
+    return json.dumps(text.replace("${", "$${"), ensure_ascii=False)

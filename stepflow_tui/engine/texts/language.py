@@ -1,0 +1,129 @@
+"""The language people read: English sentences are the keys, a gettext catalog holds the others.
+
+The journal keeps codes, parameters and English sentences; whoever shows them translates, so one journal reads in every
+language. Sentences that were finished where they arose (errors, reasons) are found again by their template: `known`.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+DOMAIN = "stepflow"
+LANGUAGES = {"en": "English", "zh": "简体中文"}
+"""What `--lang` takes."""
+_CATALOGS = {"zh": "zh_CN"}
+_FOLDER = Path(__file__).parents[2] / "locale"
+_PLACE = re.compile(r"\{\d+\}")
+
+_now: gettext.NullTranslations = gettext.NullTranslations()
+_language = "en"
+
+
+def wanted(asked: str | None, env: Mapping[str, str]) -> str:
+    """The language to use: the one asked for, else the environment's, else English.
+
+    The order LANGUAGE, LC_ALL, LC_MESSAGES, LANG is gettext's own; so is that LANGUAGE counts for nothing in the locales C
+    and POSIX, which mean English.
+    """
+    if asked is not None:
+        return _by_locale(asked)
+    locale = next((env[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if env.get(name)), "")
+    if locale in ("C", "POSIX"):
+        return "en"
+    first = next((name for name in env.get("LANGUAGE", "").split(":") if name), locale)
+    return _by_locale(first)
+
+
+def _by_locale(name: str) -> str:
+    code = name.partition(".")[0].partition("@")[0].replace("-", "_").lower()
+    traditional = code.startswith(("zh_tw", "zh_hk", "zh_mo", "zh_hant"))
+    return "zh" if code.startswith("zh") and not traditional else "en"
+
+
+def use(language: str) -> None:
+    """Show texts in this language from now on."""
+    global _now, _language  # noqa: PLW0603 - a process speaks one language, chosen once at its start
+    _language = language
+    catalog = _CATALOGS.get(language)
+    _now = gettext.translation(DOMAIN, _FOLDER, [catalog], fallback=True) if catalog else gettext.NullTranslations()
+    _templates.cache_clear()
+    known.cache_clear()
+
+
+def language() -> str:
+    """The language in use."""
+    return _language
+
+
+def _(message: str) -> str:
+    """The message in the language in use; the message itself where it has no translation."""
+    return _now.gettext(message) if message else message
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """The form for this number."""
+    return _now.ngettext(one, many, number)
+
+
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name for "to be translated where it is shown"
+    """Marks a message that is kept in English and translated when it is shown."""
+    return message
+
+
+@lru_cache(maxsize=8192)
+def known(sentence: str) -> str:
+    """A finished English sentence in the language in use, found by the template it was made from.
+
+    Templates have numbered places (`{0} exists already.`); the one with the most letters of its own wins. What stands in a
+    place may be a sentence of ours again (`the table can't be carried: …`). A sentence that no template made (a server's
+    words, a name) stays as it is.
+    """
+    exact = _(sentence)
+    if exact != sentence or _language == "en":
+        return exact
+    for template in _templates():
+        values = template.places(sentence)
+        if values is not None:
+            # a single word is a name or a value of the database, even where it looks like a word of ours
+            return template.translated.format(*(known(v) if " " in v else v for v in values))
+    return sentence
+
+
+class _Template:
+    """A message with numbered places and its translation. The pattern is made when a sentence holds all its own words."""
+
+    __slots__ = ("_pattern", "pieces", "translated", "weight")
+
+    def __init__(self, message: str, translated: str) -> None:
+        places = [int(p[1:-1]) for p in _PLACE.findall(message)]
+        assert places == list(range(len(places))), f"places out of order: {message}"
+        self.pieces = [_unescaped(p) for p in _PLACE.split(message)]
+        self.translated = translated
+        self.weight = sum(map(len, self.pieces))
+        self._pattern: re.Pattern[str] | None = None
+
+    def places(self, sentence: str) -> tuple[str, ...] | None:
+        """What stands in the places, if the sentence was made from this template."""
+        first, last = self.pieces[0], self.pieces[-1]
+        if not (sentence.startswith(first) and sentence.endswith(last) and all(p in sentence for p in self.pieces)):
+            return None
+        if self._pattern is None:
+            self._pattern = re.compile("(.*?)".join(map(re.escape, self.pieces)), re.DOTALL)
+        match = self._pattern.fullmatch(sentence)
+        return match.groups() if match else None
+
+
+def _unescaped(piece: str) -> str:
+    return piece.replace("{{", "{").replace("}}", "}")
+
+
+@lru_cache(maxsize=1)
+def _templates() -> list[_Template]:
+    """All messages with numbered places, the most specific first."""
+    catalog: Mapping[object, str] = getattr(_now, "_catalog", {})
+    found = [_Template(k, v) for k, v in catalog.items() if isinstance(k, str) and v and _PLACE.search(k)]
+    return sorted(found, key=lambda t: -t.weight)

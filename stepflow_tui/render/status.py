@@ -1,0 +1,101 @@
+"""A run's status, and the list of runs, as text. The status is the object that `status --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.texts.language import N_, _, ngettext
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.events import lost
+
+_MARKS = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "undone": "↶", "pending": " "}
+
+RUNS_HEAD = (N_("run"), N_("kind"), N_("environment"), N_("state"), N_("phase"), N_("result"), N_("engine"))
+
+
+def run_row(run: Mapping[str, Any]) -> tuple[object, ...]:
+    """One line of `runs`."""
+    engine = _("alive") if run.get("engine_alive") else ""
+    named = (words.term(run[key]) if run.get(key) else None for key in ("environment", "state", "phase", "result"))
+    return (run["id"], run.get("kind"), *named, engine)
+
+
+def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
+    """Everything worth knowing, the most important first."""
+    yield clean_line(_head(status))
+    yield from _engine(status.get("engine") or {})
+    for phase in status.get("phases") or ():
+        yield f"{_MARKS.get(phase['state'], ' ')} {words.phrase(phase['name'])}"
+        for step in phase.get("steps") or ():
+            yield _step(step)
+    if status.get("progress"):
+        yield _("progress: {text}").format(text=words.progress(status["progress"]))
+    yield from _tables(status.get("tables") or ())
+    yield from _gate(status.get("gate"))
+    for alert in status.get("alerts") or ():
+        yield clean_line(_alert(alert))
+    back = status.get("rollback") or {}
+    if back.get("possible"):
+        loses = "; ".join(map(lost, back.get("loses") or ())) or _("nothing")
+        yield _("rollback is possible; it would lose: {loses}").format(loses=loses)
+
+
+def _head(status: Mapping[str, Any]) -> str:
+    run, state = status["run"], words.term(status["state"])
+    if not status.get("phase"):
+        return f"{run}: {state}"
+    return _("{run}: {state} in {phase}").format(run=run, state=state, phase=words.phrase(status["phase"]))
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    text = _("alert {severity}: {code} since {time}")
+    line = text.format(severity=words.term(alert["severity"]), code=alert["code"], time=iso_utc(alert["since"]))
+    return f"{line} {_('(acknowledged)')}" if alert.get("acknowledged") else line
+
+
+def _engine(engine: Mapping[str, Any]) -> Iterator[str]:
+    if not engine.get("alive"):
+        yield _("engine: not running")
+        return
+    beat = engine.get("heartbeat_seconds")
+    quiet = beat is not None and beat > 5
+    text = _("engine: pid {pid}, not responding for {time}") if quiet else _("engine: pid {pid}")
+    yield text.format(pid=engine.get("pid"), time=words.seconds(beat))
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    line = f"  {_MARKS.get(step['state'], ' ')} {_(step.get('title') or words.spaced(step['name']))}"
+    if step.get("seconds") is not None:
+        line += f" ({words.seconds(step['seconds'])})"
+    if step.get("progress") and step["state"] == "running":
+        line += f": {words.progress(step['progress'])}"
+    return clean_line(line)
+
+
+def _tables(tables: Any) -> Iterator[str]:
+    off = [t for t in tables if t.get("diff")]
+    rows = sum(t.get("source_rows") or 0 for t in tables)
+    if tables:
+        yield _("tables: {tables}, {rows} rows in the source").format(tables=len(tables), rows=words.count(rows))
+    for table in off[:20]:
+        text = _("{source} → {target}: {count} rows difference ({state})")
+        state = words.term(table["state"])
+        yield "  " + clean_line(
+            text.format(source=table["source"], target=table["target"], count=words.count(table["diff"]), state=state)
+        )
+    if len(off) > 20:
+        yield "  " + _("and {count} more; `stepflow report` lists all").format(count=len(off) - 20)
+
+
+def _gate(gate: Mapping[str, Any] | None) -> Iterator[str]:
+    if gate and gate.get("state", "open") == "open":
+        count = len(gate.get("questions") or ())
+        text = ngettext(
+            "waiting before {phase}: `stepflow continue` answers {count} question",
+            "waiting before {phase}: `stepflow continue` answers {count} questions",
+            count,
+        )
+        yield text.format(phase=words.phrase(str(gate.get("phase"))), count=count)
