@@ -11,8 +11,8 @@ from stepflow_tui.engine import api
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
-    from stepflow_tui.engine.facade.compose import Draft
-    from stepflow_tui.engine.plan.advice import Advice, Answers
+    from stepflow_tui.engine.model.advice import Advice, Answers
+    from stepflow_tui.engine.model.draft import Draft
     from stepflow_tui.engine.model.finding import Finding
     from stepflow_tui.engine.model.plan import Plan
 

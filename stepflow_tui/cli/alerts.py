@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, NeededRun, RunArgument, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import N_, _
 
 app = commands("Look at alerts and acknowledge them.")
 
-HEAD = ("alert", "severity", "since", "count", "state")
+HEAD = (N_("alert"), N_("severity"), N_("since"), N_("count"), N_("state"))
 
 
 @app.command("list")
@@ -20,6 +21,7 @@ def list_(ctx: typer.Context, run: RunArgument = None) -> int:
     """List a run's alerts."""
     from stepflow_tui.cli import output
     from stepflow_tui.facade import facade
+    from stepflow_tui.render import words
 
     session = session_of(ctx)
     engine = facade()
@@ -27,16 +29,17 @@ def list_(ctx: typer.Context, run: RunArgument = None) -> int:
     if session.globals.json:
         output.emit_object({"alerts": list(found)})
     elif found:
-        output.emit_table(HEAD, [(a["code"], a["severity"], a["since"], a["count"], _state(a)) for a in found])
+        rows = [(a["code"], words.term(a["severity"]), a["since"], a["count"], _state(a)) for a in found]
+        output.emit_table([_(h) for h in HEAD], rows)
     else:
-        output.emit_text("no alerts")
+        output.emit_text(_("no alerts"))
     return 0
 
 
 def _state(alert: Mapping[str, Any]) -> str:
     if alert["cleared"]:
-        return "resolved"
-    return f"acknowledged by {alert['acknowledged']}" if alert["acknowledged"] else "open"
+        return _("resolved")
+    return _("acknowledged by {who}").format(who=alert["acknowledged"]) if alert["acknowledged"] else _("open")
 
 
 @app.command("ack")
@@ -71,7 +74,7 @@ def stats(ctx: typer.Context, run: RunArgument = None) -> int:
     if session.globals.json:
         output.emit_object({"alerts": [{"code": c, "count": n, "open": still[c]} for c, n in counts.most_common()]})
     elif counts:
-        output.emit_table(("alert", "count", "open"), [(c, n, still[c]) for c, n in counts.most_common()])
+        output.emit_table((_("alert"), _("count"), _("open")), [(c, n, still[c]) for c, n in counts.most_common()])
     else:
-        output.emit_text("no alerts")
+        output.emit_text(_("no alerts"))
     return 0

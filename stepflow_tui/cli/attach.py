@@ -10,6 +10,7 @@ from stepflow_tui.cli.follow import Follower, Gate, View
 from stepflow_tui.cli.gates import answer_gate
 from stepflow_tui.cli.views import view_for
 from stepflow_tui.engine.errors import ExitCode
+from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
     from stepflow_tui.cli.options import Session
@@ -64,13 +65,13 @@ def _left(session: Session, code: int) -> None:
     if session.globals.json and session.streams:
         diagnostics.emit_finished(session.run, code)
         return
-    diagnostics.say(f"Left {session.run}; it goes on. `stepflow attach {session.run}` returns to it.")
-    diagnostics.say(f"To end it: stepflow abort {session.run}")
+    diagnostics.say(_("Left {run}; it goes on. `stepflow attach {run}` returns to it.").format(run=session.run))
+    diagnostics.say(_("To end it: stepflow abort {run}").format(run=session.run))
 
 
 def catch_up(newest: int) -> int:
     """From which event a late watcher starts: everything, or the last events of a long past."""
     if newest <= 500:
         return 0
-    output.emit_text(f"+{newest - CATCH_UP} earlier events")
+    output.emit_text(_("+{count} earlier events").format(count=newest - CATCH_UP))
     return newest - CATCH_UP

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from stepflow_tui.cli.options import RunArgument, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 app = commands("Who did what, and whether the record is whole.")
 
@@ -22,7 +23,8 @@ def show(ctx: typer.Context, run: RunArgument = None) -> int:
     if session.globals.json:
         output.emit_object({"entries": list(entries)})
     else:
-        output.emit_table(("n", "time", "who", "host", "act", "data"), [_row(e, iso_utc(e["at_ms"])) for e in entries])
+        head = (_("n"), _("time"), _("who"), _("host"), _("act"), _("data"))
+        output.emit_table(head, [_row(e, iso_utc(e["at_ms"])) for e in entries])
     return 0
 
 
@@ -36,6 +38,7 @@ def verify(ctx: typer.Context, run: RunArgument = None) -> int:
     """Check that no entry was changed, removed or made anew; exit 0 or 5."""
     from stepflow_tui.cli import output
     from stepflow_tui.facade import facade
+    from stepflow_tui.render import words
 
     session = session_of(ctx)
     engine = facade()
@@ -43,6 +46,12 @@ def verify(ctx: typer.Context, run: RunArgument = None) -> int:
     if session.globals.json:
         output.emit_object(verdict)
     else:
-        at = f" at entry {verdict['at']}" if verdict.get("at") is not None else ""
-        output.emit_text(f"{verdict['state']}{at}: {verdict['entries']} entries, head {verdict['head']}")
+        at = verdict.get("at")
+        text = (
+            _("{state}: {count} entries, head {head}")
+            if at is None
+            else _("{state} at entry {at}: {count} entries, head {head}")
+        )
+        state = words.term(verdict["state"])
+        output.emit_text(text.format(state=state, at=at, count=verdict["entries"], head=verdict["head"]))
     return 0 if verdict["state"] == "whole" else 5

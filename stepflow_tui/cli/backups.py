@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, RunArgument, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import _, known
 
 app = commands("Look after the tested backups.")
 
@@ -29,12 +30,18 @@ def list_(ctx: typer.Context, run: RunArgument = None) -> int:
         output.emit_object({"backups": list(found)})
     elif found:
         rows = [
-            (b["path"], words.size(b["bytes"]), "tested" if b["verified"] else "NOT TESTED", b["made_at"], b["run"])
+            (
+                b["path"],
+                words.size(b["bytes"]),
+                _("tested") if b["verified"] else _("NOT TESTED"),
+                b["made_at"],
+                b["run"],
+            )
             for b in found
         ]
-        output.emit_table(("file", "size", "state", "made", "run"), rows)
+        output.emit_table((_("file"), _("size"), _("state"), _("made"), _("run")), rows)
     else:
-        output.emit_text("no backups")
+        output.emit_text(_("no backups"))
     return 0
 
 
@@ -51,9 +58,8 @@ def verify(ctx: typer.Context, file: FileArgument) -> int:
     if session.globals.json:
         output.emit_object(result)
     else:
-        output.emit_text(
-            f"{'sound' if result['verified'] else 'NOT SOUND'}: {file} ({result.get('reason') or result['sha256']})"
-        )
+        text = _("sound: {file} ({proof})") if result["verified"] else _("NOT SOUND: {file} ({proof})")
+        output.emit_text(text.format(file=file, proof=known(result.get("reason") or result["sha256"])))
     return 0 if result["verified"] else 4
 
 
@@ -80,7 +86,7 @@ def restore(
     if session.globals.json:
         output.emit_object(result)
     else:
-        output.emit_text(f"restored {result['target']}")
+        output.emit_text(_("restored {file}").format(file=result["target"]))
         for name in result.get("aside") or ():
-            output.emit_text(f"  before: {name}")
+            output.emit_text("  " + _("before: {file}").format(file=name))
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 app = commands()
 
@@ -64,4 +65,4 @@ def _administrator(ctx: typer.Context) -> str:
             hint="Export STEPFLOW_ADMIN_DSN; it is used once and not kept.",
             code="needs_admin_dsn",
         )
-    return getpass.getpass("Administrator's DSN (not shown, not kept): ")
+    return getpass.getpass(_("Administrator's DSN (not shown, not kept):") + " ")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, Session, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade
@@ -49,7 +50,7 @@ async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, keep:
     from stepflow_tui.cli import diagnostics
     from stepflow_tui.cli.run import run_and_follow
 
-    diagnostics.say(f"making a sample shop of {rows:,} rows")
+    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{rows:,}"))
     config = await engine.make_demo(session.state_path, kind, rows)
     code = await run_and_follow(session, engine, engine.load_config(config, os.environ), yes=yes)
     if not keep and code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
@@ -62,6 +63,6 @@ def _tell(session: Session, config: Path, *, keep: bool) -> None:
     from stepflow_tui.cli import diagnostics
 
     folder = session.state_path / "runs" / (session.run or "")
-    diagnostics.say(f"report: {folder / 'report.html'}")
+    diagnostics.say(_("report: {file}").format(file=folder / "report.html"))
     if keep:
-        diagnostics.say(f"kept: {config.parent}; its database: stepflow embedded dsn")
+        diagnostics.say(_("kept: {folder}; its database: stepflow embedded dsn").format(folder=config.parent))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow_tui.cli.output import emit_event, emit_object
 from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
 from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render.clean import clean, clean_line
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def say(text: str) -> None:
 
 
 def fail(error: StepFlowError, session: Session) -> int:
-    """Show an error in the form that was asked for.
+    """Show an error in the form that was asked for; in JSON always in English, for programs read it.
 
     Returns:
         The exit code.
@@ -54,11 +55,11 @@ def fail(error: StepFlowError, session: Session) -> int:
     elif session.globals.json:
         emit_object({"error": as_dict(error)})
     else:
-        say(f"error: {error.message}")
+        say(_("error: {text}").format(text=known(error.message)))
         for line in error.detail.splitlines():
-            say(f"  {clean_line(line)}")
-        say(f"hint: {error.hint}")
-        say(f"code: {error.code} (exit {int(error.exit_code)})")
+            say(f"  {clean_line(known(line))}")
+        say(_("hint: {text}").format(text=known(error.hint)))
+        say(_("code: {code} (exit {exit})").format(code=error.code, exit=int(error.exit_code)))
     return int(error.exit_code)
 
 
@@ -117,7 +118,7 @@ def interrupted(session: Session, code: ExitCode) -> int:
     elif session.globals.json:
         emit_object({"error": as_dict(_interruption(code))})
     else:
-        say("interrupted; `stepflow runs` shows whether a run goes on")
+        say(_("interrupted; `stepflow runs` shows whether a run goes on"))
     return int(code)
 
 
@@ -151,9 +152,9 @@ def broken_pipe() -> int:
 def output_lost(reason: str) -> int:
     """stdout can't be written: say so on stderr, and let the interpreter's last flush go nowhere."""
     broken_pipe()
-    say(f"error: The output can't be written: {reason}.")
-    say("hint: A run that was started goes on; `stepflow attach` follows it.")
-    say("code: output_lost (exit 1)")
+    say(_("error: {text}").format(text=_("The output can't be written: {reason}.").format(reason=reason)))
+    say(_("hint: {text}").format(text=_("A run that was started goes on; `stepflow attach` follows it.")))
+    say(_("code: {code} (exit {exit})").format(code="output_lost", exit=1))
     return int(ExitCode.FAILED)
 
 
@@ -170,12 +171,12 @@ def ask(prompt: str) -> str:
 
 
 def ask_yes(prompt: str) -> bool:
-    """A question that only `y` or `yes` affirms."""
+    """A question that only `y` or `yes` affirms, in every language."""
     return ask(f"{prompt} [y/N]").lower() in ("y", "yes")
 
 
 def need(session: Session, prompt: str, flag: str) -> str:
-    """A missing value: asked for on a terminal.
+    """A missing value: asked for on a terminal. `prompt` is a message of the catalog.
 
     Raises:
         NeedsConfirmation: there is no terminal; `flag` is what to pass instead.
@@ -183,7 +184,7 @@ def need(session: Session, prompt: str, flag: str) -> str:
     """
     if not interactive(session):
         raise NeedsConfirmation(f"{prompt} is missing.", hint=f"Pass {flag}.", code="needs_value")
-    answer = ask(f"{prompt}:")
+    answer = ask(_("{prompt}:").format(prompt=_(prompt)))
     if not answer:
         raise UsageError(f"{prompt} is missing.", hint=f"Answer the question, or pass {flag}.")
     return answer

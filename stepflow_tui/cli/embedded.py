@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 app = commands("The embedded PostgreSQL of this state directory.")
 
@@ -41,5 +42,6 @@ def _do(ctx: typer.Context, action: str) -> int:
     elif action == "dsn":
         output.emit_text(str(result["dsn"]))
     else:
-        output.emit_text(f"{'running' if result['running'] else 'stopped'}: {result['folder']}")
+        text = _("running: {folder}") if result["running"] else _("stopped: {folder}")
+        output.emit_text(text.format(folder=result["folder"]))
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.cli import diagnostics
+from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 from stepflow_tui.render.events import question_text, summary
 
@@ -24,7 +25,7 @@ async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Map
         Whether the run may go on.
     """
     questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
-    diagnostics.say(f"Before {words.spaced(str(event['phase']))}:")
+    diagnostics.say(_("Before {phase}:").format(phase=words.phrase(str(event["phase"]))))
     unticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"])
     if unticked is None:
         return False
@@ -44,7 +45,8 @@ async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[
     """
     for number, item in enumerate(items, 1):
         diagnostics.say(f"[{number}/{len(items)}] {question_text(item)}")
-        note = diagnostics.ask(f"Done how, or by whom? (empty: not yet; {ACCEPT_REST}: accept the rest unticked)")
+        prompt = _("Done how, or by whom? (empty: not yet; {key}: accept the rest unticked)")
+        note = diagnostics.ask(prompt.format(key=ACCEPT_REST))
         if not note:
             return None
         if note == ACCEPT_REST:
@@ -60,7 +62,7 @@ def _typed(run: RunInfo, questions: Sequence[Mapping[str, Any]]) -> str | None:
     for question in questions:
         diagnostics.say(question_text(question))
     name = run.id.rsplit("-", 2)[0]
-    return name if diagnostics.ask(f"Type {name} to confirm:") == name else None
+    return name if diagnostics.ask(_("Type {name} to confirm:").format(name=name)) == name else None
 
 
 def _accepted(questions: Sequence[Mapping[str, Any]]) -> bool:
@@ -68,4 +70,4 @@ def _accepted(questions: Sequence[Mapping[str, Any]]) -> bool:
         return True
     for line in summary(questions):
         diagnostics.say(f"  {line}")
-    return diagnostics.ask_yes("Accept, and go on?")
+    return diagnostics.ask_yes(_("Accept, and go on?"))

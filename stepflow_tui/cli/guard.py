@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.options import Session
+from stepflow_tui.engine.texts.language import _, known
 
 
 def acting(session: Session) -> None:
@@ -45,8 +46,8 @@ def typed_confirmation(
         return None
     if yes or not diagnostics.interactive(session):
         raise diagnostics.NeedsConfirmation(what, hint=f"Pass {flags}.")
-    diagnostics.say(what)
-    if diagnostics.ask(f"Type {name} to confirm:") != name:
+    diagnostics.say(known(what))
+    if diagnostics.ask(_("Type {name} to confirm:").format(name=name)) != name:
         raise diagnostics.NeedsConfirmation("Not confirmed; nothing was done.", hint=f"Type the name, or pass {flags}.")
     return name
 
@@ -61,5 +62,5 @@ def plain_confirmation(session: Session, *, what: str, yes: bool) -> None:
         return
     if not diagnostics.interactive(session):
         raise diagnostics.NeedsConfirmation(what, hint="Pass --yes.")
-    if not diagnostics.ask_yes(what):
+    if not diagnostics.ask_yes(known(what)):
         raise diagnostics.NeedsConfirmation("Not confirmed; nothing was done.", hint="Answer y, or pass --yes.")

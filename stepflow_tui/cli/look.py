@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stepflow_tui.cli.options import RunArgument, Session, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
@@ -112,7 +113,7 @@ def runs(ctx: typer.Context) -> int:
     if session.globals.json:
         output.emit_object({"runs": list(found)})
     elif found:
-        output.emit_table(RUNS_HEAD, [run_row(r) for r in found])
+        output.emit_table([_(h) for h in RUNS_HEAD], [run_row(r) for r in found])
     else:
-        output.emit_text(f"no runs in {session.state_path}")
+        output.emit_text(_("no runs in {folder}").format(folder=session.state_path))
     return 0

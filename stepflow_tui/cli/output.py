@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.render.clean import clean, clean_line
+from stepflow_tui.render.width import cells, pad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,12 +57,12 @@ def emit_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     values = [list(row) for row in rows]
     texts = [[clean_line("" if v is None else str(v)) for v in row] for row in values]
     for line in [list(head), *texts]:
-        cells = []
+        line_cells = []
         for i, cell in enumerate(line):
-            width = max(len(head[i]), *(len(row[i]) for row in texts)) if texts else len(head[i])
+            width = max(cells(row[i]) for row in ([*head], *texts))
             right = bool(values) and all(isinstance(row[i], (int, float)) or row[i] is None for row in values)
-            cells.append(cell.rjust(width) if right else cell.ljust(width))
-        _write("  ".join(cells).rstrip())
+            line_cells.append(pad(cell, width, right=right))
+        _write("  ".join(line_cells).rstrip())
 
 
 def on_terminal() -> bool:

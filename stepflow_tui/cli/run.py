@@ -18,6 +18,7 @@ from stepflow_tui.cli.options import (
     commands,
     session_of,
 )
+from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
@@ -122,6 +123,7 @@ def past_preflight(event: Mapping[str, Any]) -> bool:
 
 def _detached(session: Session, started: Started) -> int:
     from stepflow_tui.cli import diagnostics, output
+    from stepflow_tui.render import words
 
     if session.globals.json:
         output.emit_event(
@@ -130,6 +132,6 @@ def _detached(session: Session, started: Started) -> int:
             )
         )
     else:
-        output.emit_text(f"{started.how} {started.run.id}")
-        output.emit_text(f"look at it with `stepflow attach {started.run.id}`")
+        output.emit_text(f"{words.term(started.how)} {started.run.id}")
+        output.emit_text(_("look at it with `stepflow attach {run}`").format(run=started.run.id))
     return 0

@@ -247,9 +247,10 @@ async def _sent(
 
 def _answered(session: Session, info: RunInfo, answer: Mapping[str, Any]) -> int:
     from stepflow_tui.cli import output
+    from stepflow_tui.render import words
 
     if session.globals.json:
         output.emit_object({"run": info.id, "state": answer["state"], "answer": answer.get("answer")})
     else:
-        output.emit_text(f"{info.id}: {answer['state']}")
+        output.emit_text(f"{info.id}: {words.term(answer['state'])}")
     return 0

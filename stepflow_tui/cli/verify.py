@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.engine.texts.language import _, known
 
 app = commands()
 
@@ -93,14 +94,17 @@ def _export(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def _lines(result: Mapping[str, Any], repair: str | None) -> Iterator[str]:
+    from stepflow_tui.render import words
+    from stepflow_tui.render.events import different_line
+    from stepflow_tui.render.width import pad
+
     for table in result.get("tables") or ():
-        reason = f" ({table['reason']})" if table.get("reason") else ""
-        yield f"{table['verified']:12}  {table['source']} → {table['target']}{reason}"
+        reason = f" ({known(table['reason'])})" if table.get("reason") else ""
+        yield f"{pad(words.term(table['verified']), 12)}  {table['source']} → {table['target']}{reason}"
     for found in result.get("discrepancies") or ():
-        column = f".{found['column']}" if found.get("column") else ""
-        yield f"DIFFERENT {found['table']}{column} {found['key']}: {found['class']}: {found.get('cause') or ''}"
+        yield different_line(found)
         if repair and found.get("repair_sql"):
             yield f"  {found['repair_sql']}"
     if result.get("source_changed"):
-        yield "The source changed meanwhile."
-    yield "equal" if int(result["exit_code"]) == 0 else "not equal, or not verified"
+        yield _("The source changed meanwhile.")
+    yield _("equal") if int(result["exit_code"]) == 0 else _("not equal, or not verified")

@@ -11,7 +11,7 @@ from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
 if TYPE_CHECKING:
-    from stepflow_tui.engine.plan.advice import Advice, Reason
+    from stepflow_tui.engine.model.advice import Advice, Reason
 
 
 def reason_text(reason: Reason) -> str:

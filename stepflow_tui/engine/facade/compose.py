@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, Draft
 from stepflow_tui.engine.texts.advice import BUILT, KINDS
 from stepflow_tui.engine.texts.checklist import TITLES
 from stepflow_tui.engine.texts.language import N_, _
-
-EMBEDDED = "embedded"
-ENVIRONMENT = "environment"
-"""Targets that are no address: StepFlow's own PostgreSQL, and libpq's variables with ~/.pgpass."""
-VARIABLE = "${DATABASE_URL}"
-"""The target where nothing else is said."""
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "level": ("basic", "standard", "detailed", "comprehensive"),
-    "on_bad_value": ("reject", "bytea", "replace"),
-}
-"""What may be chosen; the first is not the default, `Draft` has those."""
 
 COMMENTS: dict[str, str] = {
     "name": N_("names the run; typed as confirmation"),
@@ -47,23 +35,6 @@ COMMENTS: dict[str, str] = {
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _COLUMN = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What is to be written. `source` as typed (relative to the current folder), `target` an address without password, a
-    `${VARIABLE}`, `embedded` or `environment`; `name` empty: made from the source's. `owners`: checklist item → person."""
-
-    source: str
-    kind: str = "sqlite-to-postgres"
-    target: str = VARIABLE
-    name: str = ""
-    environment: str = "staging"
-    schema: str = "public"
-    level: str = "detailed"
-    on_bad_value: str = "reject"
-    backup_dir: str = ""
-    owners: Mapping[str, str] = field(default_factory=dict)
 
 
 def config_text(draft: Draft, path: Path) -> str:
@@ -130,7 +101,9 @@ def save_config(path: Path, text: str) -> None:
 
 def _check(draft: Draft) -> None:
     if draft.kind not in KINDS:
-        raise UsageError(f"There is no playbook {draft.kind!r}.", hint=f"One of {', '.join(KINDS)}.", code="unknown_kind")
+        raise UsageError(
+            f"There is no playbook {draft.kind!r}.", hint=f"One of {', '.join(KINDS)}.", code="unknown_kind"
+        )
     if draft.kind not in BUILT:
         raise UsageError(
             f"The playbook {draft.kind} is not in this version.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.checks.target import check_target
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.facade.compose import EMBEDDED, ENVIRONMENT
+from stepflow_tui.engine.model.draft import EMBEDDED, ENVIRONMENT
 from stepflow_tui.engine.model.finding import Severity
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.embedded import Embedded

@@ -20,6 +20,7 @@ from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.model.config import Level, TablesMode
 from stepflow_tui.engine.model.discrepancy import Discrepancy, Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan, TablePlan
+from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
@@ -78,7 +79,8 @@ async def verify(
                 raise_for(await run_checks(ctx), view)
                 raise StepFlowError("The source can't be read.", code="source_unreadable")
             known = await _known(loaded, folder, ctx, view)
-            job = _job(loaded, ctx, view, known, Level(level) if level else loaded.config.verify.level)
+            mask = source_mask(ctx.schema, loaded.config, folder.path, known.plan)
+            job = _job(loaded, ctx, view, known, Level(level) if level else loaded.config.verify.level, mask)
             before = await fingerprint(ctx.examined.real)
             verdicts = await verify_tables(job)
             objects = await _objects(loaded, job, known)
@@ -134,7 +136,9 @@ async def _objects(loaded: LoadedConfig, job: VerifyJob, known: Known) -> tuple[
     return await verify_objects(job, refused=refused_statements(known.plan, rows))
 
 
-def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known, level: Level) -> VerifyJob:
+def _job(
+    loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known, level: Level, mask: Mask
+) -> VerifyJob:
     assert ctx.readable is not None
     assert ctx.schema is not None
     return VerifyJob(
@@ -149,6 +153,7 @@ def _job(loaded: LoadedConfig, ctx: CheckContext, view: TargetView, known: Known
         on_bad_value=loaded.config.copying.on_bad_value,
         as_of_ms=time.time_ns() // 1_000_000,
         plan=known.plan,
+        mask=mask,
     )
 
 

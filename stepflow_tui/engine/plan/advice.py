@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow_tui.engine.model.advice import Advice, Answers, Param, Reason
+from stepflow_tui.engine.model.versions import has_wal_reset_bug
 from stepflow_tui.engine.texts.advice import BUILT
 
 MANY_WRITERS = 5
@@ -18,40 +19,6 @@ FEW_WRITERS = 2
 SOME_REQUESTS = 10
 SOME_USERS = 10
 """From here on readers notice that a rollback-journal writer shuts them out."""
-
-_Param = str | int | float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """What a person said; None: not asked, or not known."""
-
-    writers: int | None = None
-    locked: bool | None = None
-    requests: float | None = None
-    users: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A sentence as code and parameters; `size` is in bytes."""
-
-    code: str
-    params: dict[str, _Param] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """The kind to use (None: stay as you are), why, and what else to know. `built`: this version can carry it out."""
-
-    kind: str | None
-    reasons: tuple[Reason, ...]
-    also: tuple[Reason, ...] = ()
-
-    @property
-    def built(self) -> bool:
-        """Whether this version can carry it out."""
-        return self.kind in BUILT
 
 
 def advise(facts: Mapping[str, Any], answers: Answers) -> Advice:
@@ -85,10 +52,10 @@ def _for_sqlite(facts: Mapping[str, Any], answers: Answers) -> Advice:
 
 def _for(kind: str | None, reasons: list[Reason], also: list[Reason] | None = None) -> Advice:
     later = [] if kind is None or kind in BUILT else [Reason("comes_later", {"kind": kind, "built": ", ".join(BUILT)})]
-    return Advice(kind=kind, reasons=tuple(reasons), also=tuple([*later, *(also or [])]))
+    return Advice(kind=kind, built=kind in BUILT, reasons=tuple(reasons), also=tuple([*later, *(also or [])]))
 
 
-def _picked(facts: Mapping[str, Any], *names: str) -> dict[str, _Param]:
+def _picked(facts: Mapping[str, Any], *names: str) -> dict[str, Param]:
     return {name: facts.get(name) for name in names}
 
 
@@ -112,7 +79,7 @@ def _outgrown(facts: Mapping[str, Any], answers: Answers) -> list[Reason]:
 
 def _waiting(facts: Mapping[str, Any], answers: Answers) -> list[Reason]:
     """What a rollback journal makes wait."""
-    mode: dict[str, _Param] = {"journal_mode": facts.get("journal_mode") or "delete"}
+    mode: dict[str, Param] = {"journal_mode": facts.get("journal_mode") or "delete"}
     found = []
     if answers.locked:
         found.append(Reason("locked_rollback", mode))
@@ -137,7 +104,5 @@ def _before_wal(facts: Mapping[str, Any]) -> list[Reason]:
 
 
 def _faulty_in_wal(library: str) -> bool:
-    from stepflow_tui.engine.model.versions import has_wal_reset_bug
-
     parts = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", library)
-    return bool(parts) and has_wal_reset_bug((int(parts[1]), int(parts[2]), int(parts[3])))
+    return parts is not None and has_wal_reset_bug((int(parts[1]), int(parts[2]), int(parts[3])))

@@ -26,7 +26,9 @@ REASONS: dict[str, str] = {
     "source_is_postgres": N_("The source is in PostgreSQL already; a table can get a new form there while it is used."),
     "source_is_files": N_("The source is exported files ({format}), {size} in all, and no database yet."),
     "nothing_to_migrate": N_("The file is an empty database: there is nothing to migrate yet."),
-    "network_filesystem": N_("The file is on a network file system ({filesystem}), where SQLite's locks can't be trusted."),
+    "network_filesystem": N_(
+        "The file is on a network file system ({filesystem}), where SQLite's locks can't be trusted."
+    ),
     "many_writers": N_(
         "{writers} write at the same time. SQLite lets one in at a time, in WAL mode too; PostgreSQL lets all."
     ),
@@ -35,13 +37,13 @@ REASONS: dict[str, str] = {
     ),
     "many_requests": N_("{requests} requests a second are much for a file that one process at a time can write."),
     "many_users": N_("{users} users are more than a file on one machine serves well."),
-    "large": N_(
-        "The file has {size}: backups, checks and new indexes of one file that large stop everybody for long."
-    ),
+    "large": N_("The file has {size}: backups, checks and new indexes of one file that large stop everybody for long."),
     "locked_rollback": N_(
         "“database is locked” occurs, and in mode {journal_mode} a writer shuts out all readers. In WAL mode they read on."
     ),
-    "few_writers": N_("{writers} write at the same time: in WAL mode SQLite serves that, they wait only for each other."),
+    "few_writers": N_(
+        "{writers} write at the same time: in WAL mode SQLite serves that, they wait only for each other."
+    ),
     "some_requests": N_("{requests} requests a second: in mode {journal_mode} every write makes all of them wait."),
     "some_users": N_("{users} users: in mode {journal_mode} every write makes all readers wait."),
     "one_machine": N_("All of it is on one machine, in {tables} tables and {size}: the file can stay where it is."),

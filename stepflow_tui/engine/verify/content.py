@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, cast
@@ -13,13 +12,13 @@ from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.model.discrepancy import Scalar
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.plan.quote import lite_ident, pg_literal, pg_name
-from stepflow_tui.engine.sqlite.connect import Text
 from stepflow_tui.engine.verify.cut import Range, row_bytes
-from stepflow_tui.engine.verify.expected import Expected, LoneText, Value, Wrong
+from stepflow_tui.engine.verify.expected import Expected, Value, Wrong
 from stepflow_tui.engine.verify.forms import Form, read
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.keys import AllColumns
 from stepflow_tui.engine.verify.naming import Content, Differences, Found
+from stepflow_tui.engine.verify.printed import source_scalar
 from stepflow_tui.engine.verify.resolve import Rejected, expect
 from stepflow_tui.engine.verify.sides import Sides, SourceRows
 
@@ -160,7 +159,7 @@ class Contents:
         found: list[Row] = []
         for row, value, content in zip(rows, values, contents, strict=True):
             other = dict(zip(self._others, row[1:width], strict=True))
-            identity = {n: _scalar(value[self._at[n]] if n in self._at else other[n]) for n in self._names}
+            identity = {n: source_scalar(value[self._at[n]] if n in self._at else other[n]) for n in self._names}
             if self._rejected and identity in self._rejected:
                 self._skipped += 1
             else:
@@ -250,20 +249,6 @@ def _name_columns(table: TablePlan) -> tuple[str, ...]:
     if table.primary_key:
         return table.primary_key
     return ("rowid",) if table.rowid_name else ()
-
-
-def _scalar(value: Any) -> Scalar:
-    """A value as keys of rejects show it: undecodable text as its stored bytes, infinities as text."""
-    if isinstance(value, LoneText):
-        return value.raw
-    if isinstance(value, float) and math.isinf(value):
-        return repr(value)
-    if isinstance(value, Text):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return bytes(value)
-    return cast(Scalar, value)
 
 
 def _passes(buckets: Sequence[int], rows: Sequence[int], most: int) -> Iterable[list[int]]:

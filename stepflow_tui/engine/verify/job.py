@@ -8,6 +8,7 @@ from pathlib import Path
 from stepflow_tui.engine.model.config import BadValue, Level
 from stepflow_tui.engine.model.discrepancy import Reject
 from stepflow_tui.engine.model.plan import ColumnFacts, Plan, TableFacts, TablePlan
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
 from stepflow_tui.engine.postgres.connect import Target
 
 
@@ -31,6 +32,7 @@ class VerifyJob:
         as_of_ms: time to stamp on verdicts, when the source is a living one.
         plan: the whole plan, for the catalog part of `comprehensive`; None leaves that part out.
         slow_link: the target is far away: digests instead of values over the wire.
+        mask: hides values of sensitive columns in everything that is named.
     """
 
     level: Level
@@ -47,6 +49,7 @@ class VerifyJob:
     as_of_ms: int | None = None
     plan: Plan | None = None
     slow_link: bool = False
+    mask: Mask = NO_MASK
 
     def table_facts(self, table: TablePlan) -> TableFacts:
         """The census' facts about a table; without any, nothing is assumed."""

@@ -1,23 +1,30 @@
-"""Differences of one table: counted all, named up to a bound, each with class, cause and repair SQL."""
+"""Differences of one table: counted all, named up to a bound, each with class, cause and repair SQL.
+
+Everything that is printed here shows sensitive columns as fingerprints. The repair alone gets the true key and statement.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar
+from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar, Truth
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask, is_fingerprint
 from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
 from stepflow_tui.engine.verify.classify import classify
 from stepflow_tui.engine.verify.expected import Expected, Value, Wrong
-from stepflow_tui.engine.verify.printed import shorten, source_text, target_text
+from stepflow_tui.engine.verify.printed import shorten, source_scalar, source_text, target_scalar, target_text
 
 _LONGEST_SQL = 65_536
 """Repair SQL longer than this is not shown: such a row is copied again instead."""
 
 Content = tuple[Expected, ...]
 Found = tuple[int | bytes | None, ...]
+Key = dict[str, Scalar]
+Literal = Callable[[Expected, ColumnPlan], str]
+"""How a value stands in a statement."""
 
 
 class Differences:
@@ -28,17 +35,27 @@ class Differences:
         columns: the compared columns, in the order of the contents given.
         key: names of the key columns (source); empty without a key.
         limit: at most this many differing rows are named.
+        mask: hides the values of sensitive columns.
     """
 
-    def __init__(self, table: TablePlan, columns: Sequence[ColumnPlan], key: Sequence[str], limit: int) -> None:
+    def __init__(
+        self,
+        table: TablePlan,
+        columns: Sequence[ColumnPlan],
+        key: Sequence[str],
+        limit: int,
+        mask: Mask = NO_MASK,
+    ) -> None:
         self._table = table
         self._columns = columns
         self._key = tuple(key)
         self._limit = limit
+        self._mask = mask
+        self._hides = mask.covers(table.source, None)
         self.rows = 0
         self.named: list[Discrepancy] = []
         self._named_rows = 0
-        self._wanted: dict[bytes, list[dict[str, Scalar]]] = {}  # expected content → keys whose row lacks it
+        self._wanted: dict[bytes, list[Key]] = {}  # expected content → keys whose row lacks it
         self._held: list[tuple[int, bytes]] = []  # index in `named` → content the target has there
 
     def _take(self) -> bool:
@@ -52,17 +69,26 @@ class Differences:
             return
         self._wanted.setdefault(self._content(expected), []).append(key)
         cause = "never copied, or deleted afterwards"
-        self._add(key, DiffClass.MISSING, source=self._row(source), cause=cause, repair_sql=self._insert(expected))
+        self._add(
+            key,
+            DiffClass.MISSING,
+            source=self._row(source),
+            cause=cause,
+            repair=lambda _, literal: self._insert(expected, literal),
+        )
 
     def surplus(self, key: dict[str, Scalar], found: Found, *, where: str = "") -> None:
         """A target row that the source lacks. `where`: the condition that finds it, when it has no key."""
         if not self._take():
             return
-        shown = shown_row(self._columns, found)
-        sql = f"delete from {self._name} where {where or self.where(key)}"
         self._held.append((len(self.named), self._content(found)))
-        cause = "written by something else, or copied twice"
-        self._add(key, DiffClass.EXTRA, target=shown, cause=cause, repair_sql=sql)
+        self._add(
+            key,
+            DiffClass.EXTRA,
+            target=shown_row(self._columns, found, self._mask, self._table),
+            cause="written by something else, or copied twice",
+            repair=lambda name, _: f"delete from {self._name} where {where or self.where(name)}",
+        )
 
     def changed(
         self, key: dict[str, Scalar], source: Sequence[Value], expected: Content, found: Found, *, where: str = ""
@@ -77,14 +103,15 @@ class Differences:
                 cls, cause = classify(expected[n], found[n], column)
                 # an update moves a row: one that is known by its place only is repaired by one statement
                 together = [n] if not where else unequal if n == unequal[0] else []
+                values = {m: expected[m] for m in together}
                 self._add(
                     key,
                     cls,
                     column=column.source,
-                    source=shorten(source_text(source[n])),
-                    target=shown_value(found[n], column),
+                    source=self._source(source[n], column),
+                    target=shown_value(found[n], column, self._mask, self._table),
                     cause=cause,
-                    repair_sql=self._update(where or self.where(key), {m: expected[m] for m in together}),
+                    repair=lambda name, literal, values=values: self._update(where or self.where(name), values, literal),
                 )
         return bool(unequal)
 
@@ -97,19 +124,18 @@ class Differences:
         """The named differences; rows whose content stands under another key are said to be so."""
         for index, content in self._held:
             entry = self.named[index]
-            others = [k for k in self._wanted.get(content, ()) if k != entry.key] if content else []
+            others = [k for k in self._wanted.get(content, ()) if k != entry.true_key] if content else []
             if not others:
                 continue
+            other = self._mask.shown_key(self._table.source, others[0])
             if entry.cls is DiffClass.EXTRA:
-                self.named[index] = replace(
-                    entry, cause=f"the source has this content under {others[0]}: the key changed"
-                )
+                self.named[index] = replace(entry, cause=f"the source has this content under {other}: the key changed")
             else:
-                cause = f"the target has here the content that belongs to {others[0]}: rows were swapped"
+                cause = f"the target has here the content that belongs to {other}: rows were swapped"
                 self.named[index] = replace(entry, cls=DiffClass.ORDER, cause=cause)
         return tuple(self.named)
 
-    def where(self, key: dict[str, Scalar]) -> str:
+    def where(self, key: Key) -> str:
         """The condition that finds a target row by its key."""
         return key_condition(self._columns, key)
 
@@ -119,26 +145,32 @@ class Differences:
 
     def _add(
         self,
-        key: dict[str, Scalar],
+        key: Key,
         cls: DiffClass,
         *,
         column: str | None = None,
         source: str | None = None,
         target: str | None = None,
         cause: str,
-        repair_sql: str,
+        repair: Callable[[Key, Literal], str],
     ) -> None:
-        shown = repair_sql if len(repair_sql) <= _LONGEST_SQL else ""
+        """`repair` makes the statement out of a key and the way values are written."""
+        statement = repair(key, _literal)
+        if len(statement) > _LONGEST_SQL:
+            statement = ""
+        shown_key = self._mask.shown_key(self._table.source, key) if self._hides else key
+        shown = repair(shown_key, self._shown_literal) if self._hides and statement else statement
         self.named.append(
             Discrepancy(
                 table=self._table.source,
-                key=key,
+                key=shown_key,
                 column=column,
                 cls=cls,
                 source=source,
                 target=target,
                 cause=cause,
                 repair_sql=shown,
+                truth=Truth(key=key, repair_sql=statement) if self._hides else None,
             )
         )
 
@@ -153,16 +185,28 @@ class Differences:
         return sha.digest()
 
     def _row(self, source: Sequence[Value]) -> str:
-        return shorten(", ".join(f"{c.source}={source_text(v)}" for c, v in zip(self._columns, source, strict=True)))
+        pairs = zip(self._columns, source, strict=True)
+        return shorten(", ".join(f"{c.source}={self._source(v, c, whole=True)}" for c, v in pairs))
 
-    def _insert(self, expected: Content) -> str:
+    def _source(self, value: Value, column: ColumnPlan, *, whole: bool = False) -> str:
+        if value is not None and self._mask.covers(self._table.source, column.source):
+            return self._mask.fingerprint(source_scalar(value))
+        text = source_text(value)
+        return text if whole else shorten(text)
+
+    def _shown_literal(self, value: Expected, column: ColumnPlan) -> str:
+        if value is None or isinstance(value, Wrong) or not self._mask.covers(self._table.source, column.source):
+            return _literal(value, column)
+        return self._mask.fingerprint(target_scalar(value, column))
+
+    def _insert(self, expected: Content, literal: Literal) -> str:
         if any(isinstance(v, Wrong) for v in expected):
             return ""
         pairs = [(c, v) for c, v in zip(self._columns, expected, strict=True) if c.generated is None]
         names = ",".join(pg_ident(c.target) for c, _ in pairs)
-        return f"insert into {self._name} ({names}) values ({','.join(_literal(v, c) for c, v in pairs)})"
+        return f"insert into {self._name} ({names}) values ({','.join(literal(v, c) for c, v in pairs)})"
 
-    def _update(self, where: str, values: dict[int, Expected]) -> str:
+    def _update(self, where: str, values: dict[int, Expected], literal: Literal) -> str:
         """An UPDATE of these columns; empty where one of them can't be set."""
         columns = {n: self._columns[n] for n in values}
         if (
@@ -171,28 +215,32 @@ class Differences:
             or any(c.generated for c in columns.values())
         ):
             return ""
-        parts = ",".join(f"{pg_ident(columns[n].target)}={_literal(v, columns[n])}" for n, v in values.items())
+        parts = ",".join(f"{pg_ident(columns[n].target)}={literal(v, columns[n])}" for n, v in values.items())
         return f"update {self._name} set {parts} where {where}"
 
 
-def key_condition(columns: Sequence[ColumnPlan], key: dict[str, Scalar]) -> str:
-    """The condition that finds a target row by its key (source column → value)."""
+def key_condition(columns: Sequence[ColumnPlan], key: Key) -> str:
+    """The condition that finds a target row by its key (source column → value). A fingerprint stands bare: no row has it."""
     targets = {c.source: c for c in columns}
     parts = []
     for name, value in key.items():
         column = pg_ident(targets[name].target)
         text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
-        parts.append(f"{column} is null" if value is None else f"{column}={pg_literal(text)}")
+        shown = text if is_fingerprint(value) else pg_literal(text)
+        parts.append(f"{column} is null" if value is None else f"{column}={shown}")
     return " and ".join(parts)
 
 
-def shown_row(columns: Sequence[ColumnPlan], found: Found) -> str:
+def shown_row(columns: Sequence[ColumnPlan], found: Found, mask: Mask, table: TablePlan) -> str:
     """A target row as a report shows it."""
-    return shorten(", ".join(f"{c.target}={shown_value(v, c)}" for c, v in zip(columns, found, strict=True)))
+    pairs = zip(columns, found, strict=True)
+    return shorten(", ".join(f"{c.target}={shown_value(v, c, mask, table)}" for c, v in pairs))
 
 
-def shown_value(value: Expected, column: ColumnPlan) -> str:
+def shown_value(value: int | bytes | None, column: ColumnPlan, mask: Mask, table: TablePlan) -> str:
     """A target value as a report shows it."""
+    if value is not None and mask.covers(table.source, column.source):
+        return mask.fingerprint(target_scalar(value, column))
     text = target_text(value, column)
     return "NULL" if text is None else shorten(text)
 

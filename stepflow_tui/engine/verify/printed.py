@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from datetime import date, datetime, timedelta
+from typing import Any, cast
 
+from stepflow_tui.engine.model.discrepancy import Scalar
 from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.sqlite.connect import Text
@@ -32,6 +35,33 @@ def source_text(value: Value) -> str:
         except UnicodeDecodeError:
             return "\\x" + value.hex()
     return "\\x" + value.hex() if isinstance(value, bytes) else repr(value)
+
+
+def source_scalar(value: Any) -> Scalar:
+    """A source value as keys show it: undecodable text as its stored bytes, infinities as text."""
+    if isinstance(value, LoneText):
+        return value.raw
+    if isinstance(value, float) and math.isinf(value):
+        return repr(value)
+    if isinstance(value, Text):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return bytes(value)
+    return cast(Scalar, value)
+
+
+def target_scalar(value: int | bytes | None, column: ColumnPlan) -> Scalar:
+    """A value in its column's form as the source value of that storage class it most likely was."""
+    kind = kind_of(column)
+    if isinstance(value, int) and kind in (Kind.INTEGER, Kind.BOOLEAN):
+        return value
+    if isinstance(value, bytes):
+        if form_of(column) is Form.FLOAT8:
+            return source_scalar(struct.unpack(">d", value)[0])
+        if kind in (Kind.BLOB, Kind.MIXED_BYTEA):
+            return bytes(value)
+    return target_text(value, column)
 
 
 def target_text(value: int | bytes | Wrong | None, column: ColumnPlan) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from stepflow_tui.engine.model.config import BadValue
@@ -70,13 +71,15 @@ async def expect(
 
 
 class Rejected:
-    """The keys of refused rows, whatever columns name them."""
+    """The keys of refused rows, whatever columns name them; sensitive ones by their fingerprints."""
 
     def __init__(self, job: VerifyJob, table: TablePlan) -> None:
         self._by_names: dict[tuple[str, ...], set[tuple[Scalar, ...]]] = {}
+        self._shown = partial(job.mask.shown, table.source)
         for reject in job.rejects.get(table.source, ()):
             names = tuple(reject.key)
-            self._by_names.setdefault(names, set()).add(tuple(reject.key.values()))
+            key = tuple(self._shown(n, v) for n, v in reject.key.items())
+            self._by_names.setdefault(names, set()).add(key)
 
     def __bool__(self) -> bool:
         return bool(self._by_names)
@@ -87,7 +90,7 @@ class Rejected:
         return tuple(dict.fromkeys(n for names in self._by_names for n in names))
 
     def __contains__(self, row: dict[str, Scalar]) -> bool:
-        return any(tuple(row.get(n) for n in names) in keys for names, keys in self._by_names.items())
+        return any(tuple(self._shown(n, row.get(n)) for n in names) in keys for names, keys in self._by_names.items())
 
 
 class Resolver:

@@ -11,12 +11,13 @@ from typing import Any
 
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
+from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.model.types import EpochUnit, Kind
 from stepflow_tui.engine.plan.quote import lite_ident, pg_ident, pg_name
-from stepflow_tui.engine.verify.expected import Value, converter
+from stepflow_tui.engine.verify.expected import Value, Wrong, converter
 from stepflow_tui.engine.verify.forms import Form, form_of, kind_of, padded, read
 from stepflow_tui.engine.verify.job import VerifyJob
-from stepflow_tui.engine.verify.printed import shorten, target_text
+from stepflow_tui.engine.verify.printed import shorten, target_scalar, target_text
 from stepflow_tui.engine.verify.sides import Sides
 
 _COLUMNS = 200
@@ -62,7 +63,7 @@ async def column_differences(
         ours = await asyncio.to_thread(_source, sides.source, job, table, part)
         theirs = await _target(sides.target, job, table, part)
         for column, a, b in zip(part, ours, theirs, strict=True):
-            found += _differences(table, column, a, b, _unit(column))
+            found += _differences(table, column, a, b, _unit(column), job.mask)
     return found
 
 
@@ -163,19 +164,29 @@ def _target_terms(job: VerifyJob, table: TablePlan, column: ColumnPlan) -> tuple
     return f"count({x})", low if ranged else "null", high if ranged else "null", f"sum({total})" if summed else "null"
 
 
-def _differences(table: TablePlan, column: ColumnPlan, ours: _Stats, theirs: _Stats, unit: int) -> list[Discrepancy]:
+def _differences(
+    table: TablePlan, column: ColumnPlan, ours: _Stats, theirs: _Stats, unit: int, mask: Mask
+) -> list[Discrepancy]:
     found = []
+
+    def shown(value: Any) -> object:
+        hidden = mask.covers(table.source, column.source) and value is not None and not isinstance(value, Wrong)
+        return mask.fingerprint(target_scalar(value, column)) if hidden else target_text(value, column)
+
     if ours.there != theirs.there:
         found.append(_discrepancy(table, column, "values that are not NULL", ours.there, theirs.there))
     convert = converter(column)
     for name, source, held in (("minimum", ours.low, theirs.low), ("maximum", ours.high, theirs.high)):
         expected = convert(_value(source))
         if _comparable(expected, column) != _comparable(held, column):
-            found.append(_discrepancy(table, column, name, target_text(expected, column), target_text(held, column)))
+            found.append(_discrepancy(table, column, name, shown(expected), shown(held)))
     total = None if ours.total is None else ours.total * unit
     if total is not None and ours.there and total != theirs.total:
-        what = "total length" if kind_of(column) in (Kind.TEXT, Kind.BLOB) else "sum"
-        found.append(_discrepancy(table, column, what, total, theirs.total))
+        if kind_of(column) in (Kind.TEXT, Kind.BLOB):
+            found.append(_discrepancy(table, column, "total length", total, theirs.total))
+        else:  # the sum of a table's only row is its value
+            mine, other = (mask.shown(table.source, column.source, n) for n in (total, theirs.total))
+            found.append(_discrepancy(table, column, "sum", mine, other))
     return found
 
 

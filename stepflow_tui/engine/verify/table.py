@@ -93,7 +93,10 @@ class TableCheck:
     def _new_tally(self) -> Tally:
         key = self._key.columns if self._key else ()
         names = tuple(c.source for c in key) or self._table.primary_key
-        return Tally(Differences(self._table, self._columns, names, self._job.named))
+        return Tally(self._new_differences(self._columns, names))
+
+    def _new_differences(self, columns: Sequence[ColumnPlan], key: Sequence[str]) -> Differences:
+        return Differences(self._table, columns, key, self._job.named, self._job.mask)
 
     async def _missing_in_target(self, sides: Sides) -> TableVerdict | None:
         """A verdict at once where the target has no such table or its columns aren't as planned."""
@@ -150,7 +153,7 @@ class TableCheck:
     def _new_tally_for(self, columns: Sequence[ColumnPlan]) -> Tally:
         """A tally whose differences go to the main one's."""
         names = tuple(c.source for c in columns)
-        self._tally.differences = Differences(self._table, columns, names, self._job.named)
+        self._tally.differences = self._new_differences(columns, names)
         return Tally(self._tally.differences)
 
     async def _values(self, sides: Sides) -> None:
