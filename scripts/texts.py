@@ -13,14 +13,14 @@ The catalogs are the same bytes for the same sources: no dates, no line numbers,
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -61,6 +61,7 @@ ENGLISH_ONLY = (
     "stepflow_tui/engine/sqlite/sample.py",  # the demo's data
     "stepflow_tui/engine/testing.py",
     "stepflow_tui/engine/failpoints.py",
+    "stepflow_tui/engine/model/sensitive.py",  # names of columns
     "stepflow_tui/engine/journal/schema.py",
 )
 """Files of the engine without sentences for people."""
@@ -133,8 +134,11 @@ def _constants(node: ast.expr) -> Iterator[str]:
         yield node.value
 
 
-def template(node: ast.expr) -> str | None:
-    """The text of a constant or an f-string, its expressions as numbered places; None for anything else."""
+def template(node: ast.expr, constants: Mapping[str, str] | None = None) -> str | None:
+    """The text of a constant or an f-string, its expressions as numbered places; None for anything else.
+
+    A place that holds a constant of the module is filled with it.
+    """
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if not isinstance(node, ast.JoinedStr):
@@ -143,24 +147,38 @@ def template(node: ast.expr) -> str | None:
     for part in node.values:
         if isinstance(part, ast.Constant):
             text += str(part.value).replace("{", "{{").replace("}", "}}")
+        elif (
+            isinstance(part, ast.FormattedValue)
+            and isinstance(part.value, ast.Name)
+            and part.value.id in (constants or {})
+        ):
+            text += (constants or {})[part.value.id]
         else:
             text += f"{{{places}}}"
             places += 1
     return text
 
 
-def _strings(tree: ast.AST) -> Iterator[str]:
+def _module_constants(tree: ast.Module) -> dict[str, str]:
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            found.update({t.id: node.value.value for t in node.targets if isinstance(t, ast.Name)})
+    return found
+
+
+def _strings(tree: ast.Module) -> Iterator[str]:
     """Every text in the code but docstrings; the parts of an f-string only as a whole."""
-    inner: set[int] = set()
+    constants, inner = _module_constants(tree), set[int]()
     for node in ast.walk(tree):
-        inner.update(id(s.value) for s in getattr(node, "body", ()) if isinstance(s, ast.Expr)) if isinstance(
-            getattr(node, "body", None), list
-        ) else None
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            inner.update(id(s.value) for s in body if isinstance(s, ast.Expr))
         if isinstance(node, ast.JoinedStr):
             inner.update(id(part) for part in ast.walk(node) if part is not node and not _nested(part, node))
     for node in ast.walk(tree):
         if id(node) not in inner and isinstance(node, (ast.Constant, ast.JoinedStr)):
-            text = template(node)
+            text = template(node, constants)
             if text:
                 yield text
 
@@ -178,7 +196,7 @@ _CODE = re.compile(
       |typeof|coalesce|nullif|to_char|to_jsonb|floor|string_agg|date_trunc|convert_to|ifnull|length|unixepoch|datetime|generated|get_byte
       |raise\ exception|return|begin|end\ if|if\ \{|group\ by|array|extract|regexp|union|cross|add|on|and|or|references|filter|strftime\('
       |initially|enable|disable|rename|(left|right|full)\ join|set\ (local|constraints|\{|maintenance|work|constraint)|default|replace\(\{)\b
-    | \b(is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|regclass|intersect|import\ sys)\b
+    | \b(at\ time\ zone|interval\ '|is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|regclass|intersect|import\ sys)\b
     | ^[\s(]*['"(]*\{\d+\}[\s)'"]*(is|collate|and|or|desc|limit|not|nulls|on|like|glob|=|<|>|order|add|validate|enable|alter)\b
     """
 )
@@ -203,9 +221,9 @@ NOT_PROSE = frozenset(
 )  # fmt: skip
 """Texts that look like sentences: patterns, names, other programs' words, errors of the programmer's."""
 SQL_FILES = (
-    "bulk/bounds.py", "bulk/segments.py", "bulk/spec.py", "plan/kinds.py", "plan/targets.py", "plan/sqltext/tokens.py", "postgres/grants.py",
+    "bulk/bounds.py", "bulk/segments.py", "bulk/spec.py", "plan/kinds.py", "plan/targets.py", "postgres/grants.py",
     "sqlite/census_counts.py", "sqlite/census_texts.py", "verify/arrow_forms.py", "verify/content.py", "verify/cut.py", "verify/forms.py",
-    "verify/keys.py", "verify/raw.py", "plan/translate/helpers.py", "plan/tables.py",
+    "verify/keys.py", "verify/raw.py", "plan/translate/helpers.py",
 )  # fmt: skip
 """Files of the engine that hold hardly anything but SQL."""
 TYPE_NAMES = frozenset(
@@ -259,7 +277,7 @@ def _help(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg in ("help", "epilog"):
-                    yield from _constants(keyword.value)
+                    yield template(keyword.value) or ""
             if isinstance(node.func, ast.Name) and node.func.id == "commands" and node.args:
                 yield from _constants(node.args[0])
 
@@ -293,54 +311,73 @@ def _vocabularies() -> Iterator[tuple[str, str]]:
 def merged(locale: str, texts: Texts) -> Catalog:
     """The catalog with exactly these messages, its translations kept."""
     kept = catalog(locale)
-    new = Catalog(locale=locale, domain=DOMAIN, fuzzy=False)
-    new.mime_headers = _HEADERS  # type: ignore[assignment]
+    made = Catalog(locale=locale, domain=DOMAIN, project="stepflow", fuzzy=False, header_comment=_HEADER)
     for message in sorted(texts):
-        text = texts[message]
-        old = kept.get(message)
-        string = old.string if old is not None else ""
+        text, old = texts[message], kept.get(message)
+        strings = (old.string if isinstance(old.string, (tuple, list)) else (old.string,)) if old is not None else ("",)
+        files = [(name, 1) for name in sorted(text.files)]
         if text.plural is not None:
-            strings = string if isinstance(string, (tuple, list)) else (string,)
-            new.add((message, text.plural), tuple(strings) or ("",), locations=_locations(text))
+            made.add((message, text.plural), tuple(strings), locations=files)
         else:
-            new.add(message, string if isinstance(string, str) else string[0], locations=_locations(text))
-    return new
+            made.add(message, strings[0], locations=files)
+    return made
 
 
-def _locations(text: Text) -> list[tuple[str, int]]:
-    return [(name, 1) for name in sorted(text.files)]
+_HEADER = "# Texts of StepFlow. Made by `make texts`; translate the msgstr lines, then run it again."
+_DATE = "2026-01-01 00:00+0000"
 
 
 def catalog(locale: str) -> Catalog:
     """The catalog as it lies there; an empty one when there is none."""
-    path = LOCALES / locale / "LC_MESSAGES" / f"{DOMAIN}.po"
+    path = po_path(locale)
     if not path.exists():
         return Catalog(locale=locale, domain=DOMAIN)
     with path.open("rb") as file:
         return read_po(file, locale=locale, domain=DOMAIN)
 
 
+def po_path(locale: str) -> Path:
+    """Where a catalog lies; the compiled one lies beside it."""
+    return LOCALES / locale / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
 def po_bytes(made: Catalog) -> bytes:
-    """The catalog as a .po file: wrapped at no width, without dates."""
-    made.creation_date = made.revision_date = "2026-01-01 00:00+0000"
+    """The catalog as a .po file: one line per text, without dates, so that equal sources give equal bytes."""
+    made.creation_date = made.revision_date = datetime.fromisoformat(_DATE)
+    made.last_translator = made.language_team = made.msgid_bugs_address = "StepFlow"
     out = io.BytesIO()
-    write_po(out, made, width=0, include_lineno=False, sort_output=False, omit_header=False)
-    return out.getvalue()
+    write_po(out, made, width=0, include_lineno=False, sort_output=False)
+    return re.sub(rb'^"Generated-By:.*\n', b"", out.getvalue(), flags=re.MULTILINE)
 
 
-def mo_bytes(made: Catalog) -> bytes:
+def mo_bytes(po: bytes, locale: str) -> bytes:
     """The catalog as gettext reads it."""
     out = io.BytesIO()
-    write_mo(out, made)
+    write_mo(out, read_po(io.BytesIO(po), locale=locale, domain=DOMAIN))
     return out.getvalue()
+
+
+def missing(made: Catalog) -> list[str]:
+    """Messages without a translation."""
+    return [_first(m.id) for m in made if m.id and not all(m.string if isinstance(m.string, tuple) else (m.string,))]
+
+
+def _first(message: str | list[str] | tuple[str, ...]) -> str:
+    return message if isinstance(message, str) else message[0]
 
 
 def main() -> int:
-    """Bring the catalogs up to date and tell what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--missing", action="store_true", help="list what has no translation, one message a line")
-    arguments = parser.parse_args()
+    """Bring the catalogs up to date and list what has no translation yet."""
     texts = collect()
+    for locale in CATALOGS:
+        made = merged(locale, texts)
+        po, path = po_bytes(made), po_path(locale)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(po)
+        path.with_suffix(".mo").write_bytes(mo_bytes(po, locale))
+        open_ = missing(made)
+        sys.stdout.write("".join(f"{locale}: no translation: {message!r}\n" for message in open_))
+        sys.stdout.write(f"{locale}: {len(texts)} texts, {len(open_)} without translation\n")
     return 0
 
 

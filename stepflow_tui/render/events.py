@@ -32,7 +32,7 @@ def _run_started(event: Mapping[str, Any]) -> Iterator[str]:
         if event.get("resumed")
         else _("started {run} ({kind}, {environment})")
     )
-    yield text.format(run=event["run"], kind=event.get("kind"), environment=words.term(event.get("environment")))
+    yield text.format(run=event["run"], kind=event.get("kind"), environment=event.get("environment"))
 
 
 def _phase(event: Mapping[str, Any]) -> Iterator[str]:

@@ -19,8 +19,8 @@ RUNS_HEAD = (N_("run"), N_("kind"), N_("environment"), N_("state"), N_("phase"),
 def run_row(run: Mapping[str, Any]) -> tuple[object, ...]:
     """One line of `runs`."""
     engine = _("alive") if run.get("engine_alive") else ""
-    named = (words.term(run[key]) if run.get(key) else None for key in ("environment", "state", "phase", "result"))
-    return (run["id"], run.get("kind"), *named, engine)
+    named = (words.term(run[key]) if run.get(key) else None for key in ("state", "phase", "result"))
+    return (run["id"], run.get("kind"), run.get("environment"), *named, engine)
 
 
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,12 @@ from stepflow_tui.engine.texts.language import N_, _, known, language
 
 UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"))
 """What is counted besides bytes."""
+OTHER_STATES = (
+    *(N_("started"), N_("attached"), N_("resumed"), N_("finished")),  # how `run` found the run
+    *(N_("open"), N_("passed"), N_("stopped"), N_("raised"), N_("resolved"), N_("acknowledged")),  # gates and alerts
+    *(N_("ok"), N_("note"), N_("missing"), N_("installed")),  # what `doctor` found
+)
+"""Values shown by `term` that are members of no enumeration."""
 
 
 def seconds(value: float | None) -> str:

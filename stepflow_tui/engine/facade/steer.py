@@ -11,6 +11,7 @@ from typing import Any
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, StepFlowError
 from stepflow_tui.engine.facade.look import HasRun
+from stepflow_tui.engine.intents import ENDING
 from stepflow_tui.engine.journal import commands
 from stepflow_tui.engine.journal.launch import StartLine, launch
 from stepflow_tui.engine.journal.reader import RunReader
@@ -44,9 +45,12 @@ async def send(
     sent = {**args, "take": True} if take_control else dict(args)
     who = f"{operator(os.environ)} at {front}" if front else operator(os.environ)
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
-    if not engine_alive(run.path):
+    alone = not engine_alive(run.path)
+    if alone:
         await _start_engine(run, who)
     row = await _answer(run, number, after)
+    if alone and verb in ENDING:
+        await _ended(run)
     if row["state"] == "refused":
         raise _refused(row["answer"] or {})
     return {"state": row["state"], "answer": row["answer"] or {}, "after": after}
@@ -83,6 +87,13 @@ async def _answer(run: HasRun, number: int, after: int) -> dict[str, Any]:
         hint="`stepflow status` shows whether it lives; send it again.",
         code="no_answer",
     )
+
+
+async def _ended(run: HasRun) -> None:
+    """Wait for the end of an engine that was started for this intent only: its last act is to rewrite the report."""
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    while engine_alive(run.path) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 class EngineRefusal(StepFlowError):

@@ -52,7 +52,7 @@ def _for_sqlite(facts: Mapping[str, Any], answers: Answers) -> Advice:
 
 def _for(kind: str | None, reasons: list[Reason], also: list[Reason] | None = None) -> Advice:
     later = [] if kind is None or kind in BUILT else [Reason("comes_later", {"kind": kind, "built": ", ".join(BUILT)})]
-    return Advice(kind=kind, built=kind in BUILT, reasons=tuple(reasons), also=tuple([*later, *(also or [])]))
+    return Advice(kind=kind, built=kind in BUILT, reasons=tuple(reasons), also=(*later, *(also or [])))
 
 
 def _picked(facts: Mapping[str, Any], *names: str) -> dict[str, Param]:

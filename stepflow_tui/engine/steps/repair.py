@@ -44,7 +44,7 @@ async def repair(
         if not actions:
             break
         await ctx.journal.audit(wanted.who, "repair", {"statements": len(actions)})
-        total += await apply_repair(actions, tables, ctx.target, run=ctx.run_id)
+        total += await apply_repair(actions, tables, ctx.target, run=ctx.run_id, mask=job.mask)
         verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
     if total:
         # a repair means that the copy was wrong or that somebody wrote into the target: never a detail
@@ -54,7 +54,10 @@ async def repair(
 
 
 async def _keep_images(ctx: RunContext) -> None:
-    """The control schema goes with the end of the run; the images stay in the run's folder."""
+    """The control schema goes with the end of the run; the images stay in the run's folder, for nobody else to read.
+
+    They hold true values of sensitive columns too: without them a repair could not be undone.
+    """
     async with connection(ctx) as conn:
         with pg_errors("read the before-images"):
             rows = [dict(r) for r in await conn.fetch(IMAGES, ctx.run_id)]

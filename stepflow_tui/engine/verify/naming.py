@@ -6,12 +6,13 @@ Everything that is printed here shows sensitive columns as fingerprints. The rep
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
+from functools import partial
 
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar, Truth
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
-from stepflow_tui.engine.model.sensitive import NO_MASK, Mask, is_fingerprint
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
 from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
 from stepflow_tui.engine.verify.classify import classify
 from stepflow_tui.engine.verify.expected import Expected, Value, Wrong
@@ -63,7 +64,7 @@ class Differences:
         self._named_rows += 1
         return self._named_rows <= self._limit
 
-    def missing(self, key: dict[str, Scalar], source: Sequence[Value], expected: Content) -> None:
+    def missing(self, key: Key, source: Sequence[Value], expected: Content) -> None:
         """A source row that the target lacks."""
         if not self._take():
             return
@@ -77,7 +78,7 @@ class Differences:
             repair=lambda _, literal: self._insert(expected, literal),
         )
 
-    def surplus(self, key: dict[str, Scalar], found: Found, *, where: str = "") -> None:
+    def surplus(self, key: Key, found: Found, *, where: str = "") -> None:
         """A target row that the source lacks. `where`: the condition that finds it, when it has no key."""
         if not self._take():
             return
@@ -87,11 +88,11 @@ class Differences:
             DiffClass.EXTRA,
             target=shown_row(self._columns, found, self._mask, self._table),
             cause="written by something else, or copied twice",
-            repair=lambda name, _: f"delete from {self._name} where {where or self.where(name)}",
+            repair=lambda name, literal: f"delete from {self._name} where {where or self._where(name, literal)}",
         )
 
     def changed(
-        self, key: dict[str, Scalar], source: Sequence[Value], expected: Content, found: Found, *, where: str = ""
+        self, key: Key, source: Sequence[Value], expected: Content, found: Found, *, where: str = ""
     ) -> bool:
         """A row both sides have. Returns whether it differs. `where`: the condition that finds it, when it has no key."""
         unequal = [n for n, (a, b) in enumerate(zip(expected, found, strict=True)) if isinstance(a, Wrong) or a != b]
@@ -103,7 +104,6 @@ class Differences:
                 cls, cause = classify(expected[n], found[n], column)
                 # an update moves a row: one that is known by its place only is repaired by one statement
                 together = [n] if not where else unequal if n == unequal[0] else []
-                values = {m: expected[m] for m in together}
                 self._add(
                     key,
                     cls,
@@ -111,7 +111,7 @@ class Differences:
                     source=self._source(source[n], column),
                     target=shown_value(found[n], column, self._mask, self._table),
                     cause=cause,
-                    repair=lambda name, literal, values=values: self._update(where or self.where(name), values, literal),
+                    repair=partial(self._update, where, {m: expected[m] for m in together}),
                 )
         return bool(unequal)
 
@@ -135,9 +135,9 @@ class Differences:
                 self.named[index] = replace(entry, cls=DiffClass.ORDER, cause=cause)
         return tuple(self.named)
 
-    def where(self, key: Key) -> str:
-        """The condition that finds a target row by its key."""
-        return key_condition(self._columns, key)
+    def _where(self, key: Key, literal: Literal) -> str:
+        hidden = self._mask.columns.get(self._table.source, frozenset()) if literal != _literal else frozenset()
+        return key_condition(self._columns, key, bare=hidden)
 
     @property
     def _name(self) -> str:
@@ -206,7 +206,7 @@ class Differences:
         names = ",".join(pg_ident(c.target) for c, _ in pairs)
         return f"insert into {self._name} ({names}) values ({','.join(literal(v, c) for c, v in pairs)})"
 
-    def _update(self, where: str, values: dict[int, Expected], literal: Literal) -> str:
+    def _update(self, where: str, values: dict[int, Expected], key: Key, literal: Literal) -> str:
         """An UPDATE of these columns; empty where one of them can't be set."""
         columns = {n: self._columns[n] for n in values}
         if (
@@ -216,17 +216,17 @@ class Differences:
         ):
             return ""
         parts = ",".join(f"{pg_ident(columns[n].target)}={literal(v, columns[n])}" for n, v in values.items())
-        return f"update {self._name} set {parts} where {where}"
+        return f"update {self._name} set {parts} where {where or self._where(key, literal)}"
 
 
-def key_condition(columns: Sequence[ColumnPlan], key: Key) -> str:
-    """The condition that finds a target row by its key (source column → value). A fingerprint stands bare: no row has it."""
+def key_condition(columns: Sequence[ColumnPlan], key: Key, bare: Container[str] = ()) -> str:
+    """The condition that finds a target row by its key (source column → value); `bare` columns hold fingerprints."""
     targets = {c.source: c for c in columns}
     parts = []
     for name, value in key.items():
         column = pg_ident(targets[name].target)
         text = "\\x" + value.hex() if isinstance(value, bytes) else str(value)
-        shown = text if is_fingerprint(value) else pg_literal(text)
+        shown = text if name in bare else pg_literal(text)
         parts.append(f"{column} is null" if value is None else f"{column}={shown}")
     return " and ".join(parts)
 

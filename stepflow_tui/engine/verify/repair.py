@@ -10,6 +10,7 @@ from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.codec import dumps
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar
 from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -34,7 +35,8 @@ _PLACE = " where ctid="
 class RepairAction:
     """One statement of a repair.
 
-    `where` finds the target row; `column` and `seen` are what the verification saw there (None: the whole row).
+    `where` finds the target row; `column` and `seen` are what the verification saw there (None: the whole row). `key`,
+    `sql` and `where` hold true values: they go to the target and its before-images, and into no message.
     """
 
     table: str
@@ -53,7 +55,7 @@ def plan_repair(discrepancies: Sequence[Discrepancy], tables: Sequence[TablePlan
     Differences without a repair (values the target can't hold, generated columns, very long rows) are left out.
     """
     plans = {t.source: t for t in tables}
-    actions = [_action(d, plans[d.table]) for d in discrepancies if d.repair_sql and d.table in plans]
+    actions = [_action(d, plans[d.table]) for d in discrepancies if d.true_sql and d.table in plans]
     # a deleted row may hold a unique value that an inserted one needs
     order = {DiffClass.EXTRA: 0, DiffClass.MISSING: 2}
     return sorted(actions, key=lambda a: order.get(a.cls, 1))
@@ -63,9 +65,9 @@ def _action(entry: Discrepancy, table: TablePlan) -> RepairAction:
     return RepairAction(
         table=table.source,
         target=pg_name(table.schema, table.name),
-        key=entry.key,
+        key=entry.true_key,
         cls=entry.cls,
-        sql=entry.repair_sql,
+        sql=entry.true_sql,
         where=_where(entry, table),
         column=entry.column,
         seen=entry.target,
@@ -74,15 +76,16 @@ def _action(entry: Discrepancy, table: TablePlan) -> RepairAction:
 
 def _where(entry: Discrepancy, table: TablePlan) -> str:
     """The row's condition: its key, or its place in a table without one."""
-    _, found, place = entry.repair_sql.rpartition(_PLACE)
+    _, found, place = entry.true_sql.rpartition(_PLACE)
     if found:
         return f"ctid={place}"
     names = {c.source for c in table.columns}
-    return key_condition(table.columns, entry.key) if entry.key and set(entry.key) <= names else ""
+    key = entry.true_key
+    return key_condition(table.columns, key) if key and set(key) <= names else ""
 
 
 async def apply_repair(
-    actions: Sequence[RepairAction], tables: Sequence[TablePlan], target: Target, *, run: str
+    actions: Sequence[RepairAction], tables: Sequence[TablePlan], target: Target, *, run: str, mask: Mask = NO_MASK
 ) -> int:
     """Apply a repair in one transaction, each row kept in `_stepflow.before_image` as it was.
 
@@ -94,6 +97,7 @@ async def apply_repair(
         tables: the plans they were made with.
         target: the database.
         run: the run's id, kept with the images.
+        mask: the one the verification saw through.
 
     Returns:
         Statements applied.
@@ -103,7 +107,7 @@ async def apply_repair(
         StepFailed, TargetConnectionError: PostgreSQL refused; nothing was changed.
     """
     plans = {t.source: t for t in tables}
-    with pg_errors("repair the differences", target):
+    with pg_errors("repair the differences", target, discreet=bool(mask.columns)):
         connection = await target.connect()
         try:
             async with connection.transaction():
@@ -111,7 +115,7 @@ async def apply_repair(
                     await connection.execute(sql)
                 awake = await _silence(connection, {a.target for a in actions})
                 for action in actions:
-                    await _apply(connection, action, plans[action.table], run)
+                    await _apply(connection, action, plans[action.table], run, mask)
                 if awake:  # a table with a deferred check still pending can't be altered
                     await connection.execute("set constraints all immediate")
                 for sql in awake:
@@ -142,8 +146,8 @@ async def _silence(connection: Any, targets: set[str]) -> list[str]:
     return [f"alter table {r['place']} {_ENABLED[r['state']]} trigger {r['name']}" for r in rows]
 
 
-async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: str) -> None:
-    image, seen = await _look(connection, action, table)
+async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: str, mask: Mask) -> None:
+    image, seen = await _look(connection, action, table, mask)
     if not action.where:  # a sequence, or an index or constraint to be made again: no row to look at
         as_seen = True
     else:
@@ -151,7 +155,8 @@ async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: s
     if not as_seen:
         raise Drift(
             f"A row of {table.target} is no longer as the verification saw it; nothing was repaired.",
-            detail=f"key {dumps(action.key)}, column {action.column}: seen {action.seen!r}, now {seen!r}",
+            detail=f"key {dumps(mask.shown_key(table.source, action.key))}, column {action.column}: "
+            f"seen {action.seen!r}, now {seen!r}",
             hint="Verify again, then plan the repair again.",
             code="repair_drift",
         )
@@ -166,7 +171,9 @@ async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: s
     await connection.execute(action.sql)
 
 
-async def _look(connection: Any, action: RepairAction, table: TablePlan) -> tuple[str | None, str | None]:
+async def _look(
+    connection: Any, action: RepairAction, table: TablePlan, mask: Mask
+) -> tuple[str | None, str | None]:
     """The locked row's image, and what the verification would show of it."""
     if not action.where:
         return None, None
@@ -181,5 +188,5 @@ async def _look(connection: Any, action: RepairAction, table: TablePlan) -> tupl
         return None, None
     found = tuple(row)[1:]
     if action.column is not None:
-        return row[0], shown_value(found[0], columns[0])
-    return row[0], shown_row(columns, found)
+        return row[0], shown_value(found[0], columns[0], mask, table)
+    return row[0], shown_row(columns, found, mask, table)
