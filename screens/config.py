@@ -1,29 +1,127 @@
-"""The config screen: what is wrong with a config file, line by line."""
+"""The config screen: a config file with its problems line by line, or, when it has none, the way to its run."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, OptionList
 
 from screens.bindings import bindings
+from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
+from screens.host import host
+from screens.panels.base import Value
+from screens.widgets.pick_list import Line, PickList
 from stepflow_tui.actions import Scope
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.texts.language import N_, _, ngettext
+from stepflow_tui.render.clean import clean_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a config file holds. `problems` empty: it can be started."""
+
+    text: str
+    problems: tuple[Problem, ...] = ()
+    name: str = ""
+    kind: str = ""
 
 
 class ConfigScreen(Screen[None]):
-    """The problems of one config file."""
+    """One config file."""
 
+    HELP = N_(
+        "The problems of this file stand above, its text below with the lines marked. Correct it in an editor, then press "
+        "r. When nothing is wrong any more, Enter or c starts its run: checks, backup and plan first, then it asks."
+    )
+    CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.CONFIG)]
 
     def __init__(self, config: Path) -> None:
         super().__init__()
         self.config = config
+        self.read: Read | None = None
 
     def compose(self) -> ComposeResult:
-        """The file's name."""
-        yield Static(str(self.config), markup=False)
+        """Title, verdict, problems, text."""
+        yield Value(id="title")
+        yield Value(id="verdict")
+        yield PickList(id="problems")
+        with VerticalScroll(id="file"):
+            yield Value(id="text")
         yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Read it."""
+        separator = host(self).glyphs.separator
+        self.query_one("#title", Value).show(f" StepFlow {separator} {clean_line(str(self.config))}")
+        self.action_reread()
+
+    def action_reread(self) -> None:
+        """r: read the file again."""
+        self.run_worker(self._read(), group="read", exclusive=True, exit_on_error=False)
+
+    async def _read(self) -> None:
+        self.show(await asyncio.to_thread(self._look))
+
+    def _look(self) -> Read:
+        text = read_text(self.config)
+        try:
+            config = host(self).api.load_config(self.config, host(self).options.env).config
+        except StepFlowError as error:
+            return Read(text=text, problems=problems_of(error, self.config))
+        return Read(text=text, name=config.name, kind=config.kind.value)
+
+    def show(self, read: Read) -> None:
+        """Show what was read."""
+        self.read = read
+        self.query_one("#verdict", Value).show(_verdict(read))
+        listed = self.query_one(PickList)
+        listed.show([Line(id=str(n), text=problem_line(p, self.config)) for n, p in enumerate(read.problems)])
+        listed.display = bool(read.problems)
+        (listed if read.problems else self.query_one("#file")).focus()
+        self._mark(0)
+
+    @on(OptionList.OptionHighlighted)
+    def _selected(self, event: OptionList.OptionHighlighted) -> None:
+        self._mark(event.option_index)
+
+    def _mark(self, selected: int) -> None:
+        """Mark the lines with problems, and bring the selected one into view."""
+        if self.read is None:
+            return
+        marked = {p.line for p in self.read.problems}
+        line = self.read.problems[selected].line if selected < len(self.read.problems) else 0
+        self.query_one("#text", Value).show(numbered(self.read.text, marked, line, host(self).glyphs.now))
+        self.query_one("#file", VerticalScroll).scroll_to(y=max(0, line - 4), animate=False)
+
+    @on(OptionList.OptionSelected)
+    def action_start(self) -> None:
+        """c, Enter: start or resume the run of a config without problems."""
+        if self.read is None or self.read.problems:
+            self.notify(_("Correct the lines that are marked, then press r."), severity="warning", markup=False)
+        elif host(self).options.read_only:
+            self.notify(
+                _("This session is read-only: it watches and changes nothing."), severity="warning", markup=False
+            )
+        else:
+            app, config = host(self), self.config
+            self.dismiss(None)
+            app.begin(config)
+
+
+def _verdict(read: Read) -> str:
+    count = len(read.problems)
+    if count:
+        said = ngettext("This config has {n} problem.", "This config has {n} problems.", count).format(n=count)
+        return said + " " + _("Correct it in an editor, then press r.")
+    said = _("This config can be used: {name}, {kind}.").format(name=read.name, kind=read.kind)
+    return said + " " + _("Enter starts its run: checks, backup and plan first, then it asks.")

@@ -16,6 +16,8 @@ class Glyphs:
     confirm: str
     failed: str
     skipped: str
+    paused: str
+    arrow: str
     ticked: str
     unticked: str
     full: str
@@ -43,6 +45,8 @@ UNICODE = Glyphs(
     confirm="!",
     failed="×",
     skipped="~",
+    paused="=",
+    arrow="→",
     ticked="[x]",
     unticked="[ ]",
     full="█",
@@ -58,6 +62,8 @@ ASCII = Glyphs(
     confirm="!",
     failed="x",
     skipped="~",
+    paused="=",
+    arrow=">",
     ticked="[x]",
     unticked="[ ]",
     full="#",

@@ -7,6 +7,7 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.screen import ActiveBinding
 
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
@@ -30,11 +31,17 @@ class ActionCommands(Provider):
                 yield Hit(score, Content(name), partial(self._run, action), help=_(action.help))
 
     def _here(self) -> Iterator[Action]:
-        active = {b.binding.id for b in self.screen.active_bindings.values() if b.enabled}
+        active = self._active()
         return (action for action in ACTIONS if action.id in active)
 
+    def _active(self) -> dict[str, ActiveBinding]:
+        """What can be done now, by id; an action is carried out where its key would be: on a widget, the screen, the app."""
+        return {b.binding.id: b for b in self.screen.active_bindings.values() if b.enabled and b.binding.id}
+
     async def _run(self, action: Action) -> None:
-        await self.screen.run_action(action.method)
+        found = self._active().get(action.id)
+        if found is not None:
+            await self.screen.app.run_action(found.binding.action, found.node)
 
 
 def _name(action: Action) -> str:

@@ -18,7 +18,7 @@ import importlib
 import io
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +48,7 @@ VOCABULARIES = {
     "stepflow_tui.engine.model.alert": ("AlertSeverity",),
     "stepflow_tui.engine.model.discrepancy": ("DiffClass", "Verified"),
     "stepflow_tui.engine.model.plan": ("Stage", "ObjectType"),
+    "stepflow_tui.engine.plan.risks": ("RiskState", "Weight"),
     "stepflow_tui.engine.model.table": ("TableState",),
     "stepflow_tui.engine.model.progress": ("EtaState",),
     "stepflow_tui.engine.journal.control_rows": ("CommandState",),
@@ -62,6 +63,7 @@ ENGLISH_ONLY = (
     "stepflow_tui/engine/testing.py",
     "stepflow_tui/engine/failpoints.py",
     "stepflow_tui/engine/model/sensitive.py",  # names of columns
+    "stepflow_tui/engine/facade/compose.py",  # a config file, in one language like its keys
     "stepflow_tui/engine/journal/schema.py",
 )
 """Files of the engine without sentences for people."""
@@ -90,8 +92,7 @@ def collect() -> Texts:
             text.files.add(name)
     for message, name in (*_tables(), *_vocabularies()):
         texts.setdefault(message, Text()).files.add(name)
-    texts.pop("", None)
-    return texts
+    return {message: text for message, text in texts.items() if re.search("[A-Za-z]", _PLACE.sub("", message))}
 
 
 def sources() -> list[Path]:
@@ -188,6 +189,7 @@ def _nested(part: ast.AST, whole: ast.JoinedStr) -> bool:
     return not any(part is p for p in whole.values) and isinstance(part, ast.Constant) and isinstance(part.value, str)
 
 
+_PLACE = re.compile(r"\{[a-z_0-9]*\}")
 _WORD = re.compile(r"[A-Za-z][a-z']+")
 _CODE = re.compile(
     r"""(?x)
@@ -196,7 +198,7 @@ _CODE = re.compile(
       |typeof|coalesce|nullif|to_char|to_jsonb|floor|string_agg|date_trunc|convert_to|ifnull|length|unixepoch|datetime|generated|get_byte
       |raise\ exception|return|begin|end\ if|if\ \{|group\ by|array|extract|regexp|union|cross|add|on|and|or|references|filter|strftime\('
       |initially|enable|disable|rename|(left|right|full)\ join|set\ (local|constraints|\{|maintenance|work|constraint)|default|replace\(\{)\b
-    | \b(at\ time\ zone|interval\ '|is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|regclass|intersect|import\ sys)\b
+    | \b(at\ time\ zone|interval\ '|is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|not\ null,|regclass|intersect|import\ sys)\b
     | ^[\s(]*['"(]*\{\d+\}[\s)'"]*(is|collate|and|or|desc|limit|not|nulls|on|like|glob|=|<|>|order|add|validate|enable|alter)\b
     """
 )
@@ -216,7 +218,12 @@ NOT_PROSE = frozenset(
         "'{0}'::{1}", "Address already in use", "use_audit_key comes first", "*** in database", "generated as {0}", "enable always",
         "rolled back: changed since the copy, set aside as ", "its values are carried as a plain column: ", "(not readable)",
         "a thousand old tables of one name", "Embedded.start() has not been called", "journal migrations are not numbered 1, 2, 3, …",
-        "the engine's facade has no {0}", "{0} does nothing", "stepflow copy {0}",
+        "the engine's facade has no {0}", "{0} does nothing", "^(NULL value in|(non-)?[A-Z]+ value in|CHECK constraint failed in) ", "{0}, and every value ", ", stored as {0}",
+        "has the form {0}", "has the form YYYY-MM-DD", "is 0 or 1", "is exact with {0} decimals", "{0} asks for {1}{2}", "set maintenance_work_mem = '128MB'", "{0} = any(array[{1}])", "{0} where {1} order by {2} limit {3}",
+        "worker processes are started from the main thread only", "WHERE cleared_seq IS NULL", "pg_catalog, {0}, pg_temp",
+        "read committed", "-- in the database {0}:", "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'",
+        "connection (is|was|has been) (closed|released)|underlying connection|cannot switch to state",
+        "segment, tb, mode, lo, hi, state, rows, rejected", "\n# set by stepflow\n", "stepflow copy {0}",
     }
 )  # fmt: skip
 """Texts that look like sentences: patterns, names, other programs' words, errors of the programmer's."""
@@ -294,7 +301,7 @@ def _tables() -> Iterator[tuple[str, str]]:
     commands = importlib.import_module("stepflow_tui.cli.commands")
     for words in texts.findings().values():
         yield from ((text, "stepflow_tui/engine/texts") for text in (words.what, words.why, words.fix))
-    for table in (running.ALERTS, running.PHASES, running.STEPS):
+    for table in (running.ALERTS, running.ADVICE, running.PHASES, running.STEPS):
         yield from ((text, "stepflow_tui/engine/texts/running.py") for text in table.values())
     yield from ((text, "stepflow_tui/engine/texts/checklist.py") for text in checklist.TITLES.values())
     yield from ((text, "stepflow_tui/cli/commands.py") for _, text in commands.COMMANDS.values())
@@ -314,10 +321,10 @@ def merged(locale: str, texts: Texts) -> Catalog:
     made = Catalog(locale=locale, domain=DOMAIN, project="stepflow", fuzzy=False, header_comment=_HEADER)
     for message in sorted(texts):
         text, old = texts[message], kept.get(message)
-        strings = (old.string if isinstance(old.string, (tuple, list)) else (old.string,)) if old is not None else ("",)
+        strings = _all(old.string) if old is not None else ("",)
         files = [(name, 1) for name in sorted(text.files)]
         if text.plural is not None:
-            made.add((message, text.plural), tuple(strings), locations=files)
+            made.add((message, text.plural), strings, locations=files)
         else:
             made.add(message, strings[0], locations=files)
     return made
@@ -359,11 +366,12 @@ def mo_bytes(po: bytes, locale: str) -> bytes:
 
 def missing(made: Catalog) -> list[str]:
     """Messages without a translation."""
-    return [_first(m.id) for m in made if m.id and not all(m.string if isinstance(m.string, tuple) else (m.string,))]
+    return [_all(message.id)[0] for message in made if message.id and not all(_all(message.string))]
 
 
-def _first(message: str | list[str] | tuple[str, ...]) -> str:
-    return message if isinstance(message, str) else message[0]
+def _all(text: str | Sequence[str | None] | None) -> tuple[str, ...]:
+    """The forms of a message, one where it has no plural."""
+    return (text or "",) if isinstance(text, str) or text is None else tuple(form or "" for form in text)
 
 
 def main() -> int:

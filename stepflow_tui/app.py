@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from screens.acting import Acting
 from screens.bindings import bindings
+from screens.control_watch import ControlWatch
 from screens.glyphs import ASCII, UNICODE
 from screens.palette import ActionCommands
 from screens.typeahead import TypeAheadGuard
@@ -27,7 +28,7 @@ SLOW_SECONDS = 2.0
 RUN_MODES = ("plan", "run", "journal")
 
 
-class StepFlowApp(TypeAheadGuard, Watching, Acting):
+class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
     """StepFlow's wizard."""
 
     TITLE = "StepFlow"

@@ -88,6 +88,7 @@ class Bridge:
         self.run = run
         self.options = options
         self.front = terminal_name()
+        self.who = api.sender(self.front)
         self._stack = ExitStack()
         self._reader: RunReaderApi | None = None
         self._after = 0

@@ -63,6 +63,53 @@ class RunReaderApi(Protocol):
         """Whether an engine holds the run's lock."""
         ...
 
+    def history(
+        self,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 500,
+        codes: Sequence[str] = (),
+        texts: Sequence[str] = (),
+    ) -> Sequence[Mapping[str, Any]]:
+        """Rows like those of `events`, oldest first: the first ones after a `seq`, else the last ones before one, else the
+        newest; only of some codes, only those that hold one of the texts."""
+        ...
+
+    def discrepancies(
+        self, limit: int = -1, *, table: str | None = None, offset: int = 0
+    ) -> Sequence[Mapping[str, Any]]:
+        """Rows, of one table or all: tbl key col class source target cause repair_sql."""
+        ...
+
+    def rejects(self, limit: int = -1, *, table: str | None = None, offset: int = 0) -> Sequence[Mapping[str, Any]]:
+        """Rows, of one table or all: tbl key col reason file."""
+        ...
+
+    def difference_counts(self, table: str | None = None) -> tuple[int, int]:
+        """How many discrepancies and rejects are listed, of one table or all."""
+        ...
+
+    def run(self) -> Mapping[str, Any] | None:
+        """The run's row, None while the journal is being made."""
+        ...
+
+    def plan(self) -> Plan | None:
+        """The run's plan, None before it is made."""
+        ...
+
+    def findings(self) -> Sequence[Mapping[str, Any]]:
+        """Rows: stage code severity object params."""
+        ...
+
+    def objects(self) -> Sequence[Mapping[str, Any]]:
+        """Rows: type name tbl carried reason sql."""
+        ...
+
+    def checklist(self) -> Sequence[Mapping[str, Any]]:
+        """Rows: id phase kind params state by at_ms note."""
+        ...
+
 
 class Started(Protocol):
     """What `start` did: `how` is started, resumed, attached or finished; `after` is the event to follow from, `ends` the
@@ -90,10 +137,15 @@ class Checked(Protocol):
 
 
 class Planned(Checked, Protocol):
-    """A plan with what was found on the way; no plan where a blocking finding stands before it."""
+    """A plan with what was found on the way; no plan where a blocking finding stands before it.
+
+    `items` is the checklist such a run would have, as `RunReaderApi.checklist` gives it.
+    """
 
     @property
     def plan(self) -> Plan | None: ...
+    @property
+    def items(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Facade(Protocol):
@@ -134,6 +186,14 @@ class Facade(Protocol):
 
     def holds_password(self, target: str) -> bool:
         """Whether an address holds a password itself."""
+        ...
+
+    def split_password(self, address: str) -> tuple[str, str]:
+        """An address without its password, and the password as written there."""
+        ...
+
+    def with_password(self, address: str, password: str) -> str:
+        """An address with a password put in; to be kept in memory."""
         ...
 
     def manual_items(self) -> Sequence[tuple[str, str]]:
@@ -187,6 +247,14 @@ class Facade(Protocol):
         """Append an intent, start an engine if none lives, wait for the answer: {state, answer, after}; a refusal raises."""
         ...
 
+    def sender(self, front: str = "") -> str:
+        """The name under which a front end at that terminal sends and holds control."""
+        ...
+
+    def remains(self, run_dir: Path) -> Mapping[str, Any]:
+        """What a lost engine left behind: {config, log}, None where it can't be read."""
+        ...
+
     async def verify(
         self,
         loaded: LoadedConfig,
@@ -198,6 +266,21 @@ class Facade(Protocol):
         confirm: str | None,
     ) -> Mapping[str, Any]:
         """{verified, exit_code, level, tables[…as in report], discrepancies[…], source_changed}."""
+        ...
+
+    async def reveal(
+        self,
+        run: RunInfo,
+        table: str,
+        key: Mapping[str, Any],
+        column: str,
+        *,
+        state: Path,
+        confirm: str | None,
+        front: str = "",
+    ) -> Mapping[str, Any]:
+        """The value of a sensitive column on both sides: {source, target, source_file, problem}; audited; `confirm` is the
+        run's name as typed. `key` as the report shows it."""
         ...
 
     def report(self, run: RunInfo) -> Mapping[str, Any]: ...

@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
+from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
+from textual.containers import Vertical
+from textual.widgets import Button
 
-from screens.modals.base import Dialog
+from screens.host import host
+from screens.modals.base import Dialog, Lines, title
+from screens.modals.confirm import ConfirmTyped
+from screens.widgets.choices import Choices
+from stepflow_tui.engine.texts.language import _
+
+PAUSABLE = ("running", "pausing", "paused", "waiting")
 
 
 class QuitMenu(Dialog[None]):
-    """What is to become of the run."""
+    """What is to become of the run. The safe answer comes first: leave, and let it go on."""
+
+    AUTO_FOCUS = "#detach"
 
     def compose(self) -> ComposeResult:
-        """The choices."""
-        yield Static("quit", markup=False)
+        """The choices that this run and this session have."""
+        with Vertical(classes="box"):
+            yield title(_("Leave this screen?"))
+            yield Lines([_("The run has an engine of its own; leaving the screen does not end it.")])
+            yield Choices(self._choices(), column=True)
+
+    def _choices(self) -> list[tuple[str, str]]:
+        found = [("detach", _("Detach: leave, the run goes on"))]
+        if self._steers() and self._state() in PAUSABLE:
+            found.append(("pause", _("Pause and detach: the engine waits at the next chunk")))
+            found.append(("abort", _("Abort: end the run; what it made stays until it is rolled back")))
+        return [*found, ("stay", _("Stay"))]
+
+    def _steers(self) -> bool:
+        return not host(self).options.read_only and host(self).snapshot is not None
+
+    def _state(self) -> str:
+        snapshot = host(self).snapshot
+        return str(snapshot.status.get("state")) if snapshot is not None else ""
+
+    @on(Button.Pressed, "#detach")
+    def _detach(self) -> None:
+        host(self).leave()
+
+    @on(Button.Pressed, "#pause")
+    def _pause(self) -> None:
+        if self._state() in ("pausing", "paused"):
+            host(self).leave()
+            return
+        host(self).act("pause", then=lambda _answer: host(self).leave())
+
+    @on(Button.Pressed, "#abort")
+    def _abort(self) -> None:
+        snapshot = host(self).snapshot
+        if snapshot is None:
+            return
+        name = str(snapshot.status["name"])
+        lines = [_("The run ends for good; what it made in the target stays until it is rolled back.")]
+        self.app.push_screen(ConfirmTyped(_("Abort {run}?").format(run=snapshot.run), lines, name), self._typed)
+
+    def _typed(self, name: str | None) -> None:
+        if name is not None:
+            host(self).act("abort", {"confirm": name}, then=lambda _answer: host(self).leave())
+
+    @on(Button.Pressed, "#stay")
+    def _stay(self) -> None:
+        self.dismiss(None)

@@ -56,10 +56,14 @@ class Value(Static):
         super().__init__(text, markup=False, **more)
         self._shown: str | Text = text
 
+    @property
+    def shown(self) -> str | Text:
+        """What is shown."""
+        return self._shown
+
     def show(self, text: str | Text) -> None:
-        """Show this text."""
-        if text != self._shown or (
-            isinstance(text, Text) and isinstance(self._shown, Text) and text.spans != self._shown.spans
-        ):
+        """Show this text. The layout is looked at again only where the height follows the text."""
+        old = self._shown
+        if text != old or (isinstance(text, Text) and isinstance(old, Text) and text.style != old.style):
             self._shown = text
-            self.update(text)
+            self.update(text, layout=self.styles.is_auto_height())

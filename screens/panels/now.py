@@ -1,26 +1,182 @@
-"""Panel 1: Now."""
+"""Panel 1: what happens now, how fast, what comes next and where it will stop; or why nothing happens and what to do."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
 
+from screens.glyphs import Glyphs, bar, spark
+from screens.host import host
 from screens.panels.base import Panel, Value
+from screens.run_endings import Said, said
+from screens.run_words import (
+    Status,
+    amounts,
+    current,
+    next_lines,
+    percent,
+    phase_title,
+    throttle_words,
+    time_left,
+    title_of,
+)
+from screens.widgets.fitting import cut_text
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import N_
+from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import words
+
+KEPT_RATES = 120
+BAR_CELLS = 50
+WORK = ("head", "bar", "counts", "speed", "next")
 
 
 class NowPanel(Panel):
-    """Now."""
+    """The present step, or what the run waits for, or how it ended."""
 
     NUMBER: ClassVar[int] = 1
     NAME: ClassVar[str] = N_("Now")
+    HELP: ClassVar[str] = N_(
+        "What the run does now: how much is done, how fast, how long it still takes, and why it is slowed down if it is. "
+        "The last line says what comes next and where the run will stop and ask. When nothing happens it says why, and "
+        "which key to press."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", show=False),
+        Binding("down,j", "scroll_down", show=False),
+        Binding("pageup", "page_up", show=False),
+        Binding("pagedown", "page_down", show=False),
+        Binding("home,g", "scroll_home", show=False),
+        Binding("end,G", "scroll_end", show=False),
+    ]
+    DEFAULT_CSS = """
+    NowPanel {
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+    }
+    NowPanel Value {
+        height: 1;
+        text-wrap: nowrap;
+    }
+    NowPanel #said {
+        height: auto;
+        text-wrap: wrap;
+        display: none;
+    }
+    NowPanel.-said Value {
+        display: none;
+    }
+    NowPanel.-said #said {
+        display: block;
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rates: deque[float] = deque(maxlen=KEPT_RATES)
+        self._step: object = None
+        self._taken: object = None
+        self._shown_title = ""
 
     def compose(self) -> ComposeResult:
-        """One text."""
-        yield Value(id="text")
+        """One line for each thing, so that only what changed is drawn."""
+        for name in WORK:
+            yield Value(id=name)
+        yield Value(id="said")
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Show it."""
-        self.query_one("#text", Value).show(str(snapshot.status.get("state")))
+        """Show the present step, or say what is the matter."""
+        self._keep_rate(snapshot)
+        self._title(snapshot.status)
+        instead = said(snapshot, host(self).events) if snapshot.status or snapshot.error else None
+        self.set_class(instead is not None, "-said")
+        if instead is not None:
+            self.query_one("#said", Value).show(said_text(instead, host(self).glyphs))
+            return
+        width, glyphs = max(1, self.scrollable_content_region.width), host(self).glyphs
+        for name, text in zip(WORK, work_lines(snapshot.status, list(self._rates), width, glyphs), strict=True):
+            self.query_one(f"#{name}", Value).show(cut_text(text, width, glyphs.more))
+
+    def copy_text(self) -> str:
+        """The lines that are shown."""
+        shown = self.query(Value).filter("#said" if self.has_class("-said") else "Value")
+        return "\n".join(str(v.shown) for v in shown if v.id in WORK or v.id == "said").strip()
+
+    def _title(self, status: Status) -> None:
+        at = current(status)
+        name = f"{self.NUMBER} {_(self.NAME)}" + (f" · {title_of(at[1])}" if at else "")
+        if name != self._shown_title:
+            self._shown_title = name
+            self.border_title = Content(name)
+
+    def _keep_rate(self, snapshot: Snapshot) -> None:
+        """One rate for each frame; a new step starts anew."""
+        step = snapshot.status.get("step")
+        if step != self._step:
+            self._step = step
+            self._rates.clear()
+        rate = (snapshot.status.get("progress") or {}).get("rate_per_second")
+        if rate is not None and snapshot.now != self._taken:
+            self._taken = snapshot.now
+            self._rates.append(float(rate))
+
+
+def said_text(what: Said, glyphs: Glyphs) -> Text:
+    """Heading, what to do, then the rest: a small panel still shows the first two."""
+    text = Text(f"{getattr(glyphs, what.sign)} {what.head}", f"bold {what.colour}".strip())
+    if what.act:
+        text.append("\n" + what.act, "bold")
+    for line in what.lines:
+        text.append("\n" + line)
+    return text
+
+
+def work_lines(status: Status, rates: list[float], width: int, glyphs: Glyphs) -> tuple[Text, Text, Text, Text, Text]:
+    """Where it is; how far; how much; how fast; what comes next."""
+    progress = status.get("progress") or {}
+    return (
+        Text(_where(status)),
+        _bar(progress, width, glyphs) if progress else Text(_("working"), "dim"),
+        Text(_counts(progress, glyphs)) if progress else Text(),
+        _speed(rates, width, glyphs),
+        Text(next_lines(status)),
+    )
+
+
+def _where(status: Status) -> str:
+    at = current(status)
+    if at is None:
+        return _("Starting.")
+    phase, step = at
+    names = [s["name"] for s in phase.get("steps") or ()]
+    text = _("{phase}, step {number} of {count}").format(
+        phase=phase_title(phase["name"]), number=names.index(step["name"]) + 1, count=len(names)
+    )
+    if step.get("seconds") is not None and step["state"] == "running":
+        text += f" · {_('running for {time}').format(time=words.seconds(step['seconds']))}"
+    return text
+
+
+def _bar(progress: Status, width: int, glyphs: Glyphs) -> Text:
+    done, left = percent(progress), time_left(progress)
+    if done is None:
+        return Text(left)
+    tail = f"  {done:3d} %" + (f"  {left}" if left else "")
+    cells = max(5, min(BAR_CELLS, width - Text(tail).cell_len))
+    return Text.assemble((bar(progress["done"], progress["total"], cells, glyphs), "cyan"), tail)
+
+
+def _counts(progress: Status, glyphs: Glyphs) -> str:
+    slowed = throttle_words(progress)
+    return amounts(progress) + (f"   {glyphs.confirm} {slowed}" if slowed else "")
+
+
+def _speed(rates: list[float], width: int, glyphs: Glyphs) -> Text:
+    if len(rates) < 2:
+        return Text()
+    label = f"{_('speed')} "
+    return Text.assemble(label, (spark(rates, max(1, min(60, width - Text(label).cell_len)), glyphs), "cyan"))

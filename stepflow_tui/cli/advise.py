@@ -35,7 +35,7 @@ def recommend(
     """
     from stepflow_tui.engine.model.advice import Answers
 
-    given = Answers(writers=writers, locked=_yes_or_no(locked) if locked else None, users=users, requests=requests)
+    given = Answers(writers=writers, locked=yes_or_no(locked) if locked else None, users=users, requests=requests)
     asking = diagnostics.interactive(session)
     if source is None and given == Answers() and not asking:
         return _table(session)
@@ -74,7 +74,7 @@ def _asked(given: Answers) -> Answers:
     for name, question in QUESTIONS.items():
         if known[name] is None:
             answer = diagnostics.ask(f"{_(question)} {_('(Enter: not known)')}")
-            known[name] = (_yes_or_no(answer) if name == "locked" else _number(answer)) if answer else None
+            known[name] = (yes_or_no(answer) if name == "locked" else number(answer)) if answer else None
     return Answers(
         writers=None if known["writers"] is None else int(known["writers"]),
         locked=known["locked"],
@@ -83,19 +83,21 @@ def _asked(given: Answers) -> Answers:
     )
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A figure as typed. Raises UsageError."""
     try:
-        number = float(text)
+        found = float(text)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e12:
+        found = -1.0
+    if not 0 <= found < 1e12:
         raise diagnostics.UsageError(
             f"{text!r} is no number.", hint="Answer with digits, such as 12.", code="no_number"
         )
-    return number
+    return found
 
 
-def _yes_or_no(text: str) -> bool:
+def yes_or_no(text: str) -> bool:
+    """An answer as typed. Raises UsageError."""
     word = text.lower()
     if word not in YES + NO:
         raise diagnostics.UsageError(f"{text!r} is neither yes nor no.", hint="Answer yes or no.", code="yes_or_no")

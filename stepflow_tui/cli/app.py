@@ -17,6 +17,7 @@ from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.commands import COMMANDS, load
 from stepflow_tui.cli.options import Globals, Session, hoist
 from stepflow_tui.cli.output import OutputLost
+from stepflow_tui.cli.wizard import plain_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def root(
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     session.globals = Globals(
         state_dir=state_dir,
-        plain=plain,
+        plain=plain or plain_wanted(os.environ),
         json=json,
         no_input=no_input,
         no_color=no_color,
@@ -125,9 +126,13 @@ def _front_door(ctx: typer.Context, session: Session) -> int:
 
     if wizard.possible(session):
         return wizard.open_wizard(session)
-    from stepflow_tui.cli.output import emit_text
+    if wizard.prompts_possible(session):
+        from stepflow_tui.cli.plain.menu import open_plain
 
-    emit_text(ctx.get_help())
+        return open_plain(session)
+    from stepflow_tui.cli.output import emit_block
+
+    emit_block(ctx.get_help())
     return 0
 
 

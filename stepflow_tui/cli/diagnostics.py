@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +17,7 @@ from stepflow_tui.cli.output import emit_event, emit_object
 from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import _, known
-from stepflow_tui.render.clean import clean, clean_line
+from stepflow_tui.render.clean import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +43,7 @@ RESULT_BY_CODE = {
 
 def say(text: str) -> None:
     """One line of talk."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(clean_line(text) + "\n")
     sys.stderr.flush()
 
 
@@ -165,9 +169,23 @@ def interactive(session: Session) -> bool:
 
 def ask(prompt: str) -> str:
     """A line from the terminal; the end of input answers nothing."""
-    sys.stderr.write(clean(prompt) + " ")
+    sys.stderr.write(clean_line(prompt) + " ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    with _ctrl_c_ends_it():
+        return sys.stdin.readline().strip()
+
+
+@contextmanager
+def _ctrl_c_ends_it() -> Iterator[None]:
+    """While somebody types, Ctrl-C ends the question: an event loop's own handler would only note it and read on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ask_yes(prompt: str) -> bool:

@@ -21,6 +21,8 @@ LOST_AFTER = 4
 """Looks at a free lock, one after the other, before the engine counts as lost: it may just be ending."""
 UNANSWERED_LOOKS = 8
 """Looks that an engine has to end by itself, when nobody can answer its gate."""
+ENTERED = -1
+"""What `follow` returns when Enter was pressed."""
 
 
 class View(Protocol):
@@ -48,7 +50,7 @@ class Follower:
     """One front end watching one run.
 
     `after` is the last event already shown; `until` ends the following early (0) when it says so of an event;
-    `gate` answers open gates.
+    `gate` answers open gates; `enter` is the terminal whose lines end the following with `ENTERED`.
     """
 
     run: str
@@ -57,6 +59,7 @@ class Follower:
     after: int = 0
     until: Callable[[Mapping[str, Any]], bool] | None = None
     gate: Gate | None = None
+    enter: int | None = None
     last: Mapping[str, Any] | None = None
     _backlog: int = 0
     _asked: Mapping[str, Any] | None = None
@@ -70,7 +73,7 @@ class Follower:
         """Watch until the run, or this watcher, ends.
 
         Returns:
-            The run's exit code; 130 or 143 when this process was told to leave.
+            The run's exit code; 130 or 143 when this process was told to leave; `ENTERED`.
 
         Raises:
             EngineLost: no engine holds the run, and it did not say how it ended.
@@ -78,6 +81,7 @@ class Follower:
         """
         self._backlog = await asyncio.to_thread(self.reader.max_seq)
         stop = asyncio.Event()
+        self._signal.clear()
         self._listen(stop)
         try:
             while True:
@@ -85,7 +89,7 @@ class Follower:
                 if code is not None:
                     return code
                 if await _waited(stop):
-                    return 128 + self._signal[0]
+                    return self._signal.pop()
         finally:
             self._deaf()
             self.view.close()
@@ -94,17 +98,27 @@ class Follower:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.getsignal(number)
-            loop.add_signal_handler(number, self._leave, number, stop)
+            loop.add_signal_handler(number, self._leave, 128 + number, stop)
+        if self.enter is not None:
+            loop.add_reader(self.enter, self._leave, ENTERED, stop)
 
     def _deaf(self) -> None:
         loop = asyncio.get_running_loop()
+        if self.enter is not None:
+            loop.remove_reader(self.enter)
         for number, before in self._before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, before)
 
-    def _leave(self, number: int, stop: asyncio.Event) -> None:
-        self._signal.append(number)
+    def _leave(self, code: int, stop: asyncio.Event) -> None:
+        if self.enter is not None:
+            asyncio.get_running_loop().remove_reader(self.enter)  # the line is still there, and would call again
+        self._signal.append(code)
         stop.set()
+
+    def answered(self) -> None:
+        """The open gate needs no asking here any more."""
+        self._asked = None
 
     async def _look(self, stop: asyncio.Event) -> int | None:
         """One look at the journal; a number ends the following."""

@@ -18,26 +18,30 @@ if TYPE_CHECKING:
 ACCEPT_REST = "!"
 
 
-async def answer_gate(session: Session, engine: Facade, run: RunInfo, event: Mapping[str, Any]) -> bool:
-    """Ask everything a gate wants to know, and send the answers.
+async def answer_gate(
+    session: Session, engine: Facade, run: RunInfo, event: Mapping[str, Any], *, front: str = ""
+) -> bool:
+    """Ask everything a gate wants to know, and send the answers. `front` names a terminal that stays with the run.
 
     Returns:
         Whether the run may go on.
     """
     questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
     diagnostics.say(_("Before {phase}:").format(phase=words.phrase(str(event["phase"]))))
-    unticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"])
+    unticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"], front)
     if unticked is None:
         return False
     confirm = _typed(run, [q for q in questions if q["kind"] == "typed"])
     if confirm is None or not _accepted([q for q in questions if q["kind"] not in ("item", "typed")]):
         return False
     args = {"phase": event["phase"], "yes": unticked, "confirm": confirm or None}
-    await engine.send(run, "continue", args, state=session.state_path)
+    await engine.send(run, "continue", args, state=session.state_path, front=front)
     return True
 
 
-async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[Mapping[str, Any]]) -> bool | None:
+async def _tick(
+    session: Session, engine: Facade, run: RunInfo, items: Sequence[Mapping[str, Any]], front: str
+) -> bool | None:
     """Have every manual item ticked with a note.
 
     Returns:
@@ -51,7 +55,7 @@ async def _tick(session: Session, engine: Facade, run: RunInfo, items: Sequence[
             return None
         if note == ACCEPT_REST:
             return True
-        await engine.send(run, "tick", {"item": item["id"], "note": note}, state=session.state_path)
+        await engine.send(run, "tick", {"item": item["id"], "note": note}, state=session.state_path, front=front)
     return False
 
 

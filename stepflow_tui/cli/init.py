@@ -9,7 +9,11 @@ import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, Session, YesOption, commands, session_of
 from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, Draft
+from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import _
+
+THIS_VERSION = BUILT[0]
+"""The playbook that this version has."""
 
 app = commands()
 

@@ -25,9 +25,10 @@ def attach(
     run: RunArgument = None,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Show what is known now, and leave.")] = False,
 ) -> int:
-    """Follow a run in lines; exits with its code."""
+    """Watch and steer a run: the wizard on a terminal, lines elsewhere; exits with its code."""
     import asyncio
 
+    from stepflow_tui.cli import wizard
     from stepflow_tui.cli.attach import catch_up, follow_run
     from stepflow_tui.facade import facade
 
@@ -36,6 +37,8 @@ def attach(
     info = engine.resolve_run(session.state_path, run)
     if no_follow:
         return _show_status(session, engine, info)
+    if wizard.possible(session):
+        return wizard.open_wizard(session, run=info)
     with engine.RunReader(info.path) as reader:
         newest = reader.max_seq()
     session.streams = True
@@ -76,7 +79,7 @@ def _show_status(session: Session, engine: Facade, info: RunInfo, max_age: float
     if session.globals.json:
         output.emit_object(found)
     else:
-        for line in status_lines(found):
+        for line in status_lines(found, signs=not session.globals.plain):
             output.emit_text(line)
     age = found["engine"]["heartbeat_seconds"]
     return 1 if max_age is not None and found["engine"]["alive"] and (age is None or age > max_age) else 0

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+_WIDEST = 100
+"""Cells a column is padded to; a longer value sticks out of its own line only."""
+
+
 class OutputLost(Exception):
     """stdout can't be written any more (a full disk)."""
 
@@ -43,7 +47,12 @@ def emit_event(value: Any) -> None:
 
 
 def emit_text(text: str = "") -> None:
-    """Text for people."""
+    """One line for people. A name with a line break in it stays on it: it could pass for a line of ours."""
+    _write(clean_line(text))
+
+
+def emit_block(text: str) -> None:
+    """Lines for people that hold no names and values of databases."""
     _write(clean(text))
 
 
@@ -59,7 +68,7 @@ def emit_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for line in [list(head), *texts]:
         line_cells = []
         for i, cell in enumerate(line):
-            width = max(cells(row[i]) for row in ([*head], *texts))
+            width = min(_WIDEST, max(cells(row[i]) for row in ([*head], *texts)))
             right = bool(values) and all(isinstance(row[i], (int, float)) or row[i] is None for row in values)
             line_cells.append(pad(cell, width, right=right))
         _write("  ".join(line_cells).rstrip())

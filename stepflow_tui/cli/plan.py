@@ -42,11 +42,16 @@ def plan(
         found = (
             {"findings": [finding_json(f) for f in result.findings]}
             if made is None
-            else plan_json(made, result.findings)
+            else plan_json(made, result.findings, result.items)
         )
         output.emit_object({**found, "exit_code": result.exit_code})
     else:
-        for line in findings_lines(result.findings) if made is None else plan_lines(made, result.findings, sql=sql):
+        lines = (
+            findings_lines(result.findings)
+            if made is None
+            else plan_lines(made, result.findings, result.items, sql=sql)
+        )
+        for line in lines:
             output.emit_text(line)
     return result.exit_code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,22 @@ if TYPE_CHECKING:
     from stepflow_tui.facade import RunInfo
 
 
-def plain_wanted(session: Session) -> bool:
-    """Whether lines and numbered questions were asked for: the option, a screen reader, a terminal that can't draw."""
-    return (
-        session.globals.plain or os.environ.get("ACCESSIBLE", "") not in ("", "0") or os.environ.get("TERM") == "dumb"
-    )
+def plain_wanted(env: Mapping[str, str]) -> bool:
+    """Whether the environment asks for lines and numbered questions: a screen reader, a terminal that can't draw."""
+    return env.get("ACCESSIBLE", "") not in ("", "0") or env.get("TERM") == "dumb"
+
+
+def prompts_possible(session: Session) -> bool:
+    """Whether somebody is there to answer numbered questions: they are asked on stderr and answered on stdin."""
+    asked_otherwise = session.globals.json or session.globals.no_input
+    return not asked_otherwise and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def possible(session: Session) -> bool:
     """Whether the wizard can be drawn. It reads stdin and draws on stderr, so both must be terminals, and stdout too:
     who redirects it wants data.
     """
-    asked_otherwise = session.globals.json or session.globals.no_input or plain_wanted(session)
+    asked_otherwise = session.globals.json or session.globals.no_input or session.globals.plain
     return not asked_otherwise and all(s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr))
 
 

@@ -11,16 +11,18 @@ from stepflow_tui.engine.control import EngineControl, Wish
 from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFlowError, UsageError
 from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
+from stepflow_tui.engine.lease import VERBS as LEASE
+from stepflow_tui.engine.lease import ControlLease
 from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner
 from stepflow_tui.engine.steps.context import Answers, RepairWanted, RunContext
 
-ANYBODY = frozenset({"pause", "tick"})
-"""Accepted whoever holds control: they can only make things safer or clearer."""
+ANYBODY = frozenset({"pause", "tick", "ask", "reveal"})
+"""Accepted whoever holds control: they can only make things safer or clearer, or change nothing at all."""
 LATER = frozenset({"abort", "rollback"})
 """Acknowledged at once, done when the engine has carried them out."""
-ENDING = frozenset({"tick", "ack", "note", "hold", "pause"})
+ENDING = frozenset({"tick", "ack", "note", "pause", "reveal"}) | LEASE
 """An engine started for one of these ends after it; any other makes it go on."""
 
 Answer = dict[str, Any]
@@ -53,6 +55,9 @@ class Desk:
 
     async def _take(self, command: Command) -> None:
         journal = self.ctx.journal
+        if await ControlLease(journal).renews(command):
+            await journal.renew_control(command)
+            return
         try:
             await self._allow(command)
             answer = await self._handler(command.verb)(command)
@@ -61,7 +66,7 @@ class Desk:
         else:
             state = CommandState.ACCEPTED if command.verb in LATER else CommandState.DONE
             self.goes_on = self.goes_on or command.verb not in ENDING
-            if command.verb not in ANYBODY:
+            if command.verb not in ANYBODY | LEASE:
                 await journal.give_control(command.who)
         await journal.audit(command.who, command.verb, {"args": command.args, "answer": state.value})
         await journal.answer_command(command, state, answer)
@@ -89,13 +94,13 @@ class Desk:
             "abort": self._abort,
             "rollback": self._rollback,
             "repair": self._repair,
+            "reveal": self._reveal,
             "tick": self._tick,
             "ack": self._ack,
             "note": self._note,
-            "hold": self._hold,
             "until": self._until,
             "yes": self._yes,
-        }.get(verb)
+        }.get(verb) or ControlLease(self.ctx.journal).handler(verb)
         if handler is None:
             raise UsageError(
                 f"{verb} can't be done in a {self.playbook.kind} run in mode {self.playbook.mode}.",
@@ -180,6 +185,16 @@ class Desk:
         self.ctx.memory.put(RepairWanted(who=command.who))
         return {}
 
+    async def _reveal(self, command: Command) -> Answer:
+        """May somebody see a hidden value? The answer and the audit are all that passes through here, never the value."""
+        if command.args.get("confirm") != self.ctx.config.name:
+            raise NeedsConfirmation(
+                "Showing a sensitive value needs the run's name typed.",
+                hint=f"Confirm it with --confirm {self.ctx.config.name}.",
+                code="needs_typed_confirmation",
+            )
+        return {"allowed": True}
+
     async def _tick(self, command: Command) -> Answer:
         item, note = str(command.args.get("item", "")), str(command.args.get("note") or "")
         await self.ctx.journal.tick_item(item, by=command.who, note=note)
@@ -192,9 +207,6 @@ class Desk:
     async def _note(self, command: Command) -> Answer:
         await self.ctx.journal.add_note(command.who, str(command.args.get("text", "")))
         return {}
-
-    async def _hold(self, command: Command) -> Answer:
-        return {}  # accepted intents renew control by themselves
 
     async def _until(self, command: Command) -> Answer:
         phase = command.args.get("phase")

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
-from stepflow_tui.engine.texts.language import _, known, ngettext
+from stepflow_tui.engine.texts.language import _, inner, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
@@ -156,7 +156,7 @@ def alert_text(code: str, params: Mapping[str, Any]) -> str:
     """An alert's sentence in the language in use; an unknown code is shown as itself."""
     template = _(ALERTS.get(code, code))
     try:
-        return template.format_map({k: known(v) if isinstance(v, str) and " " in v else v for k, v in params.items()})
+        return template.format_map({k: inner(v) if isinstance(v, str) else v for k, v in params.items()})
     except (KeyError, ValueError, IndexError):  # written by another version: its text has other parameters
         return template
 

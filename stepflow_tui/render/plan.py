@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stepflow_tui.engine.model.codec import to_plain
@@ -14,22 +14,26 @@ from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import finding_json, findings_lines
+from stepflow_tui.render.risks import risk_lines, risks_json
 from stepflow_tui.render.width import cells, pad
 
 
-def plan_json(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
-    """The plan as one object, with its findings."""
+def plan_json(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """The plan as one object, with its findings, risks and acceptance criteria. `items` is the checklist."""
     plain: dict[str, Any] = to_plain(plan)
     return {
         **plain,
         "estimate": to_plain(estimate(plan)),
         "not_carried": [to_plain(o) for o in plan.objects if not o.carried],
         "findings": [finding_json(f) for f in findings],
+        **risks_json(items, findings),
     }
 
 
-def plan_lines(plan: Plan, findings: Sequence[Finding], *, sql: bool) -> Iterator[str]:
-    """The whole plan for people."""
+def plan_lines(
+    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = (), *, sql: bool
+) -> Iterator[str]:
+    """The whole plan for people. `items` is the checklist."""
     head = _("Plan of {kind}, mode {mode}; source encoding {encoding}")
     yield head.format(kind=plan.kind, mode=plan.mode, encoding=plan.encoding)
     yield from _phases(plan)
@@ -43,7 +47,28 @@ def plan_lines(plan: Plan, findings: Sequence[Finding], *, sql: bool) -> Iterato
     yield _("Findings")
     yield from (f"  {line}" for line in findings_lines(findings))
     yield ""
+    yield from risk_lines(items, findings)
+    yield ""
     yield _("Plan hash {hash}").format(hash=plan.hash)
+
+
+def plan_sections(
+    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = ()
+) -> Mapping[str, Sequence[str]]:
+    """The plan in parts, each with its title."""
+    left_out = [o for o in plan.objects if not o.carried]
+    changed = [o for o in plan.objects if o.carried and o.reason]
+    parts = (
+        (_("phases and steps, and what going back would lose"), _phases(plan)),
+        (_("tables, types, estimates"), _tables(plan)),
+        (_("names that change"), _names(plan)),
+        (_("objects that will not be carried"), _objects(_("Will NOT be carried"), left_out)),
+        (_("objects carried in another form"), _objects(_("Carried in another form"), changed)),
+        (_("the SQL"), sql_lines(plan)),
+        (_("findings, with fixes"), findings_lines(findings)),
+        (_("risks, and what proves that they are met"), risk_lines(items, findings)),
+    )
+    return {title: [line for line in lines if line] for title, lines in parts}
 
 
 def _phases(plan: Plan) -> Iterator[str]:
@@ -136,4 +161,4 @@ def sql_lines(plan: Plan) -> Iterator[str]:
         if statement.stage is not stage:
             stage = statement.stage
             yield f"-- {words.spaced(stage.value)}"
-        yield statement.sql.rstrip(";") + ";"
+        yield from f"{statement.sql.rstrip(';')};".split("\n")

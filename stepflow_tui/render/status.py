@@ -9,6 +9,7 @@ from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.control import control_lines
 from stepflow_tui.render.events import lost
 
 _MARKS = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "undone": "↶", "pending": " "}
@@ -23,14 +24,17 @@ def run_row(run: Mapping[str, Any]) -> tuple[object, ...]:
     return (run["id"], run.get("kind"), run.get("environment"), *named, engine)
 
 
-def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
-    """Everything worth knowing, the most important first."""
+def status_lines(status: Mapping[str, Any], *, signs: bool = True) -> Iterator[str]:
+    """Everything worth knowing, the most important first. Without `signs`, states are words: for who can't see a tick."""
     yield clean_line(_head(status))
     yield from _engine(status.get("engine") or {})
+    control = status.get("control") or {}
+    if control.get("holder") or control.get("asked_by"):
+        yield from control_lines(control)
     for phase in status.get("phases") or ():
-        yield f"{_MARKS.get(phase['state'], ' ')} {words.phrase(phase['name'])}"
+        yield _marked(words.phrase(phase["name"]), phase["state"], signs=signs)
         for step in phase.get("steps") or ():
-            yield _step(step)
+            yield "  " + _step(step, signs=signs)
     if status.get("progress"):
         yield _("progress: {text}").format(text=words.progress(status["progress"]))
     yield from _tables(status.get("tables") or ())
@@ -66,8 +70,12 @@ def _engine(engine: Mapping[str, Any]) -> Iterator[str]:
     yield text.format(pid=engine.get("pid"), time=words.seconds(beat))
 
 
-def _step(step: Mapping[str, Any]) -> str:
-    line = f"  {_MARKS.get(step['state'], ' ')} {_(step.get('title') or words.spaced(step['name']))}"
+def _marked(name: str, state: str, *, signs: bool) -> str:
+    return f"{_MARKS.get(state, ' ')} {name}" if signs else f"{name}: {words.term(state)}"
+
+
+def _step(step: Mapping[str, Any], *, signs: bool) -> str:
+    line = _marked(_(step.get("title") or words.spaced(step["name"])), step["state"], signs=signs)
     if step.get("seconds") is not None:
         line += f" ({words.seconds(step['seconds'])})"
     if step.get("progress") and step["state"] == "running":

@@ -89,7 +89,7 @@ def status(step: str = "copy", state: str = "running", **more: Any) -> dict[str,
         "switch": None,
         "alerts": [],
         "gate": None,
-        "control": {"holder": None, "seconds": None},
+        "control": {"holder": None, "seconds_left": None, "asked_by": None},
         "observers": 1,
         "rollback": {"possible": True, "loses": []},
     }

@@ -181,6 +181,20 @@ class FakeEngine:
         self._note("start", options)
         return Begun()
 
+    async def reveal(
+        self,
+        run: Any,
+        table: str,
+        key: Mapping[str, Any],
+        column: str,
+        *,
+        state: Path,
+        confirm: str | None,
+        front: str = "",
+    ) -> dict[str, Any]:
+        self.calls.append(("reveal", (table, dict(key), column, confirm)))
+        return {"source": "a@b.c", "target": None, "source_file": "/r/shop.db", "problem": ""}
+
     async def send(
         self,
         run: Info,

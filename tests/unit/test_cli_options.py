@@ -32,6 +32,7 @@ CALLS: dict[str, list[str]] = {
     "verify": ["verify"],
     "backups": ["backups", "list"],
     "alerts": ["alerts", "list"],
+    "reveal": ["reveal", "shop", "users", "email", "--key", '{"id": 7}', "--yes", "--confirm", "shop"],
     "report": ["report"],
     "note": ["note", "shop", "words"],
     "audit": ["audit", "show"],
@@ -39,7 +40,7 @@ CALLS: dict[str, list[str]] = {
     "embedded": ["embedded", "dsn"],
     "demo": ["demo", "--rows", "10"],
 }
-ACTING = ["run", "continue", "pause", "resume", "tick", "abort", "rollback", "note", "embedded", "demo"]
+ACTING = ["run", "continue", "pause", "resume", "tick", "abort", "rollback", "reveal", "note", "embedded", "demo"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import StepFailed, StepFlowError, TargetConnectionError
@@ -31,13 +32,14 @@ def state_of(error: AdbcError) -> str:
     return state.strip("\x00 ")
 
 
-def target_error(error: AdbcError, doing: str, target: Target) -> StepFlowError:
+def target_error(error: AdbcError, doing: str, target: Target, hidden: Collection[str] = ()) -> StepFlowError:
     """An ADBC error of the target as ours, by the same table as asyncpg's.
 
     Args:
         error: the driver's.
         doing: what was attempted, as an infinitive.
         target: its secrets are kept out of the text.
+        hidden: the target's names of sensitive columns; no value of theirs is quoted.
     """
     import asyncpg
 
@@ -48,7 +50,7 @@ def target_error(error: AdbcError, doing: str, target: Target) -> StepFlowError:
         cause = ConnectionResetError(words)  # the server's own errors have a state: what is left is the connection
     else:
         return StepFailed("The Arrow driver of the target failed.", detail=words, hint=_DEFECT, code="driver")
-    return translate(cause, doing, target) or StepFailed(
+    return translate(cause, doing, target, hidden) or StepFailed(
         "The target failed.", detail=words, hint=_DEFECT, code="driver"
     )
 

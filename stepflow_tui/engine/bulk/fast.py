@@ -23,6 +23,7 @@ from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.plan.kinds import Build
 from stepflow_tui.engine.plan.quote import pg_literal
+from stepflow_tui.engine.postgres.errors import WITHHELD
 from stepflow_tui.engine.postgres.ledger import FINISH_SQL, superseded
 
 
@@ -50,7 +51,7 @@ def copy_fast(session: Session, order: WorkOrder) -> int:
         target.commit()
     except arrow.AdbcError as error:
         _roll_back(session, target)
-        raise target_error(error, f"copy {order.spec.table}", order.target) from None
+        raise target_error(error, f"copy {order.spec.table}", order.target, order.spec.hidden) from None
     except BaseException:
         _roll_back(session, target)
         raise
@@ -116,7 +117,8 @@ def _send(target: arrow.Connection, order: WorkOrder, batch: arrow.Batch) -> int
         written = arrow.ingest(target, order.spec.schema, order.spec.name, [batch])
     except arrow.AdbcError as error:
         if refuses_rows(state_of(error)):
-            raise TakeSlowWay(f"the server refused rows: {str(error).strip()}") from None
+            words = WITHHELD if order.spec.hidden else str(error).strip()
+            raise TakeSlowWay(f"the server refused rows: {words}") from None
         raise
     if written != batch.length:
         raise StepFailed(

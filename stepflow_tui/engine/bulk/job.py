@@ -9,6 +9,7 @@ from stepflow_tui.engine.bulk.segments import rows_per_segment
 from stepflow_tui.engine.bulk.spec import CopySpec, make_spec
 from stepflow_tui.engine.bulk.throttle import LoadLimits
 from stepflow_tui.engine.model.plan import TableFacts, TablePlan
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
 from stepflow_tui.engine.postgres.connect import Target
 
 
@@ -29,6 +30,7 @@ class CopyJob:
         load: when the target counts as busy; None never looks.
         retry_seconds: pauses between attempts to reach a lost target.
         step: name of the step in progress lines.
+        mask: hides values of sensitive columns in rejects and messages.
     """
 
     run: str
@@ -44,6 +46,7 @@ class CopyJob:
     load: LoadLimits | None = field(default_factory=LoadLimits)
     retry_seconds: tuple[float, ...] = (0.2, 1, 2, 4, 8, 15)
     step: str = "copy"
+    mask: Mask = NO_MASK
 
     def table_facts(self, table: TablePlan) -> TableFacts:
         """The census' facts; a table it could not read has none."""
@@ -53,4 +56,5 @@ class CopyJob:
         """What the workers need to know about a table."""
         facts = self.table_facts(table)
         rows = rows_per_segment(table, facts, max_rows_per_second=self.max_rows_per_second)
-        return make_spec(table, facts, encoding=self.encoding, batch_rows=rows, replace=self.on_bad_value == "replace")
+        replace = self.on_bad_value == "replace"
+        return make_spec(table, facts, encoding=self.encoding, batch_rows=rows, replace=replace, mask=self.mask)

@@ -19,13 +19,13 @@ from stepflow_tui.engine.bulk.outcome import REPLACED, SegmentResult, TableStopp
 from stepflow_tui.engine.bulk.reader import Row, read_rows
 from stepflow_tui.engine.bulk.session import Session
 from stepflow_tui.engine.bulk.spec import CopySpec
-from stepflow_tui.engine.bulk.values import BadText, Refusal, Value, printable_bytes
+from stepflow_tui.engine.bulk.values import BadText, Refusal, Value, printable_bytes, scalar
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.discrepancy import Reject
 from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.errors import discreet, pg_errors
 from stepflow_tui.engine.postgres.ledger import add_rejects, finish_segment
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def _copy(session: Session, order: WorkOrder, *, resent: bool) -> SegmentR
     tally = _Tally()
     # rows that broke the terms of a type the operator chose are rejects, however many; the others speak against the plan
     writer = _Writer(connection, order, tally, limit=order.refusal_limit if resent else None)
-    with pg_errors(f"copy {spec.table}", order.target):
+    with pg_errors(f"copy {spec.table}", order.target, spec.hidden):
         async with connection.transaction():
             rows = read_rows(
                 session.file(order.frozen), spec, key_from_json(segment.lo), key_from_json(segment.hi), resent=resent
@@ -167,9 +167,13 @@ def _replacement(column: ColumnPlan, value: Value | None) -> str | None:
 
 
 def _reject(spec: CopySpec, row: Row, column: str | None, reason: str, value: Value | None) -> Reject:
-    kept = printable_bytes(value)
+    key = spec.mask.shown_key(spec.table, row.key)
+    if column is not None and value is not None and spec.mask.covers(spec.table, column):
+        kept: bytes | None = spec.mask.fingerprint(scalar(value)).encode()
+    else:
+        kept = printable_bytes(value)
     return Reject(
-        table=spec.table, key=row.key, column=column, reason=reason, value=None if kept is None else kept[:VALUE_LIMIT]
+        table=spec.table, key=key, column=column, reason=reason, value=None if kept is None else kept[:VALUE_LIMIT]
     )
 
 
@@ -257,9 +261,10 @@ class _Writer:
 
     def _refuse(self, line: _Line, error: asyncpg.PostgresError) -> None:
         column = self._column(error)
-        reason = f"PostgreSQL {error.sqlstate}: {error.args[0] if error.args else ''}"
-        place = self._by_target.get(column or "")
         spec = self._order.spec
+        said = discreet(error, spec.hidden, column=column)
+        reason = f"PostgreSQL {error.sqlstate}: {said.args[0] if said.args else ''}"
+        place = self._by_target.get(column or "")
         source = None if place is None else spec.columns[place].source
         value = None if place is None else line.row.values[place]
         self._tally.listed.append(_reject(spec, line.row, source, reason, value))

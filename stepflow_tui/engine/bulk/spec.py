@@ -11,6 +11,7 @@ from stepflow_tui.engine.bulk.bounds import Key, in_range
 from stepflow_tui.engine.bulk.exact import char_limit
 from stepflow_tui.engine.model.plan import ColumnPlan, TableFacts, TablePlan, WalkKind
 from stepflow_tui.engine.model.schema import Affinity
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.declared import affinity
 from stepflow_tui.engine.plan.kinds import Build, conjunction, term, wire
@@ -47,6 +48,7 @@ class CopySpec:
         batch_rows: an upper bound of the rows in a fast segment.
         rows: rows of the table, as the census counted them.
         replace: `on_bad_value: replace`.
+        mask: hides values of sensitive columns in the list of rejects and in messages.
     """
 
     table: str
@@ -64,6 +66,12 @@ class CopySpec:
     batch_rows: int
     rows: int
     replace: bool
+    mask: Mask = NO_MASK
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The target's names of the sensitive columns."""
+        return frozenset(c.target for c in self.columns if self.mask.covers(self.table, c.source))
 
     @property
     def all_slow(self) -> bool:
@@ -129,7 +137,13 @@ class CopySpec:
 
 
 def make_spec(
-    table: TablePlan, facts: TableFacts, *, encoding: str, batch_rows: int, replace: bool = False
+    table: TablePlan,
+    facts: TableFacts,
+    *,
+    encoding: str,
+    batch_rows: int,
+    replace: bool = False,
+    mask: Mask = NO_MASK,
 ) -> CopySpec:
     """The spec of one table.
 
@@ -139,6 +153,7 @@ def make_spec(
         encoding: SQLite's name of the file's text encoding.
         batch_rows: rows per fast segment (`segments.rows_per_segment`).
         replace: `on_bad_value: replace`.
+        mask: of the whole source.
     """
     utf16 = encoding.upper() != "UTF-8"
     columns = table.copied
@@ -162,6 +177,7 @@ def make_spec(
         batch_rows=batch_rows,
         rows=facts.rows,
         replace=replace,
+        mask=mask.of(table.source),
     )
 
 

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
+from stepflow_tui.engine.model.redact import unquoted
 
 _PR_SET_PDEATHSIG = 1
 _flag: mmap.mmap | None = None
@@ -64,7 +65,7 @@ def _answer(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
         place = traceback.extract_tb(error.__traceback__)[-1]
         return False, StepFailed(
             "A worker process failed in a way nobody foresaw.",
-            detail=f"{type(error).__name__}: {error} ({place.filename.rpartition('/')[2]}:{place.lineno} in {place.name})",
+            detail=f"{type(error).__name__}: {unquoted(str(error))} ({place.filename.rpartition('/')[2]}:{place.lineno} in {place.name})",
             hint="This is a defect: please report it with the detail above. The run can be resumed.",
             code="worker_failed",
         )

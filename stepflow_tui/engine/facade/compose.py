@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.errors import UsageError
@@ -34,6 +35,7 @@ COMMENTS: dict[str, str] = {
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _COLUMN = 32
 
 
@@ -66,6 +68,23 @@ def holds_password(target: str) -> bool:
     plain = _REFERENCE.sub("", target)
     credentials = plain.partition("://")[2].rpartition("@")[0]
     return bool(credentials.partition(":")[2]) or re.search(r"(?i)password\s*=\s*[^\s&]", plain) is not None
+
+
+def split_password(address: str) -> tuple[str, str]:
+    """An address without its password, and the password as it was written there (percent-encoded), "" without one."""
+    scheme, sep, rest = address.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user, _colon, password = credentials.partition(":")
+    if not (sep and at and password) or _REFERENCE.search(password):
+        return address, ""
+    return f"{scheme}://{user}@{place}" if user else f"{scheme}://{place}", password
+
+
+def with_password(address: str, password: str) -> str:
+    """An address with a password put in, percent-encoded. Keep it in memory."""
+    scheme, _sep, rest = address.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{place}"
 
 
 def free_path(path: Path) -> Path:
@@ -180,7 +199,7 @@ def _target(draft: Draft) -> Iterator[str]:
     elif draft.target == ENVIRONMENT:
         yield f"  # {_(COMMENTS['libpq'])}"
     else:
-        yield f"  dsn: {json.dumps(draft.target, ensure_ascii=False)}"
+        yield f"  dsn: {_json(draft.target)}"
     yield f"  schema: {_plain(draft.schema)}"
     yield _line("  tables: create", "tables")
     yield _line("  # owner: app_owner", "owner")
@@ -216,5 +235,9 @@ def _plain(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON strings are YAML strings
-    return json.dumps(text.replace("${", "$${"), ensure_ascii=False)
+    return _json(text.replace("${", "$${"))
+
+
+def _json(text: str) -> str:
+    # JSON strings are YAML strings; what YAML forbids in a file, and what would turn its lines round, is written as escapes
+    return _UNSAFE.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False))

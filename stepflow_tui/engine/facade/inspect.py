@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stepflow_tui.engine.checks import CheckContext, check_context, run_checks
+from stepflow_tui.engine.checks.checklist import ChecklistFacts, Decision, decide_all
 from stepflow_tui.engine.errors import ConfigError, ExitCode
+from stepflow_tui.engine.journal.people import BY_CHECK
 from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.model.checklist import ItemSpec
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.postgres.connect import Target
@@ -38,11 +42,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A plan with what was found on the way; no plan where a blocking finding stands before it."""
+    """A plan with what was found on the way; no plan where a blocking finding stands before it.
+
+    `items` is the checklist such a run would have, decided as far as the findings tell: id phase kind params state by at_ms
+    note.
+    """
 
     findings: Sequence[Finding]
     exit_code: int
     plan: Plan | None
+    items: Sequence[Mapping[str, Any]] = ()
 
 
 async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None = None) -> Checked:
@@ -74,10 +83,30 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
             findings = await run_checks(ctx)
             made = await _planned(loaded, ctx, view, state_dir.path) if not _stands_before(findings, view) else None
     if made is None:
-        return Planned(findings=findings, exit_code=_code(findings, view), plan=None)
+        return Planned(findings=findings, exit_code=_code(findings, view), plan=None, items=_items(loaded, findings))
     result, more = made
     everything = [*findings, *(f for f in more if f not in findings)]  # the census sees some of it too
-    return Planned(findings=everything, exit_code=_code(everything, view), plan=result)
+    items = _items(loaded, everything)
+    return Planned(findings=everything, exit_code=_code(everything, view), plan=result, items=items)
+
+
+def _items(loaded: LoadedConfig, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The checklist before a run: in the shape of the journal's rows."""
+    decided = decide_all(ChecklistFacts(checked=True, findings=tuple(findings)))
+    return [_item(spec, decided.get(spec.id)) for spec in playbook_for(loaded.config).items]
+
+
+def _item(spec: ItemSpec, decision: Decision | None) -> dict[str, Any]:
+    return {
+        "id": spec.id,
+        "phase": spec.before,
+        "kind": spec.kind.value,
+        "params": dict(spec.params),
+        "state": (decision.state if decision else ItemState.OPEN).value,
+        "by": BY_CHECK if decision else None,
+        "at_ms": None,
+        "note": decision.note if decision else None,
+    }
 
 
 def _stands_before(findings: Sequence[Finding], view: TargetView) -> bool:

@@ -29,7 +29,8 @@ class HasRun(Protocol):
 
 
 def list_runs(state: Path) -> Sequence[Mapping[str, Any]]:
-    """All runs, newest first: id name kind environment state phase result exit_code created_at engine_alive."""
+    """All runs, newest first: id name kind environment state phase result exit_code created_at engine_alive engine_lost
+    control."""
     return [_listed(entry) for entry in StateDir.open(state, os.environ, create=False).runs(peek_state)]
 
 
@@ -42,6 +43,8 @@ def _listed(entry: RunEntry) -> dict[str, Any]:
         "phase": None,
         "result": None,
         "exit_code": None,
+        "control": None,
+        "engine_lost": False,
     }
     row |= {
         "state": str(entry.state) if entry.state else None,
@@ -55,7 +58,8 @@ def _listed(entry: RunEntry) -> dict[str, Any]:
         return row  # being made, or somebody else's: the list shows what can be known
     if run is not None:
         row |= {k: run[k] for k in ("kind", "environment", "result", "exit_code")}
-        row |= {"phase": status["phase"], "created_at": iso_utc(run["created_ms"])}
+        row |= {"phase": status["phase"], "created_at": iso_utc(run["created_ms"]), "control": status.get("control")}
+        row["engine_lost"] = any(a["code"] == "engine_lost" for a in status["alerts"])
     return row
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.config import load_config
-from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, StepFlowError
+from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, Refused, StepFlowError
 from stepflow_tui.engine.facade.look import HasRun
 from stepflow_tui.engine.intents import ENDING
 from stepflow_tui.engine.journal import commands
 from stepflow_tui.engine.journal.launch import StartLine, launch
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import engine_alive, operator
+from stepflow_tui.engine.lease import VERBS as LEASE
 
 ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 0.05
@@ -40,13 +41,19 @@ async def send(
         StepFlowError: the engine refused it, with its own message, hint and exit code.
         EngineLost: nobody answered.
     """
+    if verb in LEASE and not engine_alive(run.path):
+        raise Refused(
+            f"No engine works on {run.id}, so there is nothing to steer.",
+            hint="`stepflow status` shows how the run stands.",
+            code="no_engine",
+        )
     with RunReader(run.path) as reader:
         after = reader.max_seq()
     sent = {**args, "take": True} if take_control else dict(args)
-    who = f"{operator(os.environ)} at {front}" if front else operator(os.environ)
+    who = sender(front)
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     alone = not engine_alive(run.path)
-    if alone:
+    if alone and verb not in LEASE:
         await _start_engine(run, who)
     row = await _answer(run, number, after)
     if alone and verb in ENDING:
@@ -54,6 +61,11 @@ async def send(
     if row["state"] == "refused":
         raise _refused(row["answer"] or {})
     return {"state": row["state"], "answer": row["answer"] or {}, "after": after}
+
+
+def sender(front: str = "") -> str:
+    """Under which name a front end sends and holds control: the person, and the terminal of one that stays."""
+    return f"{operator(os.environ)} at {front}" if front else operator(os.environ)
 
 
 async def _start_engine(run: HasRun, who: str) -> None:

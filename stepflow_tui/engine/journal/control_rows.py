@@ -16,8 +16,11 @@ from stepflow_tui.engine.model.events import EventCode
 
 ENGINE = "engine"
 CONTROL = "control"
+ASKED = "asked"
 CONTROL_SECONDS = 60
 """An accepted intent gives its sender control for this long; the intent `hold` renews it."""
+ASKED_SECONDS = 120
+"""A wish for control is forgotten after this long."""
 
 
 class CommandState(StrEnum):
@@ -112,12 +115,33 @@ class ControlRows(Events):
         return str(rows[0]["holder"])
 
     async def give_control(self, who: str) -> None:
-        """Control is theirs for the next minute."""
+        """Control is theirs for the next minute; a wish of theirs for it is fulfilled."""
+        await self._lease(CONTROL, who, CONTROL_SECONDS)
+        await self.execute("DELETE FROM lease WHERE name=? AND holder=?", (ASKED, who))
+
+    async def free_control(self) -> None:
+        """Nobody holds control."""
+        await self.execute("DELETE FROM lease WHERE name=?", (CONTROL,))
+
+    async def wish_control(self, who: str) -> None:
+        """Somebody asks the holder for control; the newest wish counts."""
+        await self._lease(ASKED, who, ASKED_SECONDS)
+
+    async def renew_control(self, command: Command) -> None:
+        """Answer a holder's `hold` without an event; the renewals before it are forgotten, they would pile up."""
+        await self.give_control(command.who)
+        await self.execute("UPDATE command SET state=?, answer='{}' WHERE id=?", (CommandState.DONE.value, command.id))
+        await self.execute(
+            "DELETE FROM command WHERE verb=? AND who=? AND state=? AND answered_seq IS NULL AND id<?",
+            (command.verb, command.who, CommandState.DONE.value, command.id),
+        )
+
+    async def _lease(self, name: str, who: str, seconds: int) -> None:
         now = self._mono_ms()
         await self.execute(
             "INSERT INTO lease(name,holder,token,beat,boot,beat_mono_ms,until_mono_ms) VALUES(?1,?2,1,0,?3,?4,?5)"
             " ON CONFLICT(name) DO UPDATE SET holder=?2, token=token+1, boot=?3, beat_mono_ms=?4, until_mono_ms=?5",
-            (CONTROL, who, boot_id(), now, now + CONTROL_SECONDS * 1000),
+            (name, who, boot_id(), now, now + seconds * 1000),
         )
 
     def _mono_ms(self) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from stepflow_tui.engine.journal.audit import FIRST, Anchor, ChainVerdict, load_key, verify_chain
 from stepflow_tui.engine.journal.clock import boot_id
-from stepflow_tui.engine.journal.control_rows import ENGINE
+from stepflow_tui.engine.journal.control_rows import ASKED, CONTROL, ENGINE
 from stepflow_tui.engine.journal.rows import Rows
 from stepflow_tui.engine.journal.rundir import engine_alive
 from stepflow_tui.engine.model.codec import from_plain
@@ -18,6 +20,16 @@ from stepflow_tui.engine.model.plan import Plan
 EVENTS_AT_ONCE = 500
 CATCH_UP = 200
 """A front end further behind than `EVENTS_AT_ONCE` jumps to the last so many."""
+
+
+def _bound(limit: int, offset: int, table: str | None) -> tuple[Any, ...]:
+    return (limit, offset) if table is None else (limit, offset, table)
+
+
+def _escaped(text: str) -> str:
+    """A text for LIKE, as JSON writes it."""
+    written = json.dumps(text, ensure_ascii=False)[1:-1]
+    return written.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +64,18 @@ class RunQueries(Rows):
         age = max(0.0, time.monotonic() - lease["beat_mono_ms"] / 1000) if this_boot else None
         pid = int(lease["holder"].split("@")[0]) if this_boot else None
         return EngineSign(alive=alive, pid=pid, heartbeat_seconds=None if age is None else round(age, 3))
+
+    def control(self) -> dict[str, Any]:
+        """Who steers, for how many seconds more unless it is renewed, and who asks for control: None where nobody does."""
+        rows = self.rows("SELECT name,holder,boot,until_mono_ms FROM lease WHERE name IN (?,?)", (CONTROL, ASKED))
+        now = time.monotonic() * 1000
+        standing = {r["name"]: r for r in rows if r["boot"] == boot_id() and r["until_mono_ms"] > now}
+        held, asked = standing.get(CONTROL), standing.get(ASKED)
+        return {
+            "holder": held["holder"] if held else None,
+            "seconds_left": round((held["until_mono_ms"] - now) / 1000) if held else None,
+            "asked_by": asked["holder"] if asked else None,
+        }
 
     def events(self, after: int = 0, limit: int = EVENTS_AT_ONCE) -> list[dict[str, Any]]:
         """Events after that `seq`, oldest first: rows `seq at_ms level step code data`."""
@@ -107,13 +131,55 @@ class RunQueries(Rows):
         """Finding rows in the order they were found."""
         return self.rows("SELECT * FROM finding ORDER BY id", decode=("params",))
 
-    def discrepancies(self, limit: int = -1) -> list[dict[str, Any]]:
-        """Discrepancy rows: `tbl key col class source target cause repair_sql`."""
-        return self.rows("SELECT * FROM discrepancy ORDER BY id LIMIT ?", (limit,), decode=("key",))
+    def discrepancies(self, limit: int = -1, *, table: str | None = None, offset: int = 0) -> list[dict[str, Any]]:
+        """Discrepancy rows, of one table or all: `tbl key col class source target cause repair_sql`."""
+        where = "" if table is None else "WHERE tbl=?3 "
+        sql = f"SELECT * FROM discrepancy {where}ORDER BY id LIMIT ?1 OFFSET ?2"
+        return self.rows(sql, _bound(limit, offset, table), decode=("key",))
 
-    def rejects(self, limit: int = -1) -> list[dict[str, Any]]:
-        """Reject rows: `tbl key col reason file`."""
-        return self.rows("SELECT * FROM reject ORDER BY id LIMIT ?", (limit,), decode=("key",))
+    def rejects(self, limit: int = -1, *, table: str | None = None, offset: int = 0) -> list[dict[str, Any]]:
+        """Reject rows, of one table or all: `tbl key col reason file`."""
+        where = "" if table is None else "WHERE tbl=?3 "
+        sql = f"SELECT * FROM reject {where}ORDER BY id LIMIT ?1 OFFSET ?2"
+        return self.rows(sql, _bound(limit, offset, table), decode=("key",))
+
+    def difference_counts(self, table: str | None = None) -> tuple[int, int]:
+        """How many discrepancies and rejects are listed, of one table or all."""
+        where, bound = ("", ()) if table is None else (" WHERE tbl=?1", (table,))
+        sql = f"SELECT (SELECT count(*) FROM discrepancy{where}) AS d, (SELECT count(*) FROM reject{where}) AS r"
+        row = self.one(sql, bound)
+        return (int(row["d"]), int(row["r"])) if row else (0, 0)
+
+    def history(
+        self,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = EVENTS_AT_ONCE,
+        codes: Sequence[str] = (),
+        texts: Sequence[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Events oldest first: the first ones after a `seq`, else the last ones before one, else the newest.
+
+        Args:
+            codes: only these event codes.
+            texts: only events whose data, code or step holds one of these, whatever the case.
+        """
+        where, bound = [], list[Any]()
+        if after is not None or before is not None:
+            where.append("seq>?" if after is not None else "seq<?")
+            bound.append(after if after is not None else before)
+        if codes:
+            where.append(f"code IN ({','.join('?' * len(codes))})")
+            bound += codes
+        if texts:
+            where.append("(" + " OR ".join(["code||' '||coalesce(step,'')||' '||data LIKE ? ESCAPE '\\'"] * len(texts)) + ")")
+            bound += [f"%{_escaped(text)}%" for text in texts]
+        sql = "SELECT seq,at_ms,level,step,code,data FROM event"
+        sql += f" WHERE {' AND '.join(where)}" if where else ""
+        sql += f" ORDER BY seq {'' if after is not None else 'DESC '}LIMIT ?"
+        found = self.rows(sql, (*bound, limit), decode=("data",))
+        return found if after is not None else found[::-1]
 
     def backup(self) -> dict[str, Any] | None:
         """The newest backup's row: `path bytes sha256 verified at_ms facts`."""

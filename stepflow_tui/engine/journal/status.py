@@ -10,6 +10,7 @@ from stepflow_tui.engine.journal.queries import EngineSign, RunQueries
 from stepflow_tui.engine.model.liveness import engine_lost
 from stepflow_tui.engine.model.state import RunState, StepState
 from stepflow_tui.engine.model.times import iso_utc
+from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.running import step_title
 
 _UNDOABLE = frozenset(RunState) - {RunState.ROLLED_BACK, RunState.PENDING}
@@ -40,13 +41,16 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         "phases": phases,
         "progress": _step_progress(step["name"], progress) if step else None,
         "tables": [_table(t) for t in reader.tables()],
+        "level": (run["config"].get("relevant") or {}).get("verify.level") if run else None,
         "lag": None,
         "wal": None,
         "switch": None,
         "alerts": [_alert(a) for a in reader.alerts(open_only=True)] + _lost(run, engine),
         "gate": _gate(reader) if run and run["state"] == RunState.WAITING.value else None,
+        "control": reader.control(),
         "observers": observers(reader.run_dir),
         "rollback": _rollback(run, steps),
+        "checklist": [_item(i) for i in reader.checklist()],
     }
 
 
@@ -60,6 +64,7 @@ def _step(step: dict[str, Any], progress: list[dict[str, Any]]) -> dict[str, Any
         "name": step["name"],
         "title": step_title(step["name"]),
         "state": step["state"],
+        "danger": step["danger"],
         "seconds": _seconds(step),
         "progress": _step_progress(step["name"], progress),
     }
@@ -123,6 +128,24 @@ def _table(t: dict[str, Any]) -> dict[str, Any]:
         "target_rows": t["target_rows"],
         "diff": t["target_rows"] - t["source_rows"] if counted else None,
         "state": t["state"],
+        "verified": t["verified"],
+        "rejected_rows": t["rejected_rows"],
+        "as_of": None if t["as_of_ms"] is None else iso_utc(t["as_of_ms"]),
+    }
+
+
+def _item(i: dict[str, Any]) -> dict[str, Any]:
+    """An item as the report shows it; `before` is the phase whose gate it holds up, "" for none."""
+    return {
+        "id": i["id"],
+        "title": i["params"].get("title") or item_title(i["id"]),
+        "phase": i["params"].get("when") or i["phase"],
+        "before": i["phase"],
+        "kind": i["kind"],
+        "state": i["state"],
+        "by": i["by"],
+        "at": None if i["at_ms"] is None else iso_utc(i["at_ms"]),
+        "note": i["note"],
     }
 
 

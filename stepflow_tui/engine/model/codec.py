@@ -22,7 +22,9 @@ PRIVATE = {"private": True}
 def to_plain(value: Any) -> Any:
     """Dataclasses, enums, tuples and bytes as JSON-ready values; bytes become `{"$hex": …}`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.metadata.get("private")}
+        return {
+            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.metadata.get("private")
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -8,7 +8,8 @@ from typing import Any
 
 MASK = "***"
 _URI_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", re.IGNORECASE)
-_PASSWORD_WORD = re.compile(r"(\bpassword\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;,]+)", re.IGNORECASE)
+_PASSWORD_WORD = re.compile(r"(\bpassword\s*=\s*)(?!#fp:[0-9a-f]{10}\b)('(?:[^'\\]|\\.)*'|[^\s&;,]+)", re.IGNORECASE)
+_QUOTED = re.compile(r"(?s)b?'.*'|b?\".*\"")
 _SHORTEST = 4
 """Shorter secrets would blot out ordinary words; the forms around a password are found by pattern anyway."""
 
@@ -26,6 +27,11 @@ def redactor(secrets: Iterable[str]) -> Redact:
         return pattern.sub(MASK, text) if pattern else text
 
     return redact
+
+
+def unquoted(text: str) -> str:
+    """The text without what stands in quotation marks: Python's own errors quote the value they are about."""
+    return _QUOTED.sub(MASK, text)
 
 
 def redact_data(value: Any, redact: Redact) -> Any:

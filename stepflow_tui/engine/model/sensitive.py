@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.model.discrepancy import Scalar
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.sensitive_names import proposed
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.model.plan import TablePlan
 
 FINGERPRINT = re.compile(r"#fp:[0-9a-f]{10}")
 """What stands in the place of a value. In SQL it stands without quotes: such a statement can't be run by mistake."""
@@ -35,60 +39,6 @@ class Why(StrEnum):
 
 Sensitive = dict[str, dict[str, str]]
 """Source table → column → why, all as the source writes them."""
-
-_VALUES = frozenset(
-    "password passwd passwort pwd passphrase passcode pass pw kennwort contrasena senha motdepasse secret token jwt otp totp"
-    " credential apikey accesskey privatekey authtoken accesstoken refreshtoken sessiontoken sessionid cookie userpass passwordhash"
-    " email mail emailid emailaddress mailaddress emailaddr courriel correo"
-    " phone mobile tel telephone telefon telefono telefone fax phonenumber mobilenumber telno phoneno cellphone mobilephone msisdn"
-    " card cardno cardnumber creditcard ccnumber ccnum cvv cvc iban ssn passport bankaccount accountnumber".split()
-)
-"""Words that name the value itself; a plural counts as its singular."""
-
-_PAIRS = frozenset(
-    tuple(pair.split("-"))
-    for pair in (
-        "e-mail email-id mail-id api-key access-key private-key encryption-key session-id session-key cell-number account-number"
-        " bank-account social-security tax-id national-id cc-number cc-num"
-    ).split()
-)
-
-_ABOUT = frozenset(
-    "at on date time id type kind brand status state count verified confirmed confirmation enabled disabled required changed"
-    " expires expiry expired length size version attempts sent valid validated optin optout allowed visible subject template".split()
-)
-"""Last words of names that say something about a value and don't hold it: `token_type`, `email_verified_at`, `card_id`."""
-
-_FLAGS = frozenset(
-    "is has use uses can needs wants send sends show shows allow allows receive receives num max min total count".split()
-)
-"""First words of flags and counts: `is_mobile`, `has_password`, `max_tokens`."""
-
-_HAN = tuple("密码 口令 邮箱 电邮 邮件地址 手机 电话 身份证 银行卡 信用卡 卡号 令牌 密钥 护照".split())
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-
-
-def words(name: str) -> list[str]:
-    """The words of a snake_case, camelCase or spaced name: lower case, without digits and accents."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return [w.lower() for w in _WORD.findall(plain)]
-
-
-def proposed(name: str) -> bool:
-    """Whether a column's name says that it holds passwords, tokens, secrets, mail addresses, phone or card numbers."""
-    if any(han in name for han in _HAN):
-        return True
-    found = words(name)
-    if not found or found[0] in _FLAGS:
-        return False
-    pairs = list(zip(found, found[1:], strict=False))
-    if found[-1] in _ABOUT and pairs[-1:] and pairs[-1] not in _PAIRS:
-        return False
-    return any(p in _PAIRS for p in pairs) or any(map(_names_value, (*found, "".join(found))))
-
-
-def _names_value(word: str) -> bool:
-    return word in _VALUES or (word.endswith("s") and word[:-1] in _VALUES)
 
 
 def sensitive_columns(schema: SourceSchema, configured: Mapping[str, Iterable[str]]) -> Sensitive:
@@ -147,6 +97,10 @@ class Mask:
         hidden = self.columns.get(table, frozenset())
         return bool(hidden) if column is None else column in hidden
 
+    def of(self, table: str) -> Mask:
+        """The mask of one table."""
+        return Mask(key=self.key, columns={t: c for t, c in self.columns.items() if t == table})
+
     def fingerprint(self, value: Scalar) -> str:
         """The fingerprint of a value and its storage class: 1, 1.0 and '1' have different ones."""
         digest = hmac.new(self.key, _canonical(value), hashlib.sha256)
@@ -170,6 +124,11 @@ NO_MASK = Mask()
 def is_fingerprint(value: object) -> bool:
     """Whether a value is a fingerprint already."""
     return isinstance(value, str) and FINGERPRINT.fullmatch(value) is not None
+
+
+def hidden_names(mask: Mask, *tables: TablePlan) -> frozenset[str]:
+    """The target's names of the sensitive columns of these tables."""
+    return frozenset(c.target for t in tables for c in t.columns if mask.covers(t.source, c.source))
 
 
 def mask_key(secret: bytes) -> bytes:

@@ -69,7 +69,9 @@ def build_plan(
         phases=phases,
         facts=_facts(drafts),
         name_changes=_name_changes(tables),
-        sensitive={t: c for t, c in sensitive_columns(schema, config.sensitive).items() if t in {x.source for x in tables}},
+        sensitive={
+            t: c for t, c in sensitive_columns(schema, config.sensitive).items() if t in {x.source for x in tables}
+        },
     )
     return replace(plan, hash=plan_hash(plan))
 

@@ -7,6 +7,7 @@ whether it stands in the caller's transaction is said where it matters.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -211,17 +212,20 @@ async def raise_epoch(conn: asyncpg.Connection, run_id: str) -> int:
     return int(epoch)
 
 
-async def run_statement(conn: asyncpg.Connection, run_id: str, statement: Statement) -> StatementOutcome:
+async def run_statement(
+    conn: asyncpg.Connection, run_id: str, statement: Statement, hidden: Collection[str] = ()
+) -> StatementOutcome:
     """Runs a planned statement once: it and its record in `_stepflow.action` are one transaction.
 
-    An optional statement that the server refuses returns the server's words instead of raising.
+    An optional statement that the server refuses returns the server's words instead of raising; `hidden` columns are not
+    quoted in them.
 
     Raises:
         StepFlowError: by cause. OutcomeUnknown if the connection broke at the commit: look with `done_statements`.
     """
     digest = hashlib.sha256(statement.sql.encode()).hexdigest()
     try:
-        with pg_errors(f"run {statement.id}"):
+        with pg_errors(f"run {statement.id}", None, hidden):
             async with conn.transaction():
                 # a killed engine's transaction may still be under way: wait for it, then look
                 await conn.execute(

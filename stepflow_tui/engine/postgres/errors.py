@@ -6,9 +6,9 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from stepflow_tui.engine.errors import (
@@ -127,12 +127,13 @@ def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
 
 
 @contextmanager
-def pg_errors(doing: str, place: Place | None = None) -> Iterator[None]:
+def pg_errors(doing: str, place: Place | None = None, hidden: Collection[str] = ()) -> Iterator[None]:
     """Runs a block (awaits included) and maps whatever the driver raises in it.
 
     Args:
         doing: what was attempted, as an infinitive ("copy table x"); it stands in the detail.
         place: the target; its secrets are removed from every text.
+        hidden: names of sensitive columns (of the target): what the server quotes of their values is left out.
 
     Raises:
         StepFlowError: the mapped error, `from` the driver's own.
@@ -142,10 +143,10 @@ def pg_errors(doing: str, place: Place | None = None) -> Iterator[None]:
     except StepFlowError:
         raise
     except Exception as exc:
-        mapped = translate(exc, doing, place)
+        mapped = translate(exc, doing, place, hidden)
         if mapped is None:
             raise
-        raise mapped from _clean(exc, place)
+        raise mapped from _clean(discreet(exc, hidden), place)
 
 
 def _clean(exc: Exception, place: Place | None) -> Exception | None:
@@ -155,15 +156,62 @@ def _clean(exc: Exception, place: Place | None) -> Exception | None:
     return exc if redact(text, secrets) == text else None
 
 
-def translate(exc: BaseException, doing: str = "", place: Place | None = None) -> StepFlowError | None:
+def translate(
+    exc: BaseException, doing: str = "", place: Place | None = None, hidden: Collection[str] = ()
+) -> StepFlowError | None:
     """Our error for a driver's, None for one that isn't the driver's, the socket's or TLS'."""
     rule = _rule(exc)
     if rule is None:
         return None
+    exc = discreet(exc, hidden)
     secrets = place.secrets if place else ()
     parts = [f"could not {doing}" if doing else "", f"target {place.describe()}" if place else "", _words(exc)]
     detail = redact("; ".join(part for part in parts if part), secrets)
     return rule.error(rule.what, detail=detail, hint=rule.hint, code=rule.code)
+
+
+_QUOTING = ("22", "23", "44", "P0")
+"""SQLSTATE classes whose messages may quote values: data, constraints, views with a check, what triggers raise."""
+
+_KEY = re.compile(r"^[^(]*\((.*?)\)=\(", re.DOTALL)
+
+
+def discreet(exc: Any, hidden: Collection[str], *, column: str | None = None) -> Any:
+    """A server's error without values of hidden columns: under its own code, with the names it is about.
+
+    Patterns of the server's words would depend on its language: what may quote a value is left out as a whole, but for a
+    DETAIL that names other columns only.
+
+    Args:
+        exc: any exception; others than such errors come back as they are.
+        hidden: the target's names of sensitive columns of the tables this is about; nothing is hidden where it is empty.
+        column: the column it is known to be about.
+    """
+    import asyncpg
+
+    if not hidden or (column is not None and column not in hidden):
+        return exc
+    if isinstance(exc, asyncpg.InterfaceError) and isinstance(exc, ValueError):  # "invalid input for query argument"
+        return asyncpg.InterfaceError(WITHHELD)
+    if not isinstance(exc, asyncpg.PostgresError) or not sqlstate(exc).startswith(_QUOTING):
+        return exc
+    detail = getattr(exc, "detail", None) or ""
+    key = _KEY.match(detail)
+    if key is not None and sqlstate(exc).startswith("23") and not any(name in key[1] for name in hidden):
+        return exc
+    fields = {"C": sqlstate(exc), "M": f"{_condition(exc)} ({WITHHELD})"}
+    return asyncpg.PostgresError.new(fields)
+
+
+WITHHELD = "the server's words may quote a sensitive column and are left out"
+
+
+def _condition(exc: Any) -> str:
+    """What the SQLSTATE means, and the constraint, table and column it is about, as far as the server names them."""
+    meaning = " ".join(re.findall(r"[A-Z][a-z]*|[A-Z]+", type(exc).__name__.removesuffix("Error"))).lower()
+    parts = ("constraint", "table", "column")
+    names = [f"{part} {name}" for part in parts if (name := getattr(exc, f"{part}_name", None))]
+    return ", ".join([meaning, *names])
 
 
 def _rule(exc: BaseException) -> _Rule | None:

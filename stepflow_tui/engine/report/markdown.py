@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 Report = dict[str, Any]
+
+_MARKS = re.compile(r"[\\|`<>*_\[\]&~$]")
+"""Characters that begin markup: emphasis, links, HTML, entities, strikethrough, formulas."""
 
 SHOWN_ROWS = 200
 """Rows of a list shown before the text refers to report.json."""
@@ -24,9 +28,22 @@ def cell(value: object) -> str:
     """A value as one table cell: no line breaks, no control characters, no markup of its own."""
     text = "" if value is None else str(value)
     text = "".join(c if c.isprintable() else " " for c in text)
-    for mark in ("\\", "|", "`", "<", ">", "*", "_", "[", "]"):
-        text = text.replace(mark, "\\" + mark)
-    return text
+    return _MARKS.sub(r"\\\g<0>", text)
+
+
+def paragraph(value: object) -> str:
+    """A value as a paragraph of its own, which can't become a heading, a list or a rule."""
+    return re.sub(r"^(\s*\d*)([#+=.)-])", r"\1\\\2", cell(value))
+
+
+def code(value: object) -> str:
+    """A value as code within a sentence, between more backticks than it holds side by side."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    marks = "`"
+    while marks in text:
+        marks += "`"
+    edge = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{marks}{edge}{text}{edge}{marks}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -64,7 +81,7 @@ def _rolled_back(tables: list[dict[str, Any]]) -> str:
 
 
 def _summary(report: Report) -> str:
-    versions = ", ".join(f"{k} {v}" for k, v in report["versions"].items() if v)
+    versions = ", ".join(f"{k} {cell(v)}" for k, v in report["versions"].items() if v)
     lines = [
         f"# StepFlow report: {cell(report['name'])}",
         f"**{headline(report)}**",
@@ -97,7 +114,7 @@ def _backup(report: Report) -> str:
     if not backup:
         return ""
     proof = "restored and checked" if backup["verified"] else "NOT verified"
-    return f"## Backup\n\n`{backup['path']}` · {backup['bytes']:,} bytes · {proof}\n\nSHA-256 `{backup['sha256']}`"
+    return f"## Backup\n\n{code(backup['path'])} · {backup['bytes']:,} bytes · {proof}\n\nSHA-256 `{backup['sha256']}`"
 
 
 def _tables(report: Report) -> str:
@@ -125,7 +142,7 @@ def _not_carried(report: Report) -> str:
     lost = [o for o in report["objects"] if not o["carried"]]
     if not lost:
         return "## Objects that were not carried\n\nNone."
-    blocks = [f"### {o['type']} {cell(o['name'])}\n\n{cell(o['reason'])}\n\n{fence(o['sql'])}" for o in lost]
+    blocks = [f"### {o['type']} {cell(o['name'])}\n\n{paragraph(o['reason'])}\n\n{fence(o['sql'])}" for o in lost]
     return f"## Objects that were not carried ({len(lost)})\n\n" + "\n\n".join(blocks)
 
 

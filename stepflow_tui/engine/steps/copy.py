@@ -17,6 +17,7 @@ from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.discrepancy import Reject
 from stepflow_tui.engine.model.finding import Finding, info
 from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
+from stepflow_tui.engine.model.sensitive import is_fingerprint
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.postgres import ledger
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -25,6 +26,7 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import Frozen, connection, frozen_of, plan_of
+from stepflow_tui.engine.steps.masking import mask_of
 from stepflow_tui.engine.steps.memory import give_back
 from stepflow_tui.engine.together import together
 
@@ -59,6 +61,7 @@ class Copy(PlainStep):
             streams=streams_of(ctx),
             max_rows_per_second=ctx.config.copying.max_rows_per_second,
             step=self.name,
+            mask=await mask_of(ctx),
         )
         for table in tables:
             await ctx.journal.update_table(table.source, state=TableState.COPYING)
@@ -159,7 +162,10 @@ def _filed(reject: Reject, file: str) -> Reject:
 
 
 def _write_rejects(run_dir: Path, source: str, rejects: list[Reject]) -> str:
-    """One JSON line per row, with its value: the only place outside the databases where row data stands. Returns the path."""
+    """One JSON line per row, with its value: row data, so nobody else may read it. Returns the path.
+
+    Keys and values of sensitive columns are fingerprints here too; the values themselves are in the backup.
+    """
     folder = run_dir / "rejects"
     folder.mkdir(mode=0o700, exist_ok=True)
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in source)[:80]
@@ -169,5 +175,7 @@ def _write_rejects(run_dir: Path, source: str, rejects: list[Reject]) -> str:
     with path.open("w", encoding="utf-8", errors="surrogateescape") as out:
         for reject in rejects:
             row = {k: v for k, v in to_plain(reject).items() if k != "file"}
+            if is_fingerprint(shown := (reject.value or b"").decode("ascii", "replace")):
+                row["value"] = shown
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
     return str(path)

@@ -26,10 +26,8 @@ def source_mask(schema: SourceSchema, config: Config, state_dir: Path, plan: Pla
     Raises:
         Refused: the state directory's key is damaged.
     """
-    secret = load_key(state_dir, create=True)
-    assert secret is not None
     earlier = plan.sensitive if plan is not None else {}
-    return make_mask(mask_key(secret), sensitive_columns(schema, config.sensitive), earlier)
+    return make_mask(_key(state_dir), sensitive_columns(schema, config.sensitive), earlier)
 
 
 async def mask_of(ctx: RunContext) -> Mask:
@@ -40,6 +38,18 @@ async def mask_of(ctx: RunContext) -> Mask:
         known = source_mask((await frozen_of(ctx)).schema, ctx.config, ctx.state_dir, plan)
         ctx.memory.put(known)
     return known
+
+
+def planned_mask(plan: Plan, config: Config, state_dir: Path) -> Mask:
+    """The mask of what plan and config say: it needs no source and no backup."""
+    configured = {t: dict.fromkeys(columns, Why.CONFIGURED.value) for t, columns in config.sensitive.items()}
+    return make_mask(_key(state_dir), plan.sensitive, configured)
+
+
+def _key(state_dir: Path) -> bytes:
+    secret = load_key(state_dir, create=True)
+    assert secret is not None
+    return mask_key(secret)
 
 
 def masked_census(census: Census, schema: SourceSchema, mask: Mask) -> Census:

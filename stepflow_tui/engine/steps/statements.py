@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.model.plan import Plan, Stage, Statement
 from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.sensitive import hidden_names
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.plan.quote import pg_ident
 from stepflow_tui.engine.postgres import control
@@ -18,6 +19,7 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
+from stepflow_tui.engine.steps.masking import mask_of
 from stepflow_tui.engine.together import together
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class RunStatements(PlainStep):
 
     async def _run_lanes(self, ctx: RunContext, lanes: list[list[Statement]], counts: list[int], total: int) -> None:
         waiting = list(reversed(lanes))
+        hidden = await _hidden(ctx)
 
         async def work() -> None:
             target = await target_of(ctx)
@@ -67,7 +70,9 @@ class RunStatements(PlainStep):
                 while waiting:
                     for statement in waiting.pop():
                         await ctx.control.checkpoint()
-                        outcome = await control.run_statement(conn, ctx.run_id, statement)
+                        outcome = await control.run_statement(
+                            conn, ctx.run_id, statement, hidden.get(statement.table, hidden[None])
+                        )
                         counts[0] += 1
                         counts[1] += bool(outcome.refused)
                         if outcome.refused:
@@ -93,6 +98,13 @@ class RunStatements(PlainStep):
                         if there:
                             await control.forget_statements(conn, ctx.run_id, [statement.id])
         return {"undone": len(undone)}
+
+
+async def _hidden(ctx: RunContext) -> dict[str | None, frozenset[str]]:
+    """The target's names of the sensitive columns, by source table; statements of no table may be about any."""
+    mask, tables = await mask_of(ctx), (await plan_of(ctx)).tables
+    found: dict[str | None, frozenset[str]] = {t.source: hidden_names(mask, t) for t in tables}
+    return found | {None: hidden_names(mask, *tables)}
 
 
 def _lanes(statements: Sequence[Statement]) -> list[list[Statement]]:

@@ -19,7 +19,9 @@ from stepflow_tui.engine.postgres import control, ledger
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of
+from stepflow_tui.engine.steps.masking import planned_mask
 from stepflow_tui.engine.steps.statements import RunStatements
+from stepflow_tui.engine.verify.hidden_bounds import find_bounds
 from stepflow_tui.engine.verify.recompute import table_digest
 
 if TYPE_CHECKING:
@@ -137,11 +139,15 @@ async def _changed(
     ctx.report(Progress(step="rollback", item=table.source, unit="tables"))
     with pg_errors(f"look at {table.target}"):
         rows = int(await conn.fetchval(f"select count(*) from {pg_name(table.schema, table.name)}"))
-    ranges = await ctx.journal.ranges(table.source)
+    mask = planned_mask(await plan_of(ctx), ctx.config, ctx.state_dir)
+    kept = await ctx.journal.ranges(table.source)
+    with pg_errors(f"look at {table.target}"):
+        ranges = await find_bounds(conn, kept, table, mask)
     row = next(r for r in await ctx.journal.table_rows() if r["source"] == table.source)
-    if ranges and row["digest_target"]:
+    if kept and row["digest_target"]:
         same = (
-            await _as_written(ctx, row)
+            ranges is not None
+            and await _as_written(ctx, row)
             and rows == sum(r.rows for r in ranges)
             and await table_digest(ctx.target, table, ranges, pool=pool) == row["digest_target"]
         )

@@ -29,8 +29,10 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
 from stepflow_tui.engine.steps.copy import streams_of
 from stepflow_tui.engine.steps.facts import anchor_audit, connection, frozen_of, plan_of, target_of
+from stepflow_tui.engine.steps.masking import mask_of
 from stepflow_tui.engine.steps.repair import repair
 from stepflow_tui.engine.steps.settle import settle_checklist
+from stepflow_tui.engine.verify.hidden_bounds import hide_bounds
 from stepflow_tui.engine.verify.job import VerifyJob
 from stepflow_tui.engine.verify.levels import verify_tables
 from stepflow_tui.engine.verify.objects import verify_objects
@@ -87,9 +89,12 @@ class Verify(PlainStep):
 
 async def _save(ctx: RunContext, verdicts: Sequence[TableVerdict], objects: Sequence[Discrepancy]) -> None:
     """Journal the verdicts, each with the differences of its table's objects."""
+    tables = {t.source: t for t in (await plan_of(ctx)).tables}
+    mask = await mask_of(ctx)
     for verdict in verdicts:
         mine = tuple(d for d in objects if d.table == verdict.table)
-        await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine)))
+        ranges = hide_bounds(verdict.ranges, tables[verdict.table], mask)
+        await ctx.journal.save_verdict(replace(verdict, discrepancies=(*verdict.discrepancies, *mine), ranges=ranges))
     tables_known = {v.table for v in verdicts}
     others = [d for d in objects if d.table not in tables_known]
     await ctx.journal.save_discrepancies(
@@ -133,6 +138,7 @@ async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> Ve
         on_bad_value=ctx.config.copying.on_bad_value,
         as_of_ms=ctx.clock.now_ms(),
         plan=plan,
+        mask=await mask_of(ctx),
     )
 
 

@@ -48,7 +48,7 @@ def render(finding: Finding) -> Words:
 
 def shown(finding: Finding) -> Words:
     """The finding's words in the language in use; reasons among its parameters too."""
-    return _filled(finding, language._, _reason)
+    return _filled(finding, language._, language.inner)
 
 
 def _filled(finding: Finding, text: Callable[[str], str], value: Callable[[str], str]) -> Words:
@@ -63,8 +63,3 @@ def _filled(finding: Finding, text: Callable[[str], str], value: Callable[[str],
 
 def _same(text: str) -> str:
     return text
-
-
-def _reason(value: str) -> str:
-    # a single word is a name or a type, even where it looks like a word of ours
-    return language.known(value) if " " in value else value

@@ -88,9 +88,24 @@ def known(sentence: str) -> str:
     for template in _templates():
         values = template.places(sentence)
         if values is not None:
-            # a single word is a name or a value of the database, even where it looks like a word of ours
-            return template.translated.format(*(known(v) if " " in v else v for v in values))
+            return template.translated.format(*map(inner, values))
     return sentence
+
+
+def inner(value: str) -> str:
+    """What stands in a place of a sentence: another sentence of ours, a list of them, or somebody else's words.
+
+    A single word is a name or a value, even where it looks like a word of ours.
+    """
+    if " " not in value:
+        return value
+    found = known(value)
+    if found == value and ("; " in value or ", " in value):
+        return "".join(part if part in ("; ", ", ") else inner(part) for part in _LISTED.split(value))
+    return found
+
+
+_LISTED = re.compile(r"(; |, )")
 
 
 class _Template:

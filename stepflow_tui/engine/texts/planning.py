@@ -81,6 +81,23 @@ FINDINGS: dict[str, Words] = {
         "They go the slow way, value by value; what can't be represented exactly ends as a reject.",
         "Clean them in the source, choose another type, or accept the rejects.",
     ),
+    "sensitive_columns": Words(
+        "{count} columns are taken for sensitive because of their names: {columns}.",
+        "In differences, rejects, findings, logs and reports their values appear as keyed fingerprints (#fp:…) only; equal values "
+        "have equal fingerprints. The copy itself carries the values as they are.",
+        "Nothing has to be done. Name further columns under `sensitive`: `sensitive: {{table: [column]}}`. "
+        "`stepflow reveal` shows one value to whoever types the run's name, and the audit keeps that.",
+    ),
+    "sensitive_columns_configured": Words(
+        "{count} columns are sensitive because the config says so: {columns}.",
+        "Their values appear as keyed fingerprints (#fp:…) only.",
+        "Nothing has to be done.",
+    ),
+    "sensitive_columns_tied": Words(
+        "{count} columns are sensitive because they hold values of sensitive columns (foreign keys, expressions): {columns}.",
+        "Their values appear as keyed fingerprints (#fp:…) only.",
+        "Nothing has to be done.",
+    ),
     "existing_table_missing": Words(
         "The target's schema {schema} has no table {table} for the source table {object}.",
         "With `target.tables: existing` the tables are made beforehand; nothing is created.",

@@ -35,6 +35,15 @@ ALERTS: dict[str, str] = {
     "journal_busy": "Another process keeps the journal locked.",
 }
 
+ADVICE: dict[str, str] = {
+    "engine_lost": "Start the run again with `stepflow run`: it goes on from its last checkpoint, nothing is lost.",
+    "throttled": "Nothing needs to be done: the copy gives way to others on purpose and speeds up by itself.",
+    "disk_low": "Make room on that disk, or pause the run first; a full disk ends it, and it can be resumed afterwards.",
+    "source_changed": "Stop what writes to the source and start a new run, or accept the copy as of the backup's time.",
+    "journal_busy": "Find out which program keeps the file open (`fuser` on journal.db in the run's folder) and end it.",
+}
+"""What to do about an alert."""
+
 PHASES: dict[str, str] = {
     "prepare": "Prepare",
     "capture": "Capture changes",

@@ -16,6 +16,7 @@ objects     keys, constraints, defaults, sequences, views in the target's catalo
 ordered     tables without a key that both sides sort alike
 content     tables without a common order, as multisets
 tally       what one table has shown so far
+hidden_bounds  ranges whose bounds are sensitive values
 recompute   the digest of a target table, from the target alone
 repair      SQL for differences, and applying it
 source_changed  what a changed source does to the verdicts

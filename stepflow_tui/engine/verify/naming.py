@@ -91,9 +91,7 @@ class Differences:
             repair=lambda name, literal: f"delete from {self._name} where {where or self._where(name, literal)}",
         )
 
-    def changed(
-        self, key: Key, source: Sequence[Value], expected: Content, found: Found, *, where: str = ""
-    ) -> bool:
+    def changed(self, key: Key, source: Sequence[Value], expected: Content, found: Found, *, where: str = "") -> bool:
         """A row both sides have. Returns whether it differs. `where`: the condition that finds it, when it has no key."""
         unequal = [n for n, (a, b) in enumerate(zip(expected, found, strict=True)) if isinstance(a, Wrong) or a != b]
         if unequal and self._take():

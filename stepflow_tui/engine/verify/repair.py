@@ -10,7 +10,7 @@ from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.codec import dumps
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.model.sensitive import NO_MASK, Mask
+from stepflow_tui.engine.model.sensitive import NO_MASK, Mask, hidden_names
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -107,7 +107,7 @@ async def apply_repair(
         StepFailed, TargetConnectionError: PostgreSQL refused; nothing was changed.
     """
     plans = {t.source: t for t in tables}
-    with pg_errors("repair the differences", target, discreet=bool(mask.columns)):
+    with pg_errors("repair the differences", target, hidden_names(mask, *tables)):
         connection = await target.connect()
         try:
             async with connection.transaction():
@@ -171,9 +171,7 @@ async def _apply(connection: Any, action: RepairAction, table: TablePlan, run: s
     await connection.execute(action.sql)
 
 
-async def _look(
-    connection: Any, action: RepairAction, table: TablePlan, mask: Mask
-) -> tuple[str | None, str | None]:
+async def _look(connection: Any, action: RepairAction, table: TablePlan, mask: Mask) -> tuple[str | None, str | None]:
     """The locked row's image, and what the verification would show of it."""
     if not action.where:
         return None, None

@@ -126,7 +126,7 @@ class Resolver:
         keys = ",".join(lite_ident(c.source) for c in key.columns)
         self._lite = f"select {keys},{self._reader.select} from {lite_ident(table.source)}"
         parts = ",".join(read(c).value for c in columns)
-        self._pg = f"select {','.join(map(_pg_key, key.columns))},{parts} from {pg_name(table.schema, table.name)}"
+        self._pg = f"select {','.join(map(key_sql, key.columns))},{parts} from {pg_name(table.schema, table.name)}"
         mean, most = row_bytes(job, table)
         self._page = max(1, min(_PAGE_ROWS, int(_PAGE_BYTES / max(mean, 1))))
         if most > (16 << 20):
@@ -220,7 +220,8 @@ def _plain(row: Sequence[Any]) -> KeyValue:
     return tuple(v.decode() if isinstance(v, Text) else v for v in row)
 
 
-def _pg_key(column: ColumnPlan) -> str:
+def key_sql(column: ColumnPlan) -> str:
+    """A key column of the target, read as `KeyValue` has it."""
     name = pg_ident(column.target)
     return (
         f"{name}::int8"

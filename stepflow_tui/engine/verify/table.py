@@ -16,6 +16,7 @@ from stepflow_tui.engine.model.control import Control, Report
 from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.progress import Progress
+from stepflow_tui.engine.model.sensitive import hidden_names
 from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.together import together
@@ -79,7 +80,8 @@ class TableCheck:
         if self._table.impossible is not None:
             return TableVerdict(table=self._table.source, verified=Verified.NOT_VERIFIED, reason=self._table.impossible)
         try:
-            with pg_errors(f"verify table {self._table.source}", self._job.target):
+            hidden = hidden_names(self._job.mask, self._table)
+            with pg_errors(f"verify table {self._table.source}", self._job.target, hidden):
                 sides = await kept.get()
                 verdict = await self._missing_in_target(sides) or await self._compare(sides)
         except Exception as error:

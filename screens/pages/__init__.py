@@ -1,0 +1,1 @@
+"""Pages of the plan and the report: values in, lines out. No widgets, no files, no databases."""

@@ -1,0 +1,73 @@
+"""The SQL that will run, in the order of execution, with its words coloured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.text import Text
+
+from screens.glyphs import Glyphs
+from screens.pages.lines import Page, blank, heading
+from screens.pages.view import PlanView
+from screens.widgets.reader import Line
+from stepflow_tui.engine.model.plan import Statement
+from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
+
+_WORDS = (
+    "ADD ALTER ALWAYS AND AS BEFORE AFTER BEGIN BY CASCADE CASE CAST CHECK COLLATE COLUMN COMMENT CONSTRAINT CREATE CURRENT_TIMESTAMP"
+    " DEFAULT DEFERRABLE DEFERRED DELETE DISTINCT DO DROP EACH ELSE END EXCEPTION EXECUTE EXISTS FALSE FOR FOREIGN FROM FUNCTION"
+    " GENERATED GRANT GROUP HAVING IDENTITY IF IMMUTABLE IN INDEX INITIALLY INSERT INTO IS JOIN KEY LANGUAGE LEFT LIKE LIMIT NEW NO"
+    " NOT NULL OF OLD ON OR ORDER OWNER PRIMARY REFERENCES REPLACE RESTRICT RETURN RETURNS ROW SCHEMA SELECT SEQUENCE SET START"
+    " STORED TABLE THEN TO TRIGGER TRUE UNION UNIQUE UPDATE USING VALID VALIDATE VALUES VIEW WHEN WHERE WITH"
+).split()
+_TOKENS = re.compile(
+    rf"(?P<comment>--[^\n]*)|(?P<string>'(?:[^']|'')*')|(?P<name>\"(?:[^\"]|\"\")*\")|(?P<word>\b(?:{'|'.join(_WORDS)})\b)"
+    r"|(?P<number>\b\d+(?:\.\d+)?\b)",
+    re.IGNORECASE,
+)
+_STYLES = {"comment": "dim", "string": "green", "name": "cyan", "word": "bold", "number": "magenta"}
+
+
+class SqlPage(Page[PlanView]):
+    """All statements."""
+
+    NAME: ClassVar[str] = N_("SQL")
+    HELP: ClassVar[str] = N_(
+        "Every statement the run executes in the target, in order. / searches, n and N go from match to match. x writes it to a"
+        " file."
+    )
+    FILTERS: ClassVar[bool] = False
+
+    def lines(self, view: PlanView, needle: str, glyphs: Glyphs) -> Iterator[Line]:
+        """The statements by stage."""
+        stage = None
+        for statement in view.plan.statements if view.plan is not None else ():
+            if statement.stage is not stage:
+                if stage is not None:
+                    yield blank()
+                stage = statement.stage
+                yield heading(f"-- {words.phrase(stage.value)}")
+            yield from _statement(statement)
+
+
+def _statement(statement: Statement) -> Iterator[Line]:
+    # coloured as a whole, for strings may span lines; then cut into lines and cleaned
+    shown = "\n".join(clean_line(part) for part in statement.sql.rstrip(";").split("\n")) + ";"
+    for part in highlighted(shown).split("\n"):
+        part.end = ""
+        yield Line(part, "", len(part.plain) - len(part.plain.lstrip()) + 4)
+    if statement.optional:
+        text = "-- " + _("may be refused: then its object is listed as not carried, and the run goes on")
+        yield Line(Text(text, "dim", end=""), "", 3)
+
+
+def highlighted(sql: str) -> Text:
+    """SQL with coloured words. A pattern over the text: whatever a name holds, it stays text."""
+    text = Text(sql, end="")
+    for match in _TOKENS.finditer(sql):
+        text.stylize(_STYLES[match.lastgroup or "word"], match.start(), match.end())
+    return text

@@ -1,0 +1,76 @@
+"""What the list of runs shows: runs of the state directory and configs of the folder, read in a thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.bridge import WizardOptions
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.facade import Facade
+
+MAX_CONFIGS = 50
+MAX_BYTES = 262_144
+FINISHED = ("completed", "incomplete", "rolled_back", "aborted")
+_KEYS = (re.compile(r"^version\s*:", re.MULTILINE), re.compile(r"^kind\s*:", re.MULTILINE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundConfig:
+    """A config file of the folder. `problems`: how many it has, 0 for one that can be started."""
+
+    path: Path
+    name: str = ""
+    kind: str = ""
+    problems: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Runs, unfinished ones first, and configs. `error`: why the state directory can't be read."""
+
+    runs: Sequence[Mapping[str, Any]] = ()
+    configs: Sequence[FoundConfig] = ()
+    error: StepFlowError | None = None
+
+
+def unfinished(run: Mapping[str, Any]) -> bool:
+    """Whether a run can still go on."""
+    return run.get("state") not in FINISHED
+
+
+def look(api: Facade, options: WizardOptions) -> Listing:
+    """Everything there is. Blocking."""
+    try:
+        runs = list(api.list_runs(options.state))
+    except StepFlowError as error:
+        return Listing(configs=_configs(api, options), error=error)
+    return Listing(runs=sorted(runs, key=lambda run: not unfinished(run)), configs=_configs(api, options))
+
+
+def _configs(api: Facade, options: WizardOptions) -> list[FoundConfig]:
+    with suppress(OSError):
+        files = sorted(p for p in options.folder.iterdir() if p.suffix in (".yaml", ".yml") and _is_config(p))
+        return [_found(api, path, options.env) for path in files[:MAX_CONFIGS]]
+    return []
+
+
+def _is_config(path: Path) -> bool:
+    """Whether it looks like one of ours: other programs' YAML is none of our business."""
+    with suppress(OSError, UnicodeDecodeError):
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:
+            text = path.read_text(encoding="utf-8")
+            return all(key.search(text) for key in _KEYS)
+    return False
+
+
+def _found(api: Facade, path: Path, env: Mapping[str, str]) -> FoundConfig:
+    try:
+        config = api.load_config(path, env).config
+    except StepFlowError as error:
+        return FoundConfig(path=path, problems=max(1, len(error.detail.splitlines())))
+    return FoundConfig(path=path, name=config.name, kind=config.kind.value)

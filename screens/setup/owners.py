@@ -1,0 +1,56 @@
+"""Page: who answers for the checklist items that a person settles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.widget import Widget
+from textual.widgets import Input
+
+from screens.host import host
+from screens.panels.base import Value
+from screens.setup.page import Field, Page
+from screens.setup.state import SetupState
+from stepflow_tui.engine.texts.checklist import item_title
+from stepflow_tui.engine.texts.language import N_, _
+
+TIMES: dict[str, str] = {
+    "before": N_("Before the copy"),
+    "during": N_("During the run"),
+    "after": N_("After the run"),
+    "rollback_before": N_("Before a rollback"),
+    "rollback_during": N_("During a rollback"),
+    "rollback_after": N_("After a rollback"),
+}
+
+
+class OwnersPage(Page):
+    """A name per item; all of them may stay empty."""
+
+    NAME: ClassVar[str] = N_("Checklist")
+    INTRO: ClassVar[str] = N_("Who answers for what a person has to settle? All may stay empty. F8 goes on.")
+
+    def ask(self) -> Iterable[Widget]:
+        """The items by time."""
+        when = ""
+        for at, item in host(self).api.manual_items():
+            if at != when:
+                when = at
+                yield Value(Text(_(TIMES[at]), style="bold"), classes="heading")
+            box = Input(
+                self.state.owners.get(item, ""), id=f"owner-{item}", compact=True, placeholder=_("nobody named")
+            )
+            yield Field(_(item_title(item)), box, id=f"field-{item}")
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.screen.focus_next()
+
+    def gathered(self) -> SetupState:
+        """The names that were given."""
+        typed = {str(box.id).removeprefix("owner-"): box.value.strip() for box in self.query(Input)}
+        return replace(self.state, owners={item: name for item, name in typed.items() if name})

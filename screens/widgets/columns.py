@@ -1,0 +1,46 @@
+"""Rows of a table as lines: columns of fixed widths, cut and filled to the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from screens.widgets.window import Line, cut
+
+GAP = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column's heading and width in cells; numbers stand on the right."""
+
+    name: str
+    width: int
+    right: bool = False
+
+
+def row_line(columns: Sequence[Column], cells: Sequence[str], roles: Sequence[str] = (), more: str = "…") -> Line:
+    """One row. `roles`: how each cell is drawn, "" for plainly."""
+    text, marks = "", []
+    for n, (column, cell) in enumerate(zip(columns, cells, strict=True)):
+        shown = cut(cell, column.width, more)
+        blanks = " " * (column.width - cell_len(shown))
+        start = len(text)
+        text += blanks + shown if column.right else shown + blanks
+        if n < len(roles) and roles[n]:
+            marks.append((start, len(text), roles[n]))
+        text += " " * GAP
+    return Line(text.rstrip() if not marks else text, tuple(marks))
+
+
+def heading(columns: Sequence[Column], more: str = "…") -> str:
+    """The line of headings."""
+    return row_line(columns, [c.name for c in columns], more=more).text
+
+
+def rest(width: int, columns: Sequence[Column], flexible: int) -> int:
+    """What is left for each of so many flexible columns beside the fixed ones."""
+    fixed = sum(c.width + GAP for c in columns)
+    return max(4, (width - fixed - GAP * (flexible - 1)) // max(1, flexible))

@@ -1,0 +1,202 @@
+"""The entries of a run's menu that only show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.actions import ACTIONS
+from stepflow_tui.cli import output
+from stepflow_tui.cli.diagnostics import say
+from stepflow_tui.cli.plain import ask
+from stepflow_tui.cli.plain.desk import Next, Place
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.events import PUBLIC
+from stepflow_tui.engine.model.finding import Finding
+from stepflow_tui.engine.texts.language import _, known
+from stepflow_tui.render import words
+from stepflow_tui.render.events import event_lines, public_event
+from stepflow_tui.render.findings import finding_of, findings_lines
+from stepflow_tui.render.status import status_lines
+
+PAGE = 20
+"""Differences shown at once."""
+NEWEST = 40
+"""Events shown at once."""
+
+
+def status(place: Place) -> Next:
+    """Phases, steps and progress."""
+    _show(status_lines(place.status, signs=False))
+    return Next.MENU
+
+
+def findings(place: Place) -> Next:
+    """What the checks and the census found."""
+    _show(findings_lines(_found(place)))
+    return Next.MENU
+
+
+def _found(place: Place) -> list[Finding]:
+    """What several stages found alike is one finding."""
+    found: list[Finding] = []
+    for row in place.reader.findings():
+        finding = finding_of(row)
+        if finding not in found:
+            found.append(finding)
+    return found
+
+
+def tables(place: Place) -> Next:
+    """Tables with their rows on both sides; one of them opens its differing keys."""
+    listed: Sequence[Mapping[str, Any]] = place.status.get("tables") or ()
+    if not listed:
+        say(_("The tables are known after the plan."))
+        return Next.MENU
+    found = place.desk.engine.report(place.info)["discrepancies"]
+    filtered = _filtered(listed, {d["table"] for d in found})
+    labels = [_table(table, sum(d["table"] == table["source"] for d in found)) for table in filtered]
+    while True:
+        number = ask.choose(_("Which table's differences?"), [*labels, _("none: go back")], default=len(labels) + 1)
+        if number > len(labels):
+            return Next.MENU
+        source = filtered[number - 1]["source"]
+        _differences([d for d in found if d["table"] == source])
+
+
+def _filtered(listed: Sequence[Mapping[str, Any]], different: set[Any]) -> Sequence[Mapping[str, Any]]:
+    off = [t for t in listed if t.get("diff") or t["source"] in different or t["state"] == "different"]
+    labels = (
+        _("all ({count})").format(count=len(listed)),
+        _("those that differ ({count})").format(count=len(off)),
+        _("those whose name holds a word"),
+    )
+    number = ask.choose(_("Which tables?"), labels)
+    if number < 3:
+        return (listed, off)[number - 1]
+    word = ask.text(_("Word")).casefold()
+    return [t for t in listed if word in f"{t['source']} {t['target']}".casefold()]
+
+
+def _table(table: Mapping[str, Any], differing: int) -> str:
+    text = _("{table}: {source} rows in the source, {target} in the target, {state}").format(
+        table=table["source"],
+        source=words.count(table["source_rows"]),
+        target=words.count(table["target_rows"]),
+        state=words.term(table["state"]),
+    )
+    return f"{text}; {_('differences: {count}').format(count=differing)}" if differing else text
+
+
+def _differences(found: Sequence[Mapping[str, Any]]) -> None:
+    """Key, column and both values, a page at a time."""
+    if not found:
+        say(_("No row of this table differs."))
+    rest = iter(found)
+    while page := list(islice(rest, PAGE)):
+        _show(line for one in page for line in _difference(one))
+        shown = found.index(page[-1]) + 1
+        if shown < len(found) and not ask.yes(_("{count} more. Show them?").format(count=len(found) - shown)):
+            return
+
+
+def _difference(one: Mapping[str, Any]) -> Iterator[str]:
+    key = ", ".join(f"{name} = {value}" for name, value in (one.get("key") or {}).items())
+    column = _(", column {column}").format(column=one["column"]) if one.get("column") else ""
+    yield _("key {key}{column}: {verdict}").format(key=key, column=column, verdict=words.term(one["class"]))
+    yield "  " + _("source: {value}").format(value=_value(one["source"]))
+    yield "  " + _("target: {value}").format(value=_value(one["target"]))
+    if one.get("cause"):
+        yield "  " + _("cause: {text}").format(text=known(one["cause"]))
+
+
+def _value(value: object) -> str:
+    return _("(none)") if value is None else str(value)
+
+
+def report(place: Place) -> Next:
+    """The report on the screen or in a file."""
+    engine, info = place.desk.engine, place.info
+    labels = (_("go back"), _("show it"), _("write it to a file, as Markdown"), _("write it to a file, as HTML"))
+    number = ask.choose(_("Report; the run keeps its own in {folder}").format(folder=info.path), labels)
+    if number == 2:
+        output.emit_raw(engine.report_text(info, "md"))
+    if number > 2:
+        kind = "md" if number == 3 else "html"
+        _write(place, f"{info.id}-report.{kind}", engine.report_text(info, kind))
+    return Next.MENU
+
+
+def journal(place: Place) -> Next:
+    """The newest events, all of them, those with a word, or a file of them."""
+    lines = list(_history(place))
+    labels = (
+        _("go back"),
+        _("the newest {count}").format(count=min(NEWEST, len(lines))),
+        _("all {count}").format(count=len(lines)),
+        _("those with a word"),
+        _("write all to a file"),
+    )
+    number = ask.choose(_("What happened"), labels, default=2)
+    if number == 2:
+        _show(lines[-NEWEST:])
+    elif number == 3:
+        _show(lines)
+    elif number == 4:
+        word = ask.text(_("Word")).casefold()
+        _show([line for line in lines if word in line.casefold()] or [_("nothing found")])
+    elif number == 5:
+        _write(place, f"{place.info.id}-journal.txt", "\n".join(lines) + "\n")
+    return Next.MENU
+
+
+def _history(place: Place) -> Iterator[str]:
+    for event in _events(place):
+        for line in event_lines(event):
+            yield f"{event['time']}  {line}"
+
+
+def _events(place: Place) -> Iterator[dict[str, Any]]:
+    after = 0
+    while rows := place.reader.events(after):
+        after = int(rows[-1]["seq"])
+        yield from (public_event(row, place.info.id) for row in rows if row["code"] in PUBLIC)
+
+
+def plan(place: Place) -> Next:
+    """The run's plan in sections."""
+    from stepflow_tui.cli.plain.plan import sections
+
+    made = place.reader.plan()
+    if made is None:
+        say(_("The plan is not made yet."))
+    else:
+        sections(made, _found(place), place.status.get("checklist") or ())
+    return Next.MENU
+
+
+def help_(place: Place) -> Next:
+    """What each action is, and the command that does the same."""
+    say(_("Every question takes a number; ? lists the choices again, Ctrl-D leaves. The run goes on whoever watches."))
+    for action in ACTIONS:
+        if action.cli:
+            say(f"  {_(action.label)}: {_(action.help)} (stepflow {action.cli})")
+    return Next.MENU
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        output.emit_text(line)
+
+
+def _write(place: Place, name: str, text: str) -> None:
+    """A new file in the present folder, never over one that is there."""
+    engine = place.desk.engine
+    path = engine.free_path(Path(place.desk.folder) / name)
+    try:
+        engine.save_config(path, text)
+        say(_("wrote {path}").format(path=path))
+    except StepFlowError as error:
+        place.desk.tell(error)

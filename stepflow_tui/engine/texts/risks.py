@@ -1,0 +1,39 @@
+"""The risk register and the acceptance criteria in words: what may go wrong, what is done about it, what shows success."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.texts.language import N_
+
+RISKS: dict[str, str] = {
+    "data-loss": N_("Data is lost"),
+    "incomplete-migration": N_("The migration is incomplete"),
+    "outage": N_("The service is down for too long"),
+    "wrong-configuration": N_("The configuration is wrong"),
+    "too-slow": N_("The new side is too slow"),
+    "incompatibility": N_("Programs do not work with the new side"),
+    "users-struggle": N_("Users can't cope with the new side"),
+    "crash": N_("The new side crashes"),
+}
+
+MITIGATIONS: dict[str, str] = {
+    "data-loss": N_("tested backup, transactions, exact verification, a way back"),
+    "incomplete-migration": N_("verification of every table, rejected rows that add up"),
+    "outage": N_("estimate, rehearsal, rollback under a minute, health checks"),
+    "wrong-configuration": N_("template, validation, clear errors"),
+    "too-slow": N_("benchmark, indexes, batches, pool, upkeep"),
+    "incompatibility": N_("file mode kept as an option"),
+    "users-struggle": N_("training, documents, unchanged interface"),
+    "crash": N_("a way back, regular backups"),
+}
+
+ACCEPTANCE: dict[str, str] = {
+    "deployed": N_("The new release is deployed"),
+    "storage-works": N_("The new storage works"),
+    "data-moved": N_("All data is moved and equal"),
+    "performance-met": N_(
+        "Performance limits are met: concurrent writes more than 3 ×, complex queries more than 2 ×, errors below 1 %"
+    ),
+    "users-can-work": N_("Users can work"),
+    "monitoring-works": N_("Monitoring works"),
+    "documented": N_("A person can do it from the documents alone"),
+}

@@ -1,0 +1,170 @@
+"""Events as lines of a log and of the history: time, level, topic and what was said; intents, states and notes too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from stepflow_tui.engine.texts import findings
+from stepflow_tui.engine.texts.language import N_, _, known
+from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean, clean_line
+from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.width import pad
+
+LONGEST = 4000
+"""Characters of an event's line: an error may hold a value of megabytes."""
+
+KINDS: dict[str, tuple[str, ...]] = {
+    N_("all"): (),
+    N_("steps"): ("run_started", "phase", "step", "state", "run_finished"),
+    N_("findings"): ("finding", "discrepancy"),
+    N_("alerts"): ("alert", "error"),
+    N_("intents"): ("intent", "gate"),
+    N_("notes"): ("note",),
+    N_("audit"): (),
+}
+"""What the history can be narrowed to, with the codes of events; the audit is a list of its own."""
+AUDIT = "audit"
+
+_TOPICS = {
+    "run_started": N_("run"),
+    "run_finished": N_("run"),
+    "phase": N_("phase"),
+    "step": N_("step"),
+    "finding": N_("finding"),
+    "gate": N_("gate"),
+    "alert": N_("alert"),
+    "discrepancy": N_("diff"),
+    "error": N_("error"),
+    "state": N_("state"),
+    "intent": N_("intent"),
+    "note": N_("note"),
+}
+TOPIC_CELLS = 7
+LEVEL_CELLS = 5
+
+
+def level_of(event: Mapping[str, Any]) -> str:
+    """How loud an event is: INFO, WARN, ALERT or ERROR."""
+    match event["event"]:
+        case "error":
+            return "ERROR"
+        case "alert":
+            return "INFO" if event.get("state") in ("resolved", "acknowledged") else "ALERT"
+        case "finding":
+            return {"blocking": "ERROR", "warning": "WARN"}.get(str(event.get("severity")), "INFO")
+        case "discrepancy":
+            return "WARN"
+        case "step" | "phase":
+            return "ERROR" if event.get("state") == "failed" else "INFO"
+        case _:
+            return "INFO"
+
+
+_LEVELS = {"INFO": N_("INFO"), "WARN": N_("WARN"), "ALERT": N_("ALERT"), "ERROR": N_("ERROR")}
+
+
+def said(event: Mapping[str, Any]) -> list[str]:
+    """What an event says, in one line or several; at least one."""
+    own = _OWN.get(str(event["event"]))
+    lines = [own(event)] if own is not None else [line.strip() for line in event_lines(event)]
+    return [clean_line(line)[:LONGEST] for line in lines] or [_plain(event)]
+
+
+def history_lines(event: Mapping[str, Any], *, date: bool = False) -> list[str]:
+    """An event as lines of the log: `12:04:31 INFO  step    Copy the rows: running`; further lines are indented."""
+    first, *more = said(event)
+    head = history_head(event, date=date)
+    return [head + first, *(" " * history_indent(date=date) + line for line in more)]
+
+
+def history_head(event: Mapping[str, Any], *, date: bool = False) -> str:
+    """Time, level and topic."""
+    time = str(event.get("time") or "")[:19].replace("T", " ")
+    code = str(event["event"])
+    topic = _TOPICS.get(code, code)
+    level = pad(_(_LEVELS[level_of(event)]), LEVEL_CELLS)
+    return clean_line(f"{time if date else time[11:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
+
+
+def history_indent(*, date: bool = False) -> int:
+    """Cells before what was said."""
+    return (19 if date else 8) + 1 + LEVEL_CELLS + 1 + TOPIC_CELLS + 1
+
+
+def whole_event(event: Mapping[str, Any]) -> list[str]:
+    """An event in words and as JSON, nothing left out."""
+    text = json.dumps(dict(event), indent=2, ensure_ascii=False, default=str)
+    return [*history_lines(event, date=True), "", *(clean(line) for line in text.split("\n"))]
+
+
+def audit_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """An audit entry in the shape of an event."""
+    time = datetime.fromtimestamp(row["at_ms"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    data = json.loads(row["data"]) if isinstance(row["data"], str) else row["data"]
+    parts = {"n": row["n"], "who": row["who"], "host": row["host"], "act": row["act"], "data": data}
+    return {"event": "audit", "time": time, "run": run, "seq": row["n"], **parts}
+
+
+def chain_line(verdict: Mapping[str, Any]) -> str:
+    """Whether the audit chain is whole."""
+    count, state = words.count(verdict["entries"]), str(verdict["state"])
+    if state == "whole":
+        return _("audit chain whole: {count} entries").format(count=count)
+    if state == "no_key":
+        return _("audit chain can't be checked: its key is not in this state directory")
+    text = _("audit chain {state} at entry {at} of {count}")
+    return text.format(state=words.term(state), at=verdict.get("at") or "?", count=count)
+
+
+CHAIN_STATES = (N_("edited"), N_("truncated"), N_("rewritten"))
+
+
+def spellings(needle: str) -> list[str]:
+    """How a text that people see may stand in the journal: as itself, or as the names whose words hold it."""
+    wanted = needle.casefold()
+    titled = ((f'"step":"{name}"', title) for name, title in STEPS.items())
+    phased = ((f'"phase":"{name}"', title) for name, title in PHASES.items())
+    found = ((f'"code":"{code}"', said.what) for code, said in findings().items())
+    alerts = ((f'"code":"{code}"', text) for code, text in ALERTS.items())
+    topics = ((code, text) for code, text in _TOPICS.items())
+    named = (*titled, *phased, *found, *alerts, *topics)
+    return [needle, *(written for written, text in named if wanted in _(text).casefold())][:100]
+
+
+def _intent(event: Mapping[str, Any]) -> str:
+    text = _("{verb} by {who}: {state}")
+    line = text.format(verb=event.get("verb"), who=event.get("who"), state=words.term(event.get("state") or ""))
+    answer = event.get("answer")
+    reason = answer.get("message") or answer.get("text") if isinstance(answer, Mapping) else answer
+    return f"{line}: {known(str(reason))}" if reason else line
+
+
+def _state(event: Mapping[str, Any]) -> str:
+    return f"{words.term(event.get('from') or '')} → {words.term(event.get('to') or '')}"
+
+
+def _note(event: Mapping[str, Any]) -> str:
+    return f"{event.get('who')}: {event.get('text')}"
+
+
+def _audit(event: Mapping[str, Any]) -> str:
+    data = json.dumps(event["data"], ensure_ascii=False, sort_keys=True) if event.get("data") else ""
+    return f"{event['who']} {event['act']} {data}".rstrip()
+
+
+def _plain(event: Mapping[str, Any]) -> str:
+    data = {k: v for k, v in event.items() if k not in ("event", "time", "run", "seq")}
+    return clean_line(json.dumps(data, ensure_ascii=False, default=str))[:LONGEST]
+
+
+_OWN = {"intent": _intent, "state": _state, "note": _note, "audit": _audit}
+
+
+def ndjson(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    """One JSON object per event."""
+    return (json.dumps(dict(event), ensure_ascii=False, default=str) for event in events)

@@ -1,0 +1,130 @@
+"""Tables of a run as rows for people: what differs comes first, then what is under way, then the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from stepflow_tui.engine.texts.language import N_, _, ngettext
+from stepflow_tui.render.clean import clean_line
+
+UNKNOWN = "-"
+
+
+class Standing(IntEnum):
+    """How a table stands; the smaller, the earlier it is listed."""
+
+    DIFFERS = 0
+    RUNNING = 1
+    UNSURE = 2
+    WAITING = 3
+    EQUAL = 4
+
+
+_WORDS = {
+    "pending": N_("pending"),
+    "copying": N_("copying"),
+    "copied": N_("copied"),
+    "ready": N_("copied"),
+    "verifying": N_("verifying"),
+    "left_out": N_("left out"),
+    "undone": N_("undone"),
+    "equal": N_("equal"),
+    "different": N_("differs"),
+    "not_verified": N_("not verified"),
+}
+_STANDINGS = {
+    "copying": Standing.RUNNING,
+    "copied": Standing.RUNNING,
+    "ready": Standing.RUNNING,
+    "verifying": Standing.RUNNING,
+    "left_out": Standing.DIFFERS,
+    "equal": Standing.EQUAL,
+    "different": Standing.DIFFERS,
+    "not_verified": Standing.UNSURE,
+}
+_COUNTED = ("copied", "ready", "verifying")
+"""All rows that come are there: a difference in number is one, compared or not."""
+LEVELS = (N_("basic"), N_("standard"), N_("detailed"), N_("comprehensive"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One table, every part ready to be shown; `key` is its name as the source writes it."""
+
+    key: str
+    source: str
+    target: str
+    source_rows: str
+    target_rows: str
+    diff: str
+    checked: str
+    word: str
+    standing: Standing
+
+    def holds(self, needle: str) -> bool:
+        """Whether a name or the state holds the text, whatever its case."""
+        wanted = needle.casefold()
+        return any(wanted in part.casefold() for part in (self.source, self.target, self.word))
+
+
+def table_rows(tables: Iterable[Mapping[str, Any]]) -> list[TableRow]:
+    """The tables of a status, differences first, else in their order."""
+    return sorted((_row(t) for t in tables), key=lambda r: r.standing)
+
+
+def _row(table: Mapping[str, Any]) -> TableRow:
+    state = _state(table)
+    return TableRow(
+        key=str(table["source"]),
+        source=clean_line(str(table["source"])),
+        target=clean_line(str(table["target"])),
+        source_rows=_number(table.get("source_rows")),
+        target_rows=_number(table.get("target_rows")),
+        diff=_signed(table.get("diff")),
+        checked=str(table.get("as_of") or UNKNOWN)[11:19] or UNKNOWN,
+        word=_(_WORDS.get(state, state)),
+        standing=_STANDINGS.get(state, Standing.WAITING),
+    )
+
+
+def _state(table: Mapping[str, Any]) -> str:
+    """The verdict where there is one, else how far the table is."""
+    state = str(table["state"])
+    if state == "verified":
+        return str(table.get("verified") or state)
+    return "different" if state in _COUNTED and table.get("diff") else state
+
+
+def _number(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _signed(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:+,}" if value else "0"
+
+
+def tables_summary(rows: Sequence[TableRow], level: str | None) -> str:
+    """`4 tables · 1 differs · level detailed`."""
+    differ = sum(r.standing is Standing.DIFFERS for r in rows)
+    parts = [
+        ngettext("{count} table", "{count} tables", len(rows)).format(count=f"{len(rows):,}"),
+        ngettext("{count} differs", "{count} differ", differ).format(count=f"{differ:,}"),
+    ]
+    if level:
+        parts.append(_("level {level}").format(level=_(level)))
+    return " · ".join(parts)
+
+
+def key_text(key: Mapping[str, Any] | None) -> str:
+    """A row's key on one line: `id=7, part='a'`."""
+    return ", ".join(f"{clean_line(str(name))}={value_text(value)}" for name, value in (key or {}).items())
+
+
+def value_text(value: object) -> str:
+    """A value of a key: bytes as hex, texts as they are."""
+    if isinstance(value, Mapping) and set(value) == {"$hex"}:
+        return f"x'{value['$hex']}'"
+    return "NULL" if value is None else clean_line(str(value))
