@@ -7,7 +7,7 @@ ROWS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench format clean
+.PHONY: help demo test lint bench format texts clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ lint: $(VENV)/dev.stamp ## ruff, mypy --strict, import contracts
 format: $(VENV)/dev.stamp ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+texts: $(VENV)/dev.stamp ## collect the texts to translate, compile the catalogs, list what has no translation
+	$(BIN)/python -m scripts.texts
 
 bench: $(VENV)/dev.stamp ## compare with pgloader, DuckDB and \copy (SCALE=1 is 4.1 million rows)
 	$(BIN)/python -m benchmarks.run $(if $(SCALE),--scale $(SCALE))

@@ -17,11 +17,12 @@ from textual.widgets import Footer, OptionList
 from screens.bindings import bindings
 from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
 from screens.host import host
-from screens.panels.base import Value
 from screens.widgets.pick_list import Line, PickList
+from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, ngettext
+from stepflow_tui.keymap import check_keymap
 from stepflow_tui.render.clean import clean_line
 
 
@@ -52,17 +53,17 @@ class ConfigScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, verdict, problems, text."""
-        yield Value(id="title")
-        yield Value(id="verdict")
+        yield Said(id="title")
+        yield Said(id="verdict")
         yield PickList(id="problems")
         with VerticalScroll(id="file"):
-            yield Value(id="text")
+            yield Said(id="text")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Read it."""
         separator = host(self).glyphs.separator
-        self.query_one("#title", Value).show(f" StepFlow {separator} {clean_line(str(self.config))}")
+        self.query_one("#title", Said).show(f" StepFlow {separator} {clean_line(str(self.config))}")
         self.action_reread()
 
     def action_reread(self) -> None:
@@ -75,7 +76,7 @@ class ConfigScreen(Screen[None]):
     def _look(self) -> Read:
         text = read_text(self.config)
         try:
-            config = host(self).api.load_config(self.config, host(self).options.env).config
+            config = host(self).api.load_config(self.config, host(self).options.env, (check_keymap,)).config
         except StepFlowError as error:
             return Read(text=text, problems=problems_of(error, self.config))
         return Read(text=text, name=config.name, kind=config.kind.value)
@@ -83,12 +84,13 @@ class ConfigScreen(Screen[None]):
     def show(self, read: Read) -> None:
         """Show what was read."""
         self.read = read
-        self.query_one("#verdict", Value).show(_verdict(read))
+        self.query_one("#verdict", Said).show(_verdict(read))
         listed = self.query_one(PickList)
         listed.show([Line(id=str(n), text=problem_line(p, self.config)) for n, p in enumerate(read.problems)])
         listed.display = bool(read.problems)
         (listed if read.problems else self.query_one("#file")).focus()
         self._mark(0)
+        self.refresh_bindings()
 
     @on(OptionList.OptionHighlighted)
     def _selected(self, event: OptionList.OptionHighlighted) -> None:
@@ -100,8 +102,14 @@ class ConfigScreen(Screen[None]):
             return
         marked = {p.line for p in self.read.problems}
         line = self.read.problems[selected].line if selected < len(self.read.problems) else 0
-        self.query_one("#text", Value).show(numbered(self.read.text, marked, line, host(self).glyphs.now))
+        self.query_one("#text", Said).show(numbered(self.read.text, marked, line, host(self).glyphs.now))
         self.query_one("#file", VerticalScroll).scroll_to(y=max(0, line - 4), animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Starting is greyed out while there are problems."""
+        if action == "start" and self.read is not None and self.read.problems:
+            return None
+        return super().check_action(action, parameters)
 
     @on(OptionList.OptionSelected)
     def action_start(self) -> None:

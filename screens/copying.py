@@ -55,7 +55,7 @@ async def _copy(app: App[Any], text: str, name: str) -> None:
 
 async def _to_clipboard(app: App[Any], text: str) -> str:
     """Returns what was done, "" for nothing."""
-    if os.environ.get("TMUX") and await asyncio.to_thread(_to_tmux, text):
+    if "TMUX" in os.environ and await asyncio.to_thread(_to_tmux, text):
         return _("Copied to tmux's buffer and to a file")
     if len(base64.b64encode(text.encode())) > LONGEST_CLIP:
         return ""

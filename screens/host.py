@@ -39,6 +39,10 @@ class Host(Protocol):
         """Start, resume or attach to the run of a config, then show it; an invalid config opens the config screen."""
         ...
 
+    def open_config(self, config: Path) -> None:
+        """Show a config file: what it says, what is wrong with it."""
+        ...
+
     def act(
         self,
         verb: str,

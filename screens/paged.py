@@ -54,11 +54,6 @@ class PagedScreen(Screen[None], Generic[View]):
         """Where it is shown."""
         return self.query_one("#page", Reader)
 
-    @property
-    def HELP(self) -> str:  # noqa: N802 - the name under which every screen and panel has its help
-        """The open page's help."""
-        return self.page.HELP
-
     def head(self, text: str) -> None:
         """Say what is shown, on the first line."""
         self.query_one("#head", Static).update(Text(clean_line(text), no_wrap=True, overflow="ellipsis"))
@@ -72,13 +67,16 @@ class PagedScreen(Screen[None], Generic[View]):
     def open_page(self, index: int) -> None:
         """Open a page from its top."""
         self._page = index % len(self.PAGES)
+        self.HELP = self.page.HELP  # type: ignore[misc]  # the open page's
         self.query_one(Sections).choose(self._page)
         self._draw(stay=False)
 
     def lines_of(self, index: int, needle: str) -> list[Line]:
         """A page's lines; without a view there are none."""
         page = self.PAGES[index]
-        return [] if self.view is None else list(page.lines(self.view, needle if page.FILTERS else "", host(self).glyphs))
+        return (
+            [] if self.view is None else list(page.lines(self.view, needle if page.FILTERS else "", host(self).glyphs))
+        )
 
     def _draw(self, *, stay: bool) -> None:
         self.reader.show(self.lines_of(self._page, self._needle), stay=stay)

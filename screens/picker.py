@@ -15,10 +15,10 @@ from textual.widgets import Footer, Input, OptionList
 
 from screens.bindings import bindings
 from screens.host import host
-from screens.panels.base import Value
 from screens.picker_data import Listing, look
 from screens.picker_rows import CONFIG, RUN, START, lines, steered
 from screens.widgets.pick_list import PickList
+from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, known
@@ -56,19 +56,17 @@ class PickerScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, welcome, filter, list, details of the selected line."""
-        yield Value(id="title")
-        yield Value(id="welcome")
+        yield Said(id="title")
+        yield Said(id="welcome")
         yield FilterInput(id="filter", compact=True, placeholder=_("filter"))
         yield PickList(id="list")
-        yield Value(id="detail")
+        yield Said(id="detail")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Look, and go on looking: runs begin and end elsewhere too."""
         glyphs = host(self).glyphs
-        self.query_one("#title", Value).show(
-            f" StepFlow {glyphs.separator} {clean_line(str(host(self).options.state))}"
-        )
+        self.query_one("#title", Said).show(f" StepFlow {glyphs.separator} {clean_line(str(host(self).options.state))}")
         self.query_one("#filter").display = False
         self.query_one("#welcome").display = False
         self.query_one(PickList).focus()
@@ -85,7 +83,7 @@ class PickerScreen(Screen[None]):
 
     def action_reread(self) -> None:
         """r: read runs and configs again."""
-        if not any(w.node is self and w.is_running for w in self.app.workers):
+        if not any(w.node is self and w.group == "list" and w.is_running for w in self.workers):
             self.run_worker(self._look(), group="list", exit_on_error=False)
 
     async def _look(self) -> None:
@@ -99,7 +97,7 @@ class PickerScreen(Screen[None]):
         only = self.query_one("#filter", Input).value
         with self.app.batch_update():
             picked.show(lines(listing, glyphs=glyphs, now=now, width=max(40, self.size.width - 4), only=only))
-            welcome = self.query_one("#welcome", Value)
+            welcome = self.query_one("#welcome", Said)
             welcome.display = not listing.runs and not listing.configs
             welcome.show(_(WELCOME))
             self._show_detail()
@@ -110,7 +108,7 @@ class PickerScreen(Screen[None]):
 
     @on(OptionList.OptionHighlighted)
     def _show_detail(self) -> None:
-        self.query_one("#detail", Value).show(self._detail(self.query_one(PickList).current or ""))
+        self.query_one("#detail", Said).show(self._detail(self.query_one(PickList).current or ""))
 
     def _detail(self, entry: str) -> str:
         if self._listing is None:

@@ -12,6 +12,7 @@ from typing import Any
 from stepflow_tui.bridge import WizardOptions
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.facade import Facade
+from stepflow_tui.keymap import check_keymap
 
 MAX_CONFIGS = 50
 MAX_BYTES = 262_144
@@ -70,7 +71,7 @@ def _is_config(path: Path) -> bool:
 
 def _found(api: Facade, path: Path, env: Mapping[str, str]) -> FoundConfig:
     try:
-        config = api.load_config(path, env).config
+        config = api.load_config(path, env, (check_keymap,)).config
     except StepFlowError as error:
         return FoundConfig(path=path, problems=max(1, len(error.detail.splitlines())))
     return FoundConfig(path=path, name=config.name, kind=config.kind.value)

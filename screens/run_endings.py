@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ class Said:
         head: one line.
         lines: the rest.
         act: which keys to press now, one sentence.
+        short: lines are cut, not wrapped: there are many.
     """
 
     sign: str
@@ -42,6 +44,7 @@ class Said:
     head: str
     lines: tuple[str, ...] = ()
     act: str = ""
+    short: bool = False
 
 
 def said(snapshot: Snapshot, events: Iterable[Mapping[str, Any]]) -> Said | None:
@@ -61,7 +64,9 @@ def _unreadable(snapshot: Snapshot) -> Said:
         sign="failed",
         colour="red",
         head=_("The run's journal can't be read just now. What you see is the last known state."),
-        lines=tuple(clean_line(known(t)) for t in (snapshot.error.message, snapshot.error.detail, snapshot.error.hint) if t),
+        lines=tuple(
+            clean_line(known(t)) for t in (snapshot.error.message, snapshot.error.detail, snapshot.error.hint) if t
+        ),
     )
 
 
@@ -95,7 +100,10 @@ def _pending(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     if (snapshot.status.get("engine") or {}).get("alive"):
         return Said(sign="now", colour="cyan", head=_("The engine is starting."))
     return Said(
-        sign="todo", colour="", head=_("The run is not under way: no engine works on it."), act=_("Press c to start it.")
+        sign="todo",
+        colour="",
+        head=_("The run is not under way: no engine works on it."),
+        act=_("Press c to start it."),
     )
 
 
@@ -112,9 +120,24 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         sign="confirm",
         colour="yellow",
         head=head,
-        lines=tuple(clean_line(line) for line in summary(questions)),
+        lines=(", ".join(_asked(questions)), *(clean_line(line) for line in summary(questions))),
         act=_("Press c to answer and go on."),
+        short=True,
     )
+
+
+def _asked(questions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How many of each sort: `3 warnings, 9 objects left out, 14 checklist items`."""
+    kinds = Counter(str(q.get("kind")) for q in questions)
+    for kind, text in (
+        ("warning", ngettext("{count} warning", "{count} warnings", kinds["warning"])),
+        ("object", ngettext("{count} object left out", "{count} objects left out", kinds["object"])),
+        ("plan", _("the plan")),
+        ("typed", ngettext("{count} step to confirm", "{count} steps to confirm", kinds["typed"])),
+        ("item", ngettext("{count} checklist item", "{count} checklist items", kinds["item"])),
+    ):
+        if kinds[kind]:
+            yield text.format(count=kinds[kind])
 
 
 def _pausing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
@@ -141,7 +164,7 @@ def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Sai
         sign="skipped",
         colour="",
         head=_("Rolled back: what the run did to the target is undone."),
-        lines=(*_report(snapshot, events),),
+        lines=tuple(_report(snapshot)),
         act=_("Press e for the report, F5 for the list of runs."),
     )
 
@@ -151,7 +174,7 @@ def _aborted(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         sign="failed",
         colour="yellow",
         head=_("Aborted by the operator."),
-        lines=(_("What the run made stays in the target until it is rolled back."), *_report(snapshot, events)),
+        lines=(_("What the run made stays in the target until it is rolled back."), *_report(snapshot)),
         act=_("Press R to roll back, e for the report."),
     )
 
@@ -180,17 +203,27 @@ def _completed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         return _incomplete(snapshot, events)
     tables = snapshot.status.get("tables") or ()
     rows = sum(t.get("target_rows") or 0 for t in tables)
-    counted = ngettext("{count} table, {rows} rows: nothing is missing.", "{count} tables, {rows} rows: nothing is missing.", len(tables))
+    counted = ngettext(
+        "{count} table, {rows} rows: nothing is missing.",
+        "{count} tables, {rows} rows: nothing is missing.",
+        len(tables),
+    )
+    unseen = sum(t.get("verified") == "not_verified" for t in tables)
+    unseen_line = ngettext("{count} table was not compared.", "{count} tables were not compared.", unseen)
+    gone = int(snapshot.status.get("objects_left_out") or 0)
+    objects = ngettext("{count} object was left out; the report says why.", "{count} objects were left out; the report says why.", gone).format(count=gone)
     left = manual_left(snapshot.status)
     open_items = ngettext("{count} manual check is open.", "{count} manual checks are open.", left).format(count=left)
     return Said(
         sign="done",
         colour="green",
-        head=_("Completed and verified."),
+        head=_("Completed.") if unseen else _("Completed and verified."),
         lines=(
             counted.format(count=len(tables), rows=words.count(rows)),
+            *((unseen_line.format(count=unseen),) if unseen else ()),
+            *((objects,) if gone else ()),
             *((open_items,) if left else ()),
-            *_report(snapshot, events),
+            *_report(snapshot),
         ),
         act=_("Press e for the report, R to roll back."),
     )
@@ -207,14 +240,235 @@ def _incomplete(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said
         sign="confirm",
         colour="yellow",
         head=_("Ended, but not everything is on the new side."),
-        lines=(*lines, *_report(snapshot, events)),
+        lines=(*lines, *_report(snapshot)),
         act=_("Press e for the report, 4 for the differences, R to roll back."),
     )
 
 
 def missing_tables(status: Status) -> list[Mapping[str, Any]]:
     """Tables whose rows are not all there, or too many."""
-    return [t for t in status.get("tables") or () if t.get("diff") or t.get("state") in ("left_out", "different")]
+    return [
+        t
+        for t in status.get("tables") or ()
+        if t.get("diff") or t.get("state") == "left_out" or t.get("verified") == "different"
+    ]
+
+
+def _table_line(table: Mapping[str, Any]) -> str:
+    name, diff = clean_line(str(table["source"])), table.get("diff")
+    if table.get("state") == "left_out":
+        return _("{table}: left out").format(table=name)
+    if not diff:
+        return _("{table}: differs").format(table=name)
+    if diff < 0:
+        text = ngettext("{table}: {count} row missing", "{table}: {count} rows missing", -diff)
+    else:
+        text = ngettext("{table}: {count} row too many", "{table}: {count} rows too many", diff)
+    return text.format(table=name, count=words.count(abs(diff)))
+
+
+def _report(snapshot: Snapshot) -> Iterator[str]:
+    yield _("Report: {path}").format(path=clean_line(str(snapshot.path / "report.html")))
+
+
+_BY_STATE.get(str(status.get("state")))
+    return tell(snapshot, list(events)) if tell is not None else None
+
+
+def _unreadable(snapshot: Snapshot) -> Said:
+    assert snapshot.error is not None
+    return Said(
+        sign="failed",
+        colour="red",
+        head=_("The run's journal can't be read just now. What you see is the last known state."),
+        lines=tuple(
+            clean_line(known(t)) for t in (snapshot.error.message, snapshot.error.detail, snapshot.error.hint) if t
+        ),
+    )
+
+
+def _lost(status: Status) -> Said:
+    alert = lost_alert(status) or {}
+    seconds = (alert.get("params") or {}).get("seconds")
+    head = (
+        _("The engine has not responded for {time}.").format(time=words.seconds(float(seconds)))
+        if seconds is not None
+        else _("The engine is gone.")
+    )
+    return Said(
+        sign="failed",
+        colour="red",
+        head=head,
+        lines=(
+            _("Nothing is lost: the journal knows what is done, and the run goes on from there."),
+            *_at(status),
+        ),
+        act=_("Press c to start an engine that goes on.") if seconds is None else _("Press F4 for the journal."),
+    )
+
+
+def _at(status: Status) -> Iterator[str]:
+    at = current(status)
+    if at is not None:
+        yield _("It was at: {phase}, {step}.").format(phase=phase_title(at[0]["name"]), step=title_of(at[1]))
+
+
+def _pending(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    if (snapshot.status.get("engine") or {}).get("alive"):
+        return Said(sign="now", colour="cyan", head=_("The engine is starting."))
+    return Said(
+        sign="todo",
+        colour="",
+        head=_("The run is not under way: no engine works on it."),
+        act=_("Press c to start it."),
+    )
+
+
+def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    gate = snapshot.status.get("gate") or {}
+    questions = gate.get("questions") or ()
+    phase = phase_title(str(gate.get("phase") or ""))
+    if not open_gate(snapshot.status):
+        return Said(sign="confirm", colour="yellow", head=_("Waiting for an answer."), act=_("Press c to go on."))
+    head = ngettext(
+        "Waiting before {phase}: {count} question.", "Waiting before {phase}: {count} questions.", len(questions)
+    ).format(phase=phase, count=len(questions))
+    return Said(
+        sign="confirm",
+        colour="yellow",
+        head=head,
+        lines=(", ".join(_asked(questions)), *(clean_line(line) for line in summary(questions))),
+        act=_("Press c to answer and go on."),
+        short=True,
+    )
+
+
+def _asked(questions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How many of each sort: `3 warnings, 9 objects left out, 14 checklist items`."""
+    kinds = Counter(str(q.get("kind")) for q in questions)
+    for kind, text in (
+        ("warning", ngettext("{count} warning", "{count} warnings", kinds["warning"])),
+        ("object", ngettext("{count} object left out", "{count} objects left out", kinds["object"])),
+        ("plan", _("the plan")),
+        ("typed", ngettext("{count} step to confirm", "{count} steps to confirm", kinds["typed"])),
+        ("item", ngettext("{count} checklist item", "{count} checklist items", kinds["item"])),
+    ):
+        if kinds[kind]:
+            yield text.format(count=kinds[kind])
+
+
+def _pausing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    return Said(
+        sign="paused",
+        colour="yellow",
+        head=_("Pausing: the chunks that are being written are finished first."),
+        lines=tuple(_at(snapshot.status)),
+    )
+
+
+def _paused(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    return Said(
+        sign="paused",
+        colour="yellow",
+        head=_("Paused. Everything copied so far is kept."),
+        lines=tuple(_at(snapshot.status)),
+        act=_("Press p to go on."),
+    )
+
+
+def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    return Said(
+        sign="skipped",
+        colour="",
+        head=_("Rolled back: what the run did to the target is undone."),
+        lines=tuple(_report(snapshot)),
+        act=_("Press e for the report, F5 for the list of runs."),
+    )
+
+
+def _aborted(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    return Said(
+        sign="failed",
+        colour="yellow",
+        head=_("Aborted by the operator."),
+        lines=(_("What the run made stays in the target until it is rolled back."), *_report(snapshot)),
+        act=_("Press R to roll back, e for the report."),
+    )
+
+
+def _failed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    at = current(snapshot.status)
+    head = _("Failed at {step}.").format(step=title_of(at[1])) if at else _("Failed.")
+    error = engine_error(events)
+    lines = []
+    if error is not None:
+        texts = [error.get("message"), error.get("detail")]
+        lines = [clean_line(known(str(t))) for t in texts if t]
+        if error.get("hint"):
+            lines.append(_("hint: {text}").format(text=clean_line(known(str(error["hint"])))))
+    return Said(
+        sign="failed",
+        colour="red",
+        head=head,
+        lines=(*lines, _("What is done is kept: the run goes on from where it stopped.")),
+        act=_("Put the cause right, then press c to go on; R rolls back, F4 shows the journal."),
+    )
+
+
+def _completed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    if missing_tables(snapshot.status):  # the word "completed" alone is not believed
+        return _incomplete(snapshot, events)
+    tables = snapshot.status.get("tables") or ()
+    rows = sum(t.get("target_rows") or 0 for t in tables)
+    counted = ngettext(
+        "{count} table, {rows} rows: nothing is missing.",
+        "{count} tables, {rows} rows: nothing is missing.",
+        len(tables),
+    )
+    unseen = sum(t.get("verified") == "not_verified" for t in tables)
+    unseen_line = ngettext("{count} table was not compared.", "{count} tables were not compared.", unseen)
+    gone = int(snapshot.status.get("objects_left_out") or 0)
+    objects = ngettext("{count} object was left out; the report says why.", "{count} objects were left out; the report says why.", gone).format(count=gone)
+    left = manual_left(snapshot.status)
+    open_items = ngettext("{count} manual check is open.", "{count} manual checks are open.", left).format(count=left)
+    return Said(
+        sign="done",
+        colour="green",
+        head=_("Completed.") if unseen else _("Completed and verified."),
+        lines=(
+            counted.format(count=len(tables), rows=words.count(rows)),
+            *((unseen_line.format(count=unseen),) if unseen else ()),
+            *((objects,) if gone else ()),
+            *((open_items,) if left else ()),
+            *_report(snapshot),
+        ),
+        act=_("Press e for the report, R to roll back."),
+    )
+
+
+def _incomplete(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    missing = missing_tables(snapshot.status)
+    lines = [_table_line(t) for t in missing[:SHOWN_TABLES]]
+    if len(missing) > SHOWN_TABLES:
+        lines.append(_("and {count} more tables").format(count=len(missing) - SHOWN_TABLES))
+    if not missing:
+        lines.append(_("The row counts agree, but rows were rejected or differ; the report names each."))
+    return Said(
+        sign="confirm",
+        colour="yellow",
+        head=_("Ended, but not everything is on the new side."),
+        lines=(*lines, *_report(snapshot)),
+        act=_("Press e for the report, 4 for the differences, R to roll back."),
+    )
+
+
+def missing_tables(status: Status) -> list[Mapping[str, Any]]:
+    """Tables whose rows are not all there, or too many."""
+    return [
+        t
+        for t in status.get("tables") or ()
+        if t.get("diff") or t.get("state") == "left_out" or t.get("verified") == "different"
+    ]
 
 
 def _table_line(table: Mapping[str, Any]) -> str:
@@ -231,7 +485,7 @@ def _table_line(table: Mapping[str, Any]) -> str:
 
 
 def _report(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    told = next((e for e in reversed(events) if e.get("event") == "run_finished"), {})
+    told: Mapping[str, Any] = next((e for e in reversed(events) if e.get("event") == "run_finished"), {})
     path = told.get("report") or snapshot.path / "report.html"
     yield _("Report: {path}").format(path=clean_line(str(path)))
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from stepflow_tui.engine.texts.language import N_, _, known
+from rich.cells import cell_len
+
+from screens.widgets.window import cut
+from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.engine.texts.running import PHASES, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
@@ -13,6 +16,8 @@ from stepflow_tui.render.clean import clean_line
 Status = Mapping[str, Any]
 
 LOST = "engine_lost"
+SHORTEST = 8
+"""Cells a step's title keeps where there is little room."""
 SETTLED = frozenset({"ticked", "accepted"})
 OVER = frozenset({"done", "skipped", "undone"})
 ENDED = frozenset({"completed", "incomplete", "aborted", "rolled_back"})
@@ -25,11 +30,6 @@ SIDES: Mapping[str, tuple[str, str]] = {
     "table-to-table": (N_("table"), N_("table")),
 }
 """From what to what each kind goes."""
-THROTTLES: Mapping[str, str] = {
-    "rate_limit": N_("the config's limit of rows per second"),
-    "target_active": N_("the target is busy with other sessions"),
-    "target_slow_commits": N_("the target takes long to commit"),
-}
 ETA_STATES: Mapping[str, str] = {
     "measuring": N_("measuring the time left"),
     "due": N_("should be done any moment"),
@@ -108,8 +108,8 @@ def engine_error(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | Non
     return next((e for e in reversed(list(events)) if e.get("event") == "error"), None)
 
 
-def next_lines(status: Status) -> str:
-    """`Next: Build keys (automatic). Stops before Verify and asks.`"""
+def next_line(status: Status, width: int, more: str) -> str:
+    """`Next: Build keys (automatic). Stops before Verify and asks.` Where it stops is never cut."""
     at = current(status)
     if at is None:
         return ""
@@ -120,10 +120,12 @@ def next_lines(status: Status) -> str:
     stop = next_stop(status, at[0])
     if stop is not None and phase["name"] == stop and phase is not at[0]:
         return _("Next: stops before {phase} and asks.").format(phase=phase_title(stop))
-    text = _("Next: {step} (automatic).").format(step=title_of(step))
-    if stop is None:
-        return f"{text} {_('Then on to the end; stops only if a check finds something.')}"
-    return f"{text} {_('Stops before {phase} and asks.').format(phase=phase_title(stop))}"
+    text = _("Next: {step} (automatic).")
+    then = _("Then on to the end.")
+    if stop is not None:
+        then = _("Stops before {phase} and asks.").format(phase=phase_title(stop))
+    room = width - cell_len(text.format(step="")) - cell_len(then) - 1
+    return f"{text.format(step=cut(title_of(step), max(SHORTEST, room), more))} {then}"
 
 
 def next_stop(status: Status, now: Mapping[str, Any]) -> str | None:
@@ -147,7 +149,7 @@ def throttle_words(progress: Mapping[str, Any]) -> str:
     reason = str(progress.get("throttle") or "")
     if not reason:
         return ""
-    return _("slowed down: {reason}").format(reason=clean_line(_(THROTTLES[reason]) if reason in THROTTLES else known(reason)))
+    return _("slowed down: {reason}").format(reason=clean_line(words.throttle(reason)))
 
 
 def time_left(progress: Mapping[str, Any]) -> str:

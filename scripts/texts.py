@@ -62,7 +62,7 @@ ENGLISH_ONLY = (
     "stepflow_tui/engine/sqlite/sample.py",  # the demo's data
     "stepflow_tui/engine/testing.py",
     "stepflow_tui/engine/failpoints.py",
-    "stepflow_tui/engine/model/sensitive.py",  # names of columns
+    "stepflow_tui/engine/model/sensitive",  # names of columns
     "stepflow_tui/engine/facade/compose.py",  # a config file, in one language like its keys
     "stepflow_tui/engine/journal/schema.py",
 )
@@ -198,7 +198,7 @@ _CODE = re.compile(
       |typeof|coalesce|nullif|to_char|to_jsonb|floor|string_agg|date_trunc|convert_to|ifnull|length|unixepoch|datetime|generated|get_byte
       |raise\ exception|return|begin|end\ if|if\ \{|group\ by|array|extract|regexp|union|cross|add|on|and|or|references|filter|strftime\('
       |initially|enable|disable|rename|(left|right|full)\ join|set\ (local|constraints|\{|maintenance|work|constraint)|default|replace\(\{)\b
-    | \b(at\ time\ zone|interval\ '|is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|not\ null,|regclass|intersect|import\ sys)\b
+    | \b(at\ time\ zone|interval\ '|is\ null|is\ not\ null|collate\ binary|over\ \(|_stepflow\.|json_extract|group\ by|pg_\w+\.|text\ not\ null|regclass|intersect|import\ sys)\b
     | ^[\s(]*['"(]*\{\d+\}[\s)'"]*(is|collate|and|or|desc|limit|not|nulls|on|like|glob|=|<|>|order|add|validate|enable|alter)\b
     """
 )
@@ -263,6 +263,7 @@ def _numbered(text: str) -> str:
 
 def _sentences(tree: ast.Module) -> Iterator[str]:
     """Errors of the front ends, and what is handed on to become one."""
+    constants = _module_constants(tree)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -272,7 +273,7 @@ def _sentences(tree: ast.Module) -> Iterator[str]:
             given += node.args[:1]
         for value in given:
             for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
-                text = template(part)
+                text = template(part, constants)
                 if text and _WORD.search(text):
                     yield text
 
@@ -321,7 +322,7 @@ def merged(locale: str, texts: Texts) -> Catalog:
     made = Catalog(locale=locale, domain=DOMAIN, project="stepflow", fuzzy=False, header_comment=_HEADER)
     for message in sorted(texts):
         text, old = texts[message], kept.get(message)
-        strings = _all(old.string) if old is not None else ("",)
+        strings = forms(old.string) if old is not None else ("",)
         files = [(name, 1) for name in sorted(text.files)]
         if text.plural is not None:
             made.add((message, text.plural), strings, locations=files)
@@ -366,10 +367,10 @@ def mo_bytes(po: bytes, locale: str) -> bytes:
 
 def missing(made: Catalog) -> list[str]:
     """Messages without a translation."""
-    return [_all(message.id)[0] for message in made if message.id and not all(_all(message.string))]
+    return [forms(message.id)[0] for message in made if message.id and not all(forms(message.string))]
 
 
-def _all(text: str | Sequence[str | None] | None) -> tuple[str, ...]:
+def forms(text: str | Sequence[str | None] | None) -> tuple[str, ...]:
     """The forms of a message, one where it has no plural."""
     return (text or "",) if isinstance(text, str) or text is None else tuple(form or "" for form in text)
 

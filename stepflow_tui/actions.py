@@ -355,7 +355,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("right", "right_square_bracket", "tab"),
         label=N_("Next part"),
         help=N_("Go to the next part of what is shown."),
-        scopes=(Scope.PLAN, Scope.REPORT),
+        scopes=(Scope.PLAN, Scope.REPORT, Scope.JOURNAL),
         only=ON_SCREEN,
     ),
     Action(
@@ -363,7 +363,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("left", "left_square_bracket", "shift+tab"),
         label=N_("Part before"),
         help=N_("Go to the part before."),
-        scopes=(Scope.PLAN, Scope.REPORT),
+        scopes=(Scope.PLAN, Scope.REPORT, Scope.JOURNAL),
         only=ON_SCREEN,
     ),
     Action(

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from textual.screen import Screen
 
 from screens.acting import Acting
 from screens.bindings import bindings
+from screens.continuing import Continuing
 from screens.control_watch import ControlWatch
 from screens.glyphs import ASCII, UNICODE
 from screens.palette import ActionCommands
@@ -23,12 +25,13 @@ from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import WizardOptions
 from stepflow_tui.engine.errors import ConfigError, StepFlowError
 from stepflow_tui.facade import Facade, RunInfo
+from stepflow_tui.keymap import check_keymap, full_keymap
 
 SLOW_SECONDS = 2.0
 RUN_MODES = ("plan", "run", "journal")
 
 
-class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
+class StepFlowApp(TypeAheadGuard, Continuing, Watching, ControlWatch, Acting):
     """StepFlow's wizard."""
 
     TITLE = "StepFlow"
@@ -62,9 +65,9 @@ class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
     def open_run(self, run: RunInfo) -> None:
         """Watch a run and show it on fresh screens."""
         self.watch_run(run)
-        self.run_worker(self._show_run(), group="open", exclusive=True, exit_on_error=False)
+        self.run_worker(self._show_run(run), group="open", exclusive=True, exit_on_error=False)
 
-    async def _show_run(self) -> None:
+    async def _show_run(self, run: RunInfo) -> None:
         if self.current_mode != "home":
             if "home" not in self._modes:
                 self.add_mode("home", _screen("picker", "PickerScreen"))
@@ -74,7 +77,13 @@ class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
                 await self.remove_mode(mode)
             self.add_mode(mode, _screen(mode, f"{mode.capitalize()}Screen"))
         await self.switch_mode("run")
+        await self._use_keymap(run)
         self.show_snapshot()
+
+    async def _use_keymap(self, run: RunInfo) -> None:
+        """The keys that the run's config asks for; without a readable one, the usual ones."""
+        with suppress(StepFlowError):
+            self.set_keymap(full_keymap(await asyncio.to_thread(self.api.run_keymap, run)))
 
     def begin(self, config: Path, *, new: bool = False) -> None:
         """Start, resume or attach to the run of a config."""
@@ -82,7 +91,7 @@ class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
 
     async def _begin(self, config: Path, *, new: bool) -> None:
         try:
-            loaded = await asyncio.to_thread(self.api.load_config, config, self.options.env)
+            loaded = await asyncio.to_thread(self.api.load_config, config, self.options.env, (check_keymap,))
         except ConfigError:
             self.open_config(config)
             return
@@ -103,7 +112,6 @@ class StepFlowApp(TypeAheadGuard, Watching, ControlWatch, Acting):
         except StepFlowError as error:
             self.show_error(error)
             return
-        self.set_keymap(dict(loaded.config.keymap))
         self.open_run(started.run)
 
     def open_config(self, config: Path) -> None:

@@ -136,7 +136,13 @@ class Bridge:
             StepFlowError: it was refused (`Held`: somebody else has control), or nobody answered.
         """
         return await self.api.send(
-            self.run, verb, args, state=self.options.state, take_control=take_control, front=self.front
+            self.run,
+            verb,
+            args,
+            state=self.options.state,
+            take_control=take_control,
+            front=self.front,
+            env=self.options.env,
         )
 
     def close(self) -> None:

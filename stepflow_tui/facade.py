@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from stepflow_tui.engine import api
 
 if TYPE_CHECKING:
-    from stepflow_tui.engine.config import LoadedConfig
+    from stepflow_tui.engine.config import Check, LoadedConfig
     from stepflow_tui.engine.model.advice import Advice, Answers
     from stepflow_tui.engine.model.draft import Draft
     from stepflow_tui.engine.model.finding import Finding
@@ -53,6 +53,10 @@ class RunReaderApi(Protocol):
 
     def progress(self) -> Sequence[Mapping[str, Any]]:
         """Rows: step item done total unit rate eta_s eta_state throttle."""
+        ...
+
+    def steps(self) -> Sequence[Mapping[str, Any]]:
+        """Rows in order: phase name danger loses state started_ms ended_ms evidence."""
         ...
 
     def max_seq(self) -> int:
@@ -151,7 +155,13 @@ class Planned(Checked, Protocol):
 class Facade(Protocol):
     """The names of `stepflow_tui.engine.api` that front ends use."""
 
-    def load_config(self, path: Path, env: Mapping[str, str]) -> LoadedConfig: ...
+    def load_config(self, path: Path, env: Mapping[str, str], checks: Iterable[Check] = ()) -> LoadedConfig:
+        """A config file, checked; `checks`: a front end's own."""
+        ...
+
+    def run_keymap(self, run: RunInfo) -> Mapping[str, str]:
+        """`keymap:` of the config that a run was started with, {} where there is none."""
+        ...
     async def describe(self, path: Path) -> Mapping[str, Any]:
         """A SQLite file in a second: size, tables, rows (`rows_exact`), modes, versions, holders, free room."""
         ...
@@ -243,6 +253,7 @@ class Facade(Protocol):
         state: Path,
         take_control: bool = False,
         front: str = "",
+        env: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
         """Append an intent, start an engine if none lives, wait for the answer: {state, answer, after}; a refusal raises."""
         ...

@@ -60,7 +60,6 @@ class TextDialog(Moving, Dialog[None]):
 
     def on_mount(self) -> None:
         """Show the text."""
-        super().on_mount()
         self.listed.show([Line(line[n : n + LONGEST_LINE]) for line in self._text for n in _pieces(line)])
 
     def action_copy(self) -> None:

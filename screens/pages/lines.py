@@ -16,14 +16,14 @@ from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.width import pad
 
-View = TypeVar("View", contravariant=True)
+View_contra = TypeVar("View_contra", contravariant=True)
 
 GOOD, CARE, BAD, DIM, HEAD = "green", "yellow", "red", "dim", "bold"
 SHOWN = 200
 """Things of one sort listed on a page; the filter finds the others."""
 
 
-class Page(Protocol, Generic[View]):
+class Page(Protocol, Generic[View_contra]):
     """One page of a screen.
 
     `FILTERS` tells that `/` leaves only what fits, instead of going from match to match.
@@ -33,7 +33,7 @@ class Page(Protocol, Generic[View]):
     HELP: ClassVar[str]
     FILTERS: ClassVar[bool]
 
-    def lines(self, view: View, needle: str, glyphs: Glyphs) -> Iterator[Line]:
+    def lines(self, view: View_contra, needle: str, glyphs: Glyphs) -> Iterator[Line]:
         """The page's lines."""
         ...
 
@@ -56,10 +56,10 @@ def blank() -> Line:
 
 def marked(sign: str, word: str, text: str, style: str, *, indent: int = 0, width: int = 0, key: str = "") -> Line:
     """A state as sign and word in its colour, then what it is about."""
-    label = f"{sign} {pad(word, width)}"
+    label = f"{sign} {pad(word, width)}" if word else sign
     made = Text(" " * indent, end="")
     made.append(label, style)
-    made.append("  " + clean_line(text))
+    made.append(("  " if word else " ") + clean_line(text))
     return Line(made, key, indent + 4)
 
 

@@ -45,8 +45,10 @@ class StepsPage(Page[PlanView]):
     def _step(self, step: PlannedStep, view: PlanView, glyphs: Glyphs) -> Iterator[Line]:
         state = view.steps.get(step.name, "pending")
         sign = glyphs.step(state, danger=step.danger == Danger.TYPED.value)
-        yield marked(sign, words.term(state), _(step_title(step.name)), _STYLES.get(state, DIM), indent=2, width=8)
+        word = words.term(state) if view.steps else ""
+        yield marked(sign, word, _(step_title(step.name)), _STYLES.get(state, DIM), indent=2, width=8 if word else 0)
+        indent = 14 if word else 6
         if step.danger in _ASKS:
-            yield line(_(_ASKS[step.danger]), CARE, indent=14)
+            yield line(_(_ASKS[step.danger]), CARE, indent=indent)
         if step.loses:
-            yield line(_("going back would lose: {loses}").format(loses=known(step.loses)), CARE, indent=14)
+            yield line(_("going back would lose: {loses}").format(loses=known(step.loses)), CARE, indent=indent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.model.finding import Finding
@@ -26,6 +27,7 @@ class PlanView:
         steps: state of each step by name; empty before a run.
         seconds: time each step took so far, by name.
         source_bytes: size of the source file.
+        config: the config file it comes from.
     """
 
     name: str
@@ -37,6 +39,7 @@ class PlanView:
     steps: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float | None] = field(default_factory=dict)
     source_bytes: int | None = None
+    config: Path | None = None
 
 
 def planned_objects(plan: Plan) -> list[dict[str, Any]]:

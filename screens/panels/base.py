@@ -66,4 +66,4 @@ class Value(Static):
         old = self._shown
         if text != old or (isinstance(text, Text) and isinstance(old, Text) and text.style != old.style):
             self._shown = text
-            self.update(text, layout=self.styles.is_auto_height())
+            self.update(text, layout=self.styles.is_auto_height)

@@ -16,18 +16,18 @@ from screens.widgets.moving import MOVES, Moving, actions
 from screens.widgets.window import Line
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _, ngettext
-from stepflow_tui.render.history import history_head, history_indent, history_lines, level_of
+from stepflow_tui.render.history import Stamp, history_head, history_indent, history_lines, level_of
 
 KEPT_LINES = 2000
 ROLES = {"WARN": "warn", "ALERT": "bad", "ERROR": "bad"}
 
 
-def log_lines(event: Mapping[str, Any], *, date: bool = False) -> list[Line]:
+def log_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[Line]:
     """An event's lines, its level drawn by how loud it is."""
     role = ROLES.get(level_of(event))
-    indent = history_indent(date=date)
-    head = len(history_head(event, date=date))
-    first, *more = history_lines(event, date=date)
+    indent = history_indent(stamp)
+    head = len(history_head(event, stamp))
+    first, *more = history_lines(event, stamp)
     marks = ((0, head, role),) if role else ((0, head, "dim"),)
     return [Line(first, marks, indent), *(Line(text, (), indent) for text in more)]
 
@@ -89,8 +89,8 @@ class LogPanel(Moving, Panel):
             here = places.index(window.at) + 1 if window.at in places else 0
             parts.append(_("{here} of {count} matches").format(here=here, count=len(places)))
         if not window.follow:
-            new = ngettext("+{count} line", "+{count} lines", window.unseen).format(count=window.unseen)
-            parts.append(_("{new}, o follows").format(new=new))
+            text = ngettext("+{count} line, o follows", "+{count} lines, o follows", window.unseen)
+            parts.append(text.format(count=window.unseen) if window.unseen else _("o follows"))
         text = " · ".join(parts)
         if self.border_subtitle != text:
             self.border_subtitle = text

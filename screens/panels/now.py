@@ -15,10 +15,11 @@ from screens.host import host
 from screens.panels.base import Panel, Value
 from screens.run_endings import Said, said
 from screens.run_words import (
+    ENDED,
     Status,
     amounts,
     current,
-    next_lines,
+    next_line,
     percent,
     phase_title,
     throttle_words,
@@ -26,13 +27,14 @@ from screens.run_words import (
     title_of,
 )
 from screens.widgets.fitting import cut_text
+from screens.widgets.window import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
 
 KEPT_RATES = 120
 BAR_CELLS = 50
-WORK = ("head", "bar", "counts", "speed", "next")
+WORK = ("head", "bar", "counts", "next", "speed")
 
 
 class NowPanel(Panel):
@@ -94,10 +96,10 @@ class NowPanel(Panel):
         self._title(snapshot.status)
         instead = said(snapshot, host(self).events) if snapshot.status or snapshot.error else None
         self.set_class(instead is not None, "-said")
-        if instead is not None:
-            self.query_one("#said", Value).show(said_text(instead, host(self).glyphs))
-            return
         width, glyphs = max(1, self.scrollable_content_region.width), host(self).glyphs
+        if instead is not None:
+            self.query_one("#said", Value).show(said_text(instead, width, glyphs))
+            return
         for name, text in zip(WORK, work_lines(snapshot.status, list(self._rates), width, glyphs), strict=True):
             self.query_one(f"#{name}", Value).show(cut_text(text, width, glyphs.more))
 
@@ -107,7 +109,7 @@ class NowPanel(Panel):
         return "\n".join(str(v.shown) for v in shown if v.id in WORK or v.id == "said").strip()
 
     def _title(self, status: Status) -> None:
-        at = current(status)
+        at = None if status.get("state") in ENDED else current(status)
         name = f"{self.NUMBER} {_(self.NAME)}" + (f" · {title_of(at[1])}" if at else "")
         if name != self._shown_title:
             self._shown_title = name
@@ -125,25 +127,25 @@ class NowPanel(Panel):
             self._rates.append(float(rate))
 
 
-def said_text(what: Said, glyphs: Glyphs) -> Text:
+def said_text(what: Said, width: int, glyphs: Glyphs) -> Text:
     """Heading, what to do, then the rest: a small panel still shows the first two."""
     text = Text(f"{getattr(glyphs, what.sign)} {what.head}", f"bold {what.colour}".strip())
     if what.act:
         text.append("\n" + what.act, "bold")
     for line in what.lines:
-        text.append("\n" + line)
+        text.append("\n" + (cut(line, width, glyphs.more) if what.short else line))
     return text
 
 
 def work_lines(status: Status, rates: list[float], width: int, glyphs: Glyphs) -> tuple[Text, Text, Text, Text, Text]:
-    """Where it is; how far; how much; how fast; what comes next."""
+    """Where it is; how far; how much; what comes next; how fast it was."""
     progress = status.get("progress") or {}
     return (
         Text(_where(status)),
-        _bar(progress, width, glyphs) if progress else Text(_("working"), "dim"),
+        _bar(progress, width, glyphs) if progress else Text(_working(status), "dim"),
         Text(_counts(progress, glyphs)) if progress else Text(),
+        Text(next_line(status, width, glyphs.more)),
         _speed(rates, width, glyphs),
-        Text(next_lines(status)),
     )
 
 
@@ -159,6 +161,13 @@ def _where(status: Status) -> str:
     if step.get("seconds") is not None and step["state"] == "running":
         text += f" · {_('running for {time}').format(time=words.seconds(step['seconds']))}"
     return text
+
+
+def _working(status: Status) -> str:
+    """Instead of a bar, where nothing can be counted."""
+    at = current(status)
+    seconds = at[1].get("seconds") if at else None
+    return _("working") if seconds is None else _("working for {time}").format(time=words.seconds(seconds))
 
 
 def _bar(progress: Status, width: int, glyphs: Glyphs) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,8 +12,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from screens.glyphs import Glyphs
-from screens.host import host
+from screens.host import app_of, host
 from screens.panels.base import Panel, Value
+from screens.panels.details import details, heading_of, step_row
 from screens.run_words import (
     OVER,
     SETTLED,
@@ -72,7 +74,7 @@ class StepsPanel(Moving, Panel):
         self._at: object = None
 
     @property
-    def list(self) -> LineList:
+    def listed(self) -> LineList:
         """The rows."""
         return self.query_one(LineList)
 
@@ -94,11 +96,11 @@ class StepsPanel(Moving, Panel):
         if at != self._at and not self.has_focus:
             self._at = at
             wanted = f"step:{at[0]}.{at[1]}"
-            self.list.select(next((n for n, row in enumerate(self._rows) if row.id == wanted), 0))
+            self.listed.select(next((n for n, row in enumerate(self._rows) if row.id == wanted), 0))
 
     def _draw(self) -> None:
-        self._rows = list(step_rows(self._status, self.list.size.width, host(self).glyphs))
-        self.list.show([row.line for row in self._rows])
+        self._rows = list(step_rows(self._status, self.listed.size.width, host(self).glyphs))
+        self.listed.show([row.line for row in self._rows])
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit into the new size."""
@@ -106,19 +108,34 @@ class StepsPanel(Moving, Panel):
 
     def on_focus(self) -> None:
         """Show the cursor."""
-        self.list.light(True)
+        self.listed.light(True)
 
     def on_blur(self) -> None:
         """Hide the cursor."""
-        self.list.light(False)
+        self.listed.light(False)
 
     async def on_line_list_chosen(self) -> None:
         """A click on the selected row."""
         await self.screen.run_action("details")
 
+    def action_details(self) -> None:
+        """Open what is known about the selected row."""
+        chosen = self.selected()
+        if chosen is not None:
+            self.run_worker(self._open(*chosen), group="details", exclusive=True, exit_on_error=False)
+
+    async def _open(self, sort: str, about: Mapping[str, Any]) -> None:
+        from screens.modals.text import TextDialog
+
+        row: Mapping[str, Any] = {}
+        bridge = host(self).bridge
+        if sort == "step" and bridge is not None:
+            row = await asyncio.to_thread(step_row, host(self).api, bridge.run.path, str(about["name"]))
+        app_of(self).push_screen(TextDialog(heading_of(sort, about), list(details(sort, about, row)), name="details"))
+
     def selected(self) -> tuple[str, Mapping[str, Any]] | None:
         """What the cursor is on: its sort (phase, step, item) and what the status says about it."""
-        at = self.list.window.cursor or 0
+        at = self.listed.window.cursor or 0
         sort, _colon, name = (self._rows[at].id if at < len(self._rows) else "").partition(":")
         if sort == "item":
             items = self._status.get("checklist") or ()

@@ -12,19 +12,19 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Field, text_field
 from screens.setup.paths import PathField
 from screens.setup.source import SourcePage, Summary, error_text
 from screens.setup.state import SetupState
 from screens.widgets.cycle import Cycle
+from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.advice import Advice, Answers
 from stepflow_tui.engine.texts.advice import BUILT, QUESTIONS
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.advice import advice_lines
 
-QUESTION_WIDTH = 50
+QUESTION_WIDTH = 56
 UNKNOWN = "unknown"
 LOCKED = ((UNKNOWN, N_("not known")), ("yes", N_("yes")), ("no", N_("no")))
 
@@ -40,16 +40,18 @@ class AdvisePage(SourcePage):
         yield PathField(_("Path"), self.state.source, self.state.folder)
         answers = self.state.answers
         yield self._number("writers", answers.writers)
-        yield Field(_(QUESTIONS["locked"]), Cycle([(v, _(w)) for v, w in LOCKED], _said(answers.locked), id="locked"))
+        locked = Cycle([(v, _(w)) for v, w in LOCKED], _said(answers.locked), id="locked")
+        yield Field(_(QUESTIONS["locked"]), locked, width=QUESTION_WIDTH)
         yield self._number("users", answers.users)
         yield self._number("requests", answers.requests)
         summary = Summary(id="summary")
         summary.display = False
         yield summary
-        yield Value(id="advice")
+        yield Said(id="advice")
 
     def _number(self, name: str, value: float | None) -> Field:
-        field = text_field(_(QUESTIONS[name]), "" if value is None else f"{value:g}", name, hint=_("not known"))
+        said = "" if value is None else f"{value:g}"
+        field = text_field(_(QUESTIONS[name]), said, name, hint=_("not known"), width=QUESTION_WIDTH)
         box = field.control
         assert isinstance(box, Input)
         box.type = "number"
@@ -73,16 +75,17 @@ class AdvisePage(SourcePage):
     def _submitted(self) -> None:
         self.screen.focus_next()
 
-    def _chosen(self) -> None:
-        self.screen.focus_next()
+    def chosen(self) -> None:
+        """Enter on a path: on to the questions."""
+        self.query_one("#writers").focus()
 
     def _advise(self) -> None:
         try:
             advice = self._advice()
         except StepFlowError as error:
-            self.query_one("#advice", Value).show(error_text(error))
+            self.query_one("#advice", Said).show(error_text(error))
             return
-        self.query_one("#advice", Value).show(Text("\n".join(advice_lines(advice))))
+        self.query_one("#advice", Said).show(Text("\n".join(advice_lines(advice))))
 
     def _advice(self) -> Advice:
         return host(self).api.advise(self._facts or {}, self._answers())

@@ -12,10 +12,10 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Page
 from screens.setup.state import SetupState
 from screens.widgets.pick_list import Line, PickList
+from screens.widgets.said import Said
 from stepflow_tui.engine.texts.advice import BUILT, KINDS, NOT_FOR
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.advice import verdict
@@ -31,8 +31,8 @@ class KindPage(Page):
         """The list, and what was recommended."""
         yield PickList(id="kinds")
         advice = self.state.advice
-        yield Value(id="not-for")
-        yield Value(verdict(advice) if advice is not None else "", id="advised")
+        yield Said(id="not-for")
+        yield Said(verdict(advice) if advice is not None else "", id="advised")
 
     def on_mount(self) -> None:
         """Fill the list."""
@@ -52,7 +52,7 @@ class KindPage(Page):
 
     @on(OptionList.OptionHighlighted)
     def _looked_at(self, event: OptionList.OptionHighlighted) -> None:
-        self.query_one("#not-for", Value).show(_(NOT_FOR.get(str(event.option_id), "")))
+        self.query_one("#not-for", Said).show(_(NOT_FOR.get(str(event.option_id), "")))
 
     @on(OptionList.OptionSelected)
     def _picked(self) -> None:

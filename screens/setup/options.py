@@ -12,10 +12,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Field, Page, explained, text_field
 from screens.setup.state import SetupState
 from screens.widgets.cycle import Cycle
+from screens.widgets.said import Said
 from stepflow_tui.engine.model.draft import CHOICES
 from stepflow_tui.engine.texts.language import N_, _
 
@@ -49,19 +49,19 @@ class OptionsPage(Page):
         yield text_field(_("Schema"), state.schema, "schema")
         yield explained(_("Where the tables go. It has to be empty."))
         yield Field(_("Verify"), Cycle([(v, v) for v in CHOICES["level"]], state.level, id="level"))
-        yield Value(_(LEVELS[state.level]), id="about-level", classes="explained")
+        yield Said(_(LEVELS[state.level]), id="about-level", classes="explained")
         yield Field(_("Bad text"), Cycle([(v, v) for v in CHOICES["on_bad_value"]], state.on_bad_value, id="bad"))
-        yield Value(_(BAD_VALUES[state.on_bad_value]), id="about-bad", classes="explained")
+        yield Said(_(BAD_VALUES[state.on_bad_value]), id="about-bad", classes="explained")
         yield text_field(_("Backup folder"), state.backup_dir, "backup", hint=_("the run's own folder"))
         yield explained(_("A tested backup is made first; it needs as much room as the file."))
 
     @on(Cycle.Changed, "#level")
     def _level(self, event: Cycle.Changed) -> None:
-        self.query_one("#about-level", Value).show(_(LEVELS[event.cycle.value]))
+        self.query_one("#about-level", Said).show(_(LEVELS[event.cycle.value]))
 
     @on(Cycle.Changed, "#bad")
     def _bad(self, event: Cycle.Changed) -> None:
-        self.query_one("#about-bad", Value).show(_(BAD_VALUES[event.cycle.value]))
+        self.query_one("#about-bad", Said).show(_(BAD_VALUES[event.cycle.value]))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -12,11 +12,13 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Field, Page
 from screens.setup.state import SetupState
+from screens.widgets.said import Said
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import N_, _
+
+TITLE_WIDTH = 54
 
 TIMES: dict[str, str] = {
     "before": N_("Before the copy"),
@@ -40,11 +42,11 @@ class OwnersPage(Page):
         for at, item in host(self).api.manual_items():
             if at != when:
                 when = at
-                yield Value(Text(_(TIMES[at]), style="bold"), classes="heading")
+                yield Said(Text(_(TIMES[at]), style="bold"), classes="heading")
             box = Input(
                 self.state.owners.get(item, ""), id=f"owner-{item}", compact=True, placeholder=_("nobody named")
             )
-            yield Field(_(item_title(item)), box, id=f"field-{item}")
+            yield Field(_(item_title(item)), box, id=f"field-{item}", width=TITLE_WIDTH)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
-from screens.panels.base import Value
 from screens.setup.state import SetupState
 from screens.widgets.cells import fit
+from screens.widgets.said import Said
 from stepflow_tui.engine.texts.language import _
 
 LABEL_WIDTH = 22
@@ -35,7 +35,7 @@ class Page(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """What the page is about, then its fields."""
-        yield Value(_(self.INTRO), classes="intro")
+        yield Said(_(self.INTRO), classes="intro")
         yield from self.ask()
 
     def ask(self) -> Iterable[Widget]:
@@ -67,33 +67,42 @@ class Field(Horizontal):
         height: 1;
     }
     Field > .label {
-        width: 23;
+        width: auto;
     }
     Field > Input {
         width: 1fr;
     }
     """
 
-    def __init__(self, label: str, control: Widget, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        label: str,
+        control: Widget,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+        width: int = LABEL_WIDTH,
+    ) -> None:
         super().__init__(id=id)
-        self._label = label
+        self._label = fit(label, width) + " "
         self.control = control
 
     def compose(self) -> ComposeResult:
         """Label, control."""
-        yield Value(fit(self._label, LABEL_WIDTH), classes="label")
+        yield Said(self._label, classes="label")
         yield self.control
 
 
-def text_field(label: str, value: str, name: str, *, hint: str = "", secret: bool = False) -> Field:
+def text_field(
+    label: str, value: str, name: str, *, hint: str = "", secret: bool = False, width: int = LABEL_WIDTH
+) -> Field:
     """A line of text to type."""
     box = Input(value, id=name, compact=True, placeholder=hint, password=secret, select_on_focus=False)
-    return Field(label, box, id=f"field-{name}")
+    return Field(label, box, id=f"field-{name}", width=width)
 
 
-def explained(text: str) -> Value:
+def explained(text: str) -> Said:
     """One line that explains the control above it."""
-    return Value(text, classes="explained")
+    return Said(text, classes="explained")
 
 
 def table(rows: Iterable[tuple[str, str]], *, width: int = 12) -> Text:

@@ -37,7 +37,8 @@ def completions(typed: str, folder: Path) -> list[str]:
     with suppress(OSError, RuntimeError, ValueError), os.scandir(base) as entries:
         for entry in islice(entries, LOOKED_AT):
             hidden = entry.name.startswith(".") and not start.startswith(".")
-            if entry.name.startswith(start) and not hidden and not entry.name.endswith(SIDE_FILES):
+            plain = clean_line(entry.name) == entry.name  # others can't be typed either; a link gives them a plain name
+            if entry.name.startswith(start) and plain and not hidden and not entry.name.endswith(SIDE_FILES):
                 found.append(_ranked(entry, head + slash))
     return [text for _rank, text in sorted(found)[:SHOWN]]
 
@@ -131,6 +132,9 @@ class PathField(Vertical):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        if clean_line(event.value) != event.value:  # pasted
+            event.input.value = clean_line(event.value)
+            return
         self._complete(event.value)
         self.post_message(self.Changed(event.value.strip()))
 
@@ -144,7 +148,20 @@ class PathField(Vertical):
     def _list(self) -> None:
         listed = self.query_one(PickList)
         listed.show([Line(id=text, text=Text(clean_line(text))) for text in self._found])
-        listed.display = bool(self._found) and self._found != [self.query_one(PathInput).value]
+        self._show_list()
+
+    def _show_list(self) -> None:
+        """Only while the path is being typed, and where there is something to choose."""
+        useful = bool(self._found) and self._found != [self.query_one(PathInput).value]
+        self.query_one(PickList).display = useful and self.has_focus_within
+
+    def on_descendant_focus(self) -> None:
+        """The list comes with the cursor."""
+        self._show_list()
+
+    def on_descendant_blur(self) -> None:
+        """And goes with it."""
+        self.call_after_refresh(self._show_list)
 
     @on(PathInput.Wanted)
     def _wanted(self, event: PathInput.Wanted) -> None:

@@ -14,9 +14,9 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Page, text_field
 from screens.setup.state import SetupState
+from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.clean import clean
@@ -34,7 +34,9 @@ class ReviewPage(Page):
     def ask(self) -> Iterable[Widget]:
         """Path, note, text."""
         yield text_field(_("Write to"), self.state.path, "write-to")
-        yield Value(self._note(), id="note")
+        note = Said(self._note(), id="note")
+        note.display = bool(self._note())
+        yield note
         yield Static(id="yaml", markup=False)
 
     def on_mount(self) -> None:

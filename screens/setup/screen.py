@@ -15,7 +15,6 @@ from textual.widgets import Button, Footer
 
 from screens.bindings import bindings
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.advise import AdvisePage
 from screens.setup.kind import KindPage
 from screens.setup.options import OptionsPage
@@ -25,6 +24,7 @@ from screens.setup.review import ReviewPage
 from screens.setup.source import SourcePage
 from screens.setup.state import SetupState
 from screens.setup.target import TargetPage
+from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, known
@@ -45,7 +45,7 @@ class SetupScreen(Screen[None]):
         "and right change a value between ‹ and ›. Nothing is written before the last page, and nothing started."
     )
     CSS_PATH = "screen.tcss"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (110, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual declares it as no ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.SETUP)]
 
     def __init__(self, *, advise: bool = False) -> None:
@@ -56,9 +56,9 @@ class SetupScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, page, problem, buttons."""
-        yield Value(id="title")
+        yield Said(id="title")
         yield Container(id="page")
-        yield Value(id="problem")
+        yield Said(id="problem")
         with Horizontal(id="buttons"):
             yield Button(_("Back"), id="back", compact=True)
             yield Button(_("Next page"), id="next", compact=True)
@@ -88,7 +88,7 @@ class SetupScreen(Screen[None]):
         page = self.pages[at](self.state)
         await body.mount(page)
         self._head()
-        self._problem(None)
+        self._say("")
         first = page.first()
         if first is not None:
             first.focus()
@@ -97,17 +97,20 @@ class SetupScreen(Screen[None]):
         separator = host(self).glyphs.separator
         where = _("{n} of {total}").format(n=self.at + 1, total=len(self.pages))
         title = f" {_('New migration')} {separator} {where} {separator} {_(self.pages[self.at].NAME)}"
-        self.query_one("#title", Value).show(title)
+        self.query_one("#title", Said).show(title)
         self.query_one("#next", Button).label = _("Save and start") if self.last else _("Next page")
         self.query_one("#save", Button).display = self.last
 
-    def _problem(self, error: StepFlowError | None) -> None:
-        shown = self.query_one("#problem", Value)
-        shown.display = error is not None
-        if error is not None:
-            text = Text(f"{host(self).glyphs.failed} {clean_line(known(error.message))}", style="bold red")
-            text.append(f" {clean_line(known(error.hint))}", style="not bold default")
-            shown.show(text)
+    def _problem(self, error: StepFlowError) -> None:
+        text = Text(f"{host(self).glyphs.failed} {clean_line(known(error.message))}", style="bold red")
+        text.append(f" {clean_line(known(error.hint))}", style="not bold default")
+        self._say(text)
+
+    def _say(self, text: str | Text) -> None:
+        """What stands between page and buttons; no line where there is nothing to say."""
+        line = self.query_one("#problem", Said)
+        line.display = bool(text)
+        line.show(text)
 
     # back and next
 
@@ -115,11 +118,18 @@ class SetupScreen(Screen[None]):
     @on(Button.Pressed, "#next")
     def action_page_next(self) -> None:
         """F8: the next page, if this one is in order; from the last one to the run."""
-        self.run_worker(self._next(start=True), group="page", exclusive=True, exit_on_error=False)
+        self._go_on(start=True)
 
     @on(Button.Pressed, "#save")
     def _only_save(self) -> None:
-        self.run_worker(self._next(start=False), group="page", exclusive=True, exit_on_error=False)
+        self._go_on(start=False)
+
+    def _go_on(self, *, start: bool) -> None:
+        """One at a time: a key pressed twice must not save twice."""
+        if any(w.node is self and w.group == "page" and w.is_running for w in self.workers):
+            return
+        self._say(_("Checking…"))
+        self.run_worker(self._next(start=start), group="page", exit_on_error=False)
 
     async def _next(self, *, start: bool) -> None:
         try:
@@ -127,6 +137,7 @@ class SetupScreen(Screen[None]):
         except StepFlowError as error:
             self._problem(error)
             return
+        self._say("")
         if not self.last:
             await self._open(self.at + 1)
             return

@@ -12,10 +12,10 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Page, table
 from screens.setup.paths import PathField
 from screens.setup.state import SetupState
+from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.advice import source_rows
@@ -34,7 +34,7 @@ def error_text(error: StepFlowError) -> Text:
     return shown
 
 
-class Summary(Value):
+class Summary(Said):
     """What was found about a source."""
 
     def show_facts(self, facts: Mapping[str, Any]) -> None:
@@ -85,6 +85,10 @@ class SourcePage(Page):
 
     @on(PathField.Chosen)
     def _chosen(self) -> None:
+        self.chosen()
+
+    def chosen(self) -> None:
+        """Enter on a path."""
         self.post_message(self.Done())
 
     def gathered(self) -> SetupState:
@@ -100,7 +104,12 @@ class SourcePage(Page):
             raise UsageError(
                 _("No file is named yet."), hint=_("Type its path, or choose one below."), code="no_source"
             )
-        facts = state.facts or await host(self).api.survey(str(state.place(state.source)))
+        place = state.place(state.source)
+        if not await asyncio.to_thread(place.exists):
+            raise UsageError(
+                _("There is no file of that name."), hint=_("Type its path, or choose one below."), code="no_source"
+            )
+        facts = state.facts or await host(self).api.survey(str(place))
         if facts.get("source") != "sqlite":
             raise UsageError(
                 _("This is not a SQLite file."),

@@ -13,11 +13,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from screens.host import host
-from screens.panels.base import Value
 from screens.setup.page import Field, Page, explained, table, text_field
 from screens.setup.source import error_text
 from screens.setup.state import SERVER, SetupState
 from screens.widgets.cycle import Cycle
+from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.model.draft import EMBEDDED, ENVIRONMENT
 from stepflow_tui.engine.model.finding import Finding, Severity
@@ -47,7 +47,7 @@ class TargetPage(Page):
     def ask(self) -> Iterable[Widget]:
         """The sort of target, its address, the result of the test."""
         yield Field(_("Target"), Cycle([(name, _(words)) for name, words, _why in KINDS], self.state.target, id="sort"))
-        yield Value(id="why", classes="explained")
+        yield Said(id="why", classes="explained")
         with_server = (
             text_field(_("Address"), self.state.address, "address", hint="postgresql://user@host:5432/database"),
             text_field(_("Password"), self.state.password, "password", hint=_("or in ~/.pgpass"), secret=True),
@@ -55,7 +55,7 @@ class TargetPage(Page):
         )
         for widget in with_server:
             yield widget.add_class("-server")
-        yield Value(id="result")
+        yield Said(id="result")
 
     def on_mount(self) -> None:
         """Show the fields that count."""
@@ -64,10 +64,10 @@ class TargetPage(Page):
     @on(Cycle.Changed)
     def _show_fields(self) -> None:
         sort = self.query_one("#sort", Cycle).value
-        self.query_one("#why", Value).show(next(_(why) for name, _w, why in KINDS if name == sort))
+        self.query_one("#why", Said).show(next(_(why) for name, _w, why in KINDS if name == sort))
         for field in self.query(".-server"):
             field.display = sort == SERVER
-        self.query_one("#result", Value).show("")
+        self.query_one("#result", Said).show("")
         if sort == EMBEDDED:
             self.test()
 
@@ -87,7 +87,7 @@ class TargetPage(Page):
         self.run_worker(self._show_test(), group="test", exclusive=True, exit_on_error=False)
 
     async def _show_test(self) -> None:
-        result = self.query_one("#result", Value)
+        result = self.query_one("#result", Said)
         result.show(_("Asking the target…"))
         try:
             await self._test(self.gathered())
@@ -101,7 +101,7 @@ class TargetPage(Page):
         answer = await app.api.try_target(
             state.aim(app.api), schema=state.schema, state=app.options.state, env=app.options.env
         )
-        self.query_one("#result", Value).show(self._said(answer))
+        self.query_one("#result", Said).show(self._said(answer))
         if not answer["ok"]:
             raise UsageError(
                 _("The target can't take the tables as it is."), hint=_("See what is marked."), code="target_not_ready"
@@ -142,7 +142,7 @@ class TargetPage(Page):
             await self._test(state)
         except StepFlowError as error:
             if error.code != "target_not_ready":
-                self.query_one("#result", Value).show(error_text(error))
+                self.query_one("#result", Said).show(error_text(error))
             raise UsageError(
                 error.message if error.code in ("target_not_ready", "no_dsn") else _("The connection test failed."),
                 hint=_("Correct it; or go on all the same with Next page, and correct it before the run."),

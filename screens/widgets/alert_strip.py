@@ -13,8 +13,8 @@ from screens.panels.base import Value
 from screens.widgets.fitting import cut_text
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _, ngettext
-from stepflow_tui.render.alerts import alert_text
 from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.events import alert_text
 
 ORDER = ("critical", "warning", "info")
 STYLES = {"critical": "bold red", "warning": "yellow"}
@@ -40,7 +40,7 @@ class AlertStrip(Value):
 
     async def on_click(self) -> None:
         """Open the list."""
-        await self.screen.run_action("alerts")
+        await self.app.run_action("app.alerts")
 
 
 def strip_line(alerts: Sequence[Mapping[str, Any]], width: int, glyphs: Glyphs) -> Text:
@@ -61,7 +61,7 @@ def _rank(alert: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def _said(alert: Mapping[str, Any]) -> str:
-    text = clean_line(alert_text(alert))
+    text = clean_line(alert_text(str(alert["code"]), alert.get("params") or {}))
     if alert.get("since"):
         text += f" ({clean_line(str(alert['since']))[11:19]})"
     return f"{text} {_('(acknowledged)')}" if alert.get("acknowledged") else text

@@ -23,21 +23,21 @@ class Column:
 
 def row_line(columns: Sequence[Column], cells: Sequence[str], roles: Sequence[str] = (), more: str = "…") -> Line:
     """One row. `roles`: how each cell is drawn, "" for plainly."""
-    text, marks = "", []
+    text, marks = "", list[tuple[int, int, str]]()
     for n, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         shown = cut(cell, column.width, more)
         blanks = " " * (column.width - cell_len(shown))
+        text += " " * GAP if n else ""
         start = len(text)
         text += blanks + shown if column.right else shown + blanks
         if n < len(roles) and roles[n]:
             marks.append((start, len(text), roles[n]))
-        text += " " * GAP
-    return Line(text.rstrip() if not marks else text, tuple(marks))
+    return Line(text, tuple(marks))
 
 
 def heading(columns: Sequence[Column], more: str = "…") -> str:
     """The line of headings."""
-    return row_line(columns, [c.name for c in columns], more=more).text
+    return row_line(columns, [c.name for c in columns], more=more).text.rstrip()
 
 
 def rest(width: int, columns: Sequence[Column], flexible: int) -> int:

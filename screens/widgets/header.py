@@ -10,7 +10,7 @@ from rich.text import Text
 from screens.glyphs import Glyphs
 from screens.host import host
 from screens.panels.base import Value
-from screens.run_words import Status, lost_alert, route
+from screens.run_words import ENDED, Status, lost_alert, route
 from screens.widgets.fitting import clock, cut_text, joined
 from screens.widgets.window import cut
 from stepflow_tui.bridge import Snapshot
@@ -72,7 +72,8 @@ def _variants(snapshot: Snapshot, glyphs: Glyphs, time: str, *, frozen: bool) ->
     run = _("run {id}").format(id=clean_line(snapshot.run).rsplit("-", 1)[-1])
     who, few = _people(status, glyphs), _watching(status)
     yield ("StepFlow", f"{name} ({way})" if way else name, place, state, run, who, f"{time} UTC")
-    yield ("StepFlow", f"{short} ({way})" if way else short, place, state, run, few, time)
+    yield ("StepFlow", f"{short} ({way})" if way else short, place, state, run, who, time)
+    yield ("StepFlow", short, place, state, run, who, time)
     yield (f"StepFlow {short}", place, state, run, few, time)
     yield (short, place, state, run, time)
     yield (state, place, short, time)
@@ -96,8 +97,14 @@ def state_text(snapshot: Snapshot, glyphs: Glyphs) -> Text:
     state = str(status.get("state") or "pending")
     sign, style = STATES.get(state, ("todo", "bold"))
     names = [p["name"] for p in status.get("phases") or ()]
-    at = f" {names.index(status['phase']) + 1}/{len(names)}" if status.get("phase") in names else ""
-    return Text(f"{getattr(glyphs, sign)} {clean_line(words.term(state)).upper()}{at}", style)
+    at = (
+        ""
+        if state in ENDED
+        else f" {names.index(status['phase']) + 1}/{len(names)}"
+        if status.get("phase") in names
+        else ""
+    )
+    return Text(f"{getattr(glyphs, sign)} {clean_line(words.spaced(words.term(state))).upper()}{at}", style)
 
 
 def _frozen(*, frozen: bool) -> Text:

@@ -64,9 +64,7 @@ class LineList(Widget, can_focus=False):
     class Chosen(Message):
         """The selected line was clicked."""
 
-    def __init__(
-        self, *, cursor: bool = False, follow: bool = False, wrap: bool = False, more: str = "…"
-    ) -> None:
+    def __init__(self, *, cursor: bool = False, follow: bool = False, wrap: bool = False, more: str = "…") -> None:
         super().__init__()
         self.window = Window(cursor=0 if cursor else None, follow=follow, wrap=wrap)
         self.more = more
@@ -87,6 +85,12 @@ class LineList(Widget, can_focus=False):
         """Add lines at the end and forget the oldest beyond `keep`."""
         if lines:
             self.window.append(lines, keep)
+            self.draw()
+
+    def prepend(self, lines: Sequence[Line], keep: int) -> None:
+        """Add older lines before the first, and forget the newest beyond `keep`."""
+        if lines:
+            self.window.prepend(lines, keep)
             self.draw()
 
     def move(self, how: str) -> None:

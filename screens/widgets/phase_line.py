@@ -39,7 +39,7 @@ def phase_line(status: Status, width: int, glyphs: Glyphs) -> Text:
     """` ✓1 Prepare ▸2 Copy ·3 Verify ·4 Complete  [0] all`; only the present phase has its name where all don't fit."""
     hint = f"  [0] {_('all')} "
     room = width - Text(hint).cell_len
-    line = _phases(status, glyphs, names=True)
+    line = _phases(status, glyphs, names=True) if status.get("phases") else Text(f" {_('no steps yet')}", "dim")
     if line.cell_len > room:
         line = _phases(status, glyphs, names=False)
     return cut_text(line, room, glyphs.more).copy().append(hint, "bold")
@@ -50,5 +50,6 @@ def _phases(status: Status, glyphs: Glyphs, *, names: bool) -> Text:
     for number, phase in enumerate(status.get("phases") or (), start=1):
         sign, role = phase_sign(phase, glyphs)
         named = names or phase["name"] == status.get("phase")
-        line.append(f" {sign}{number}{f' {phase_title(phase["name"])}' if named else ''}", STYLES.get(role, ""))
+        title = f" {phase_title(phase['name'])}" if named else ""
+        line.append(f" {sign}{number}{title}", STYLES.get(role, ""))
     return line

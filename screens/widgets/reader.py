@@ -71,6 +71,8 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     DEFAULT_CSS = """
     Reader {
         height: 1fr;
+        overflow-x: hidden;
+        scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 1;
     }
@@ -144,6 +146,7 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     def set_wrap(self, *, wrap: bool) -> None:
         """Wrap long lines, or cut them."""
         self.wrap = wrap
+        self.styles.overflow_x = "hidden" if wrap else "auto"
         self._lay_out()
 
     def render_line(self, y: int) -> Strip:
@@ -191,7 +194,7 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
         """A page up or down."""
         self.scroll_relative(y=step * max(1, self.size.height - 1), animate=False)
 
-    def action_end(self, last: bool) -> None:  # noqa: FBT001 - an action's argument
+    def action_end(self, last: bool) -> None:
         """To the first or the last line."""
         self.scroll_to(y=self.max_scroll_y if last else 0, animate=False)
 
@@ -218,7 +221,9 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     def _find(self) -> None:
         self._at = None
         wanted = self.needle.casefold()
-        self._found = [n for n, line in enumerate(self._lines) if wanted in line.text.plain.casefold()] if wanted else []
+        self._found = (
+            [n for n, line in enumerate(self._lines) if wanted in line.text.plain.casefold()] if wanted else []
+        )
 
     def _lay_out(self) -> None:
         """Cut lines into rows of the present width."""

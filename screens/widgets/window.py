@@ -82,15 +82,18 @@ class Window:
         """Add lines at the end and forget the oldest beyond `keep`."""
         self.lines += lines
         if self.wrap:
-            self._rows += [row for n in range(len(self.lines) - len(lines), len(self.lines)) for row in self._wrapped(n)]
+            self._rows += [
+                row for n in range(len(self.lines) - len(lines), len(self.lines)) for row in self._wrapped(n)
+            ]
         self._forget(max(0, len(self.lines) - keep))
         if not self.follow:
             self.unseen = min(self.unseen + len(lines), len(self.lines))
         self._settle()
 
-    def prepend(self, lines: Sequence[Line]) -> None:
-        """Add older lines before the first; what is seen stays."""
+    def prepend(self, lines: Sequence[Line], keep: int) -> None:
+        """Add older lines before the first, and forget the newest beyond `keep`; what is seen stays."""
         self.lines[:0] = lines
+        del self.lines[keep:]
         if self.cursor is not None:
             self.cursor += len(lines)
         if self.at is not None:

@@ -27,17 +27,20 @@ def _breaks(plain: str, width: int, hang: int) -> list[int]:
     """Where a new line begins."""
     found: list[int] = []
     start, best, used, room = 0, 0, 0, width
+    first = len(plain) - len(plain.lstrip(" "))
     for at, character in enumerate(plain):
-        if at > start and _may_begin(plain, at):
+        if at > max(start, first) and _may_begin(plain, at):
             best = at
         if character == " ":  # blanks at the end of a line may hang over: they are cut
             used += 1
             continue
         size = get_character_cell_size(character)
         if used + size > room and at > start:
-            start = best if best > start else at
+            room = width - hang
+            whole_word = best > start and cell_len(plain[best:at]) + size <= room
+            start = best if whole_word else at
             found.append(start)
-            used, room = cell_len(plain[start:at]), width - hang
+            used = cell_len(plain[start:at])
         used += size
     return found
 

@@ -15,9 +15,11 @@ from typer.exceptions import TyperException
 
 from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.commands import COMMANDS, load
-from stepflow_tui.cli.options import Globals, Session, hoist
+from stepflow_tui.cli.help import speak
+from stepflow_tui.cli.options import VALUED, Globals, Session, hoist
 from stepflow_tui.cli.output import OutputLost
 from stepflow_tui.cli.wizard import plain_wanted
+from stepflow_tui.engine.texts import language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +148,8 @@ def run_command_line(args: Sequence[str]) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     session = _first_look(args)
+    language.use(language.wanted(session.globals.lang, os.environ))
+    speak()
     try:
         return _ended(lambda: app(list(args), prog_name="stepflow", standalone_mode=False, obj=session), session)
     except BrokenPipeError:
@@ -185,12 +189,19 @@ def _usage(exc: TyperException) -> diagnostics.UsageError:
 
 
 def _first_look(args: Sequence[str]) -> Session:
-    """What an error needs to know before, or although, the arguments can't be parsed."""
+    """What help and errors need to know before, or although, the arguments can't be parsed."""
     hoisted = hoist(list(args))
-    words = [a for a in hoisted if not a.startswith("-")]
-    if "--state-dir" in hoisted:
-        words = words[1:]
-    return Session(globals=Globals(json="--json" in hoisted), streams=bool(words) and words[0] in STREAMING)
+    given: dict[str, str] = {}
+    words: list[str] = []
+    pending = iter(hoisted)
+    for arg in pending:
+        name, equals, value = arg.partition("=")
+        if name in VALUED:
+            given[name] = value if equals else next(pending, "")
+        elif not arg.startswith("-"):
+            words.append(arg)
+    asked = Globals(json="--json" in hoisted, lang=given.get("--lang"))
+    return Session(globals=asked, streams=bool(words) and words[0] in STREAMING)
 
 
 def _tolerant_streams() -> None:

@@ -33,11 +33,12 @@ def check(
     from stepflow_tui.cli import output
     from stepflow_tui.cli.guard import acting
     from stepflow_tui.facade import facade
+    from stepflow_tui.keymap import check_keymap
     from stepflow_tui.render.findings import finding_json, findings_lines
 
     session = session_of(ctx)
     engine = facade()
-    loaded = engine.load_config(config, os.environ)
+    loaded = engine.load_config(config, os.environ, (check_keymap,))
     if create_target:
         acting(session)
     admin = _administrator(ctx) if create_target else None

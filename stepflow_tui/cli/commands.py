@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit", "Who did what, and whether the record is whole."),
     "doctor": ("doctor", "Show versions, places and limits of this machine."),
     "embedded": ("embedded", "The embedded PostgreSQL of this state directory."),
+    "keys": ("keys", "Show the wizard's keys, or what the terminal sends."),
     "demo": ("demo", "Migrate a sample shop into an embedded PostgreSQL."),
 }
 """Command → its module in this package, and its one-line help."""

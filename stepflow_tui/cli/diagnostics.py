@@ -101,10 +101,9 @@ def emit_finished(run: str | None, exit_code: int, report: str | None = None) ->
 def crash(exc: BaseException, session: Session) -> int:
     """An error nobody foresaw: one line, the traceback goes to a file in the state directory."""
     where = _keep_traceback(exc, session.state_path)
-    detail = f"{type(exc).__name__}; the traceback is in {where}" if where else type(exc).__name__
     error = StepFlowError(
         "StepFlow met an error of its own.",
-        detail=detail,
+        detail=f"{type(exc).__name__}; the traceback is in {where}" if where else type(exc).__name__,
         hint="A run that was started goes on or can be resumed; please report the traceback.",
         code="internal",
     )

@@ -9,6 +9,8 @@ from typing import Annotated, cast
 
 import typer
 
+from stepflow_tui.cli.help import Group
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Globals:
@@ -82,7 +84,9 @@ def hoist(args: list[str]) -> list[str]:
 
 def commands(words: str | None = None) -> typer.Typer:
     """An empty set of commands, in the one plain style."""
-    return typer.Typer(help=words, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    return typer.Typer(
+        cls=Group, help=words, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+    )
 
 
 def _yes_asks_nothing(ctx: typer.Context, yes: bool) -> bool:

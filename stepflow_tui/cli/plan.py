@@ -28,12 +28,13 @@ def plan(
 
     from stepflow_tui.cli import output
     from stepflow_tui.facade import facade
+    from stepflow_tui.keymap import check_keymap
     from stepflow_tui.render.findings import finding_json, findings_lines
     from stepflow_tui.render.plan import plan_json, plan_lines
 
     session = session_of(ctx)
     engine = facade()
-    loaded = engine.load_config(config, os.environ)
+    loaded = engine.load_config(config, os.environ, (check_keymap,))
     result = asyncio.run(engine.plan(loaded, state=session.state_path))
     made = result.plan
     if made is not None and out is not None:

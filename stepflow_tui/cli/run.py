@@ -48,11 +48,12 @@ def run(
 
     from stepflow_tui.cli.guard import acting
     from stepflow_tui.facade import facade
+    from stepflow_tui.keymap import check_keymap
 
     session = session_of(ctx)
     acting(session)
     engine = facade()
-    loaded = engine.load_config(config, os.environ)
+    loaded = engine.load_config(config, os.environ, (check_keymap,))
     check_phase(until)
     return asyncio.run(
         run_and_follow(

@@ -35,6 +35,7 @@ _NAMES = {
     "remains": "stepflow_tui.engine.facade.remains",
     "list_runs": "stepflow_tui.engine.facade.look",
     "resolve_run": "stepflow_tui.engine.facade.look",
+    "run_keymap": "stepflow_tui.engine.facade.look",
     "report": "stepflow_tui.engine.facade.look",
     "report_text": "stepflow_tui.engine.facade.look",
     "alerts": "stepflow_tui.engine.facade.look",

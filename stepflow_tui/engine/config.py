@@ -9,7 +9,7 @@ figures that only change the speed, waiting times, alerts, checklists.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,17 @@ class LoadedConfig:
         return {"source.path": str(self.config.source.path), "target": where}
 
 
-def load_config(path: Path, env: Mapping[str, str]) -> LoadedConfig:
+Check = Callable[[Config], Iterable[tuple[tuple[str, ...], str, str]]]
+"""What a front end has to say about its own settings: key path, problem, hint."""
+
+
+def load_config(path: Path, env: Mapping[str, str], checks: Iterable[Check] = ()) -> LoadedConfig:
     """Read, expand and check a config file.
 
     Args:
         path: the file; relative paths inside it are relative to its folder.
         env: the environment for `${VAR}`.
+        checks: a front end's own; what they find counts like any other problem.
 
     Raises:
         ConfigError: it can't be read or used; `detail` lists all problems as `file:line: key.path: problem (hint)`.
@@ -76,6 +81,9 @@ def load_config(path: Path, env: Mapping[str, str]) -> LoadedConfig:
     expander = Expander(document, env)
     expanded = expander.expand(document.root)
     config = _validate(document, expanded, path)
+    if config is not None:
+        for keys, text, hint in (found for check in checks for found in check(config)):
+            document.add(keys, text, hint)
     if config is None or document.problems:
         raise _error(path, document)
     relevant = plan_relevant(config)

@@ -156,9 +156,13 @@ def alert_text(code: str, params: Mapping[str, Any]) -> str:
     """An alert's sentence in the language in use; an unknown code is shown as itself."""
     template = _(ALERTS.get(code, code))
     try:
-        return template.format_map({k: inner(v) if isinstance(v, str) else v for k, v in params.items()})
+        return template.format_map({k: _shown(k, v) if isinstance(v, str) else v for k, v in params.items()})
     except (KeyError, ValueError, IndexError):  # written by another version: its text has other parameters
         return template
+
+
+def _shown(name: str, value: str) -> str:
+    return words.throttle(value) if name == "reason" and value in words.THROTTLES else inner(value)
 
 
 def _discrepancy(event: Mapping[str, Any]) -> Iterator[str]:

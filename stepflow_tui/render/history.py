@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Any
 
-from stepflow_tui.engine.texts import findings
+from stepflow_tui.engine.texts import findings, shown
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.findings import finding_of
 from stepflow_tui.render.width import pad
 
 LONGEST = 4000
@@ -29,6 +31,15 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """What the history can be narrowed to, with the codes of events; the audit is a list of its own."""
 AUDIT = "audit"
+
+
+class Stamp(IntEnum):
+    """How much of a time is shown: the characters of `2026-11-22 12:04:31` that are left out."""
+
+    FULL = 0
+    DAY = 5
+    TIME = 11
+
 
 _TOPICS = {
     "run_started": N_("run"),
@@ -71,35 +82,37 @@ _LEVELS = {"INFO": N_("INFO"), "WARN": N_("WARN"), "ALERT": N_("ALERT"), "ERROR"
 def said(event: Mapping[str, Any]) -> list[str]:
     """What an event says, in one line or several; at least one."""
     own = _OWN.get(str(event["event"]))
-    lines = [own(event)] if own is not None else [line.strip() for line in event_lines(event)]
+    lines = own(event) if own is not None else [line.strip("= ") for line in event_lines(event)]
     return [clean_line(line)[:LONGEST] for line in lines] or [_plain(event)]
 
 
-def history_lines(event: Mapping[str, Any], *, date: bool = False) -> list[str]:
+def history_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[str]:
     """An event as lines of the log: `12:04:31 INFO  step    Copy the rows: running`; further lines are indented."""
     first, *more = said(event)
-    head = history_head(event, date=date)
-    return [head + first, *(" " * history_indent(date=date) + line for line in more)]
+    head = history_head(event, stamp)
+    return [head + first, *(" " * history_indent(stamp) + line for line in more)]
 
 
-def history_head(event: Mapping[str, Any], *, date: bool = False) -> str:
+def history_head(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> str:
     """Time, level and topic."""
     time = str(event.get("time") or "")[:19].replace("T", " ")
     code = str(event["event"])
     topic = _TOPICS.get(code, code)
     level = pad(_(_LEVELS[level_of(event)]), LEVEL_CELLS)
-    return clean_line(f"{time if date else time[11:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
+    return clean_line(f"{time[stamp:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
 
 
-def history_indent(*, date: bool = False) -> int:
+def history_indent(stamp: Stamp = Stamp.TIME) -> int:
     """Cells before what was said."""
-    return (19 if date else 8) + 1 + LEVEL_CELLS + 1 + TOPIC_CELLS + 1
+    return 19 - stamp + 1 + LEVEL_CELLS + 1 + TOPIC_CELLS + 1
 
 
 def whole_event(event: Mapping[str, Any]) -> list[str]:
     """An event in words and as JSON, nothing left out."""
     text = json.dumps(dict(event), indent=2, ensure_ascii=False, default=str)
-    return [*history_lines(event, date=True), "", *(clean(line) for line in text.split("\n"))]
+    head, *more = history_lines(event, Stamp.FULL)
+    told = list(event_lines(event)) if event["event"] == "finding" else more
+    return [head, *told, "", *(clean(line) for line in text.split("\n"))]
 
 
 def audit_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
@@ -136,25 +149,32 @@ def spellings(needle: str) -> list[str]:
     return [needle, *(written for written, text in named if wanted in _(text).casefold())][:100]
 
 
-def _intent(event: Mapping[str, Any]) -> str:
+def _finding(event: Mapping[str, Any]) -> list[str]:
+    """What was found and how to fix it; the level says how heavy it is, the whole entry why it matters."""
+    words_of = shown(finding_of(event))
+    fixes = words_of.fix.splitlines()[:1]
+    return [f"{event['code']}: {words_of.what}", *(_("fix: {text}").format(text=line) for line in fixes)]
+
+
+def _intent(event: Mapping[str, Any]) -> list[str]:
     text = _("{verb} by {who}: {state}")
     line = text.format(verb=event.get("verb"), who=event.get("who"), state=words.term(event.get("state") or ""))
     answer = event.get("answer")
     reason = answer.get("message") or answer.get("text") if isinstance(answer, Mapping) else answer
-    return f"{line}: {known(str(reason))}" if reason else line
+    return [f"{line}: {known(str(reason))}" if reason else line]
 
 
-def _state(event: Mapping[str, Any]) -> str:
-    return f"{words.term(event.get('from') or '')} → {words.term(event.get('to') or '')}"
+def _state(event: Mapping[str, Any]) -> list[str]:
+    return [f"{words.term(event.get('from') or '')} → {words.term(event.get('to') or '')}"]
 
 
-def _note(event: Mapping[str, Any]) -> str:
-    return f"{event.get('who')}: {event.get('text')}"
+def _note(event: Mapping[str, Any]) -> list[str]:
+    return [f"{event.get('who')}: {event.get('text')}"]
 
 
-def _audit(event: Mapping[str, Any]) -> str:
+def _audit(event: Mapping[str, Any]) -> list[str]:
     data = json.dumps(event["data"], ensure_ascii=False, sort_keys=True) if event.get("data") else ""
-    return f"{event['who']} {event['act']} {data}".rstrip()
+    return [f"{event['who']} {event['act']} {data}".rstrip()]
 
 
 def _plain(event: Mapping[str, Any]) -> str:
@@ -162,7 +182,7 @@ def _plain(event: Mapping[str, Any]) -> str:
     return clean_line(json.dumps(data, ensure_ascii=False, default=str))[:LONGEST]
 
 
-_OWN = {"intent": _intent, "state": _state, "note": _note, "audit": _audit}
+_OWN = {"finding": _finding, "intent": _intent, "state": _state, "note": _note, "audit": _audit}
 
 
 def ndjson(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:

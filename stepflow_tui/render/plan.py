@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from stepflow_tui.engine.plan.estimates import estimate
 from stepflow_tui.engine.texts.language import _, known, language
 from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
-from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.findings import finding_json, findings_lines
 from stepflow_tui.render.risks import risk_lines, risks_json
 from stepflow_tui.render.width import cells, pad
@@ -42,7 +43,7 @@ def plan_lines(
     yield from _objects(_("Will NOT be carried"), [o for o in plan.objects if not o.carried])
     yield from _objects(_("Carried in another form"), [o for o in plan.objects if o.carried and o.reason])
     if sql:
-        yield from sql_lines(plan)
+        yield from ("", "SQL", *sql_lines(plan))
     yield ""
     yield _("Findings")
     yield from (f"  {line}" for line in findings_lines(findings))
@@ -155,10 +156,18 @@ def _objects(title: str, objects: Sequence[PlannedObject]) -> Iterator[str]:
 def sql_lines(plan: Plan) -> Iterator[str]:
     """The generated SQL by stage, as a script."""
     stage = None
-    yield ""
-    yield "SQL"
     for statement in plan.statements:
         if statement.stage is not stage:
             stage = statement.stage
             yield f"-- {words.spaced(stage.value)}"
         yield from f"{statement.sql.rstrip(';')};".split("\n")
+
+
+def sql_text(plan: Plan) -> str:
+    """The generated SQL as the text of a file."""
+    return "".join(f"{clean(line)}\n" for line in sql_lines(plan))
+
+
+def plan_text(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]]) -> str:
+    """The plan as the text of a file that `run --plan` takes."""
+    return json.dumps(to_plain(plan_json(plan, findings, items)), indent=2, ensure_ascii=True) + "\n"

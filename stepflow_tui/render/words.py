@@ -9,6 +9,13 @@ from stepflow_tui.engine.texts.language import N_, _, known, language
 
 UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"))
 """What is counted besides bytes."""
+
+THROTTLES: Mapping[str, str] = {
+    "rate_limit": N_("the config's limit of rows per second"),
+    "target_active": N_("the target is busy with other sessions"),
+    "target_slow_commits": N_("the target takes long to commit"),
+}
+"""Why a copy is slowed down."""
 OTHER_STATES = (
     *(N_("started"), N_("attached"), N_("resumed"), N_("finished")),  # how `run` found the run
     *(N_("open"), N_("passed"), N_("stopped"), N_("raised"), N_("resolved"), N_("acknowledged")),  # gates and alerts
@@ -67,8 +74,13 @@ def progress(row: Mapping[str, Any]) -> str:
     if row.get("eta_seconds") is not None and (total is None or done < total):
         text += ", " + _("{time} left").format(time=seconds(row["eta_seconds"]))
     if row.get("throttle"):
-        text += ", " + _("throttled: {reason}").format(reason=known(row["throttle"]))
+        text += ", " + _("throttled: {reason}").format(reason=throttle(row["throttle"]))
     return text
+
+
+def throttle(reason: str) -> str:
+    """Why a copy is slowed down, as the journal keeps it, in words."""
+    return _(THROTTLES[reason]) if reason in THROTTLES else known(reason)
 
 
 def spaced(name: str) -> str:

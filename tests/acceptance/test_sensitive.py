@@ -48,7 +48,9 @@ def make(path: Path, rows: int = 60) -> None:
         db.executemany(sql, users)
         mine = [(f"{CANARY}-a{n:03}", n, "bad\0remark" if n == 9 else "fine") for n in range(rows)]
         db.executemany("insert into accounts values(?,?,?)", mine)
-        db.executemany("insert into logins values(?,?,?)", [(n, f"{CANARY}{n}@example.org", "2024") for n in range(rows)])
+        db.executemany(
+            "insert into logins values(?,?,?)", [(n, f"{CANARY}{n}@example.org", "2024") for n in range(rows)]
+        )
         db.executemany("insert into letters values(?,?)", [(f"{CANARY}{n}@example.org", f"body {n}") for n in range(9)])
         db.commit()
 
@@ -90,9 +92,14 @@ def through(stand: Stand) -> list[Ran]:
         stand.cli("verify", config, "--repair", "plan", "--level", level, "--export", str(export))
         for level in ("basic", "standard", "detailed", "comprehensive")
     ]
-    looks += [stand.cli("verify", config, "--repair", "plan", "--json"), stand.cli("report", stand.name)]
+    looks += [stand.cli("verify", config, "--json", *more) for more in (("--repair", "plan"), ("--level", "standard"))]
+    looks += [stand.cli("report", stand.name)]
     looks += [stand.cli("report", stand.name, flag) for flag in ("--html", "--json")]
-    looks += [stand.cli("status", stand.name), stand.cli("attach", stand.name, "--no-follow"), stand.cli("check", config)]
+    looks += [
+        stand.cli("status", stand.name),
+        stand.cli("attach", stand.name, "--no-follow"),
+        stand.cli("check", config),
+    ]
     repaired = stand.cli("verify", config, "--repair", "apply", "--yes", "--json")
     assert repaired.code == 5, "rejects stay"
     stand.idle()
@@ -118,6 +125,25 @@ def _files(folder: Path) -> Iterator[Path]:
             yield file
 
 
+def _named(said: list[Ran]) -> None:
+    """Differences are told apart by fingerprints."""
+    found = [d for d in said[4].of("discrepancy") if d["table"] == "users" and d["key"]]
+    swapped = {(d["key"]["id"], d["column"]): d for d in found}
+    email = swapped[11, "email"]
+    assert FINGERPRINT.fullmatch(email["source"])
+    assert FINGERPRINT.fullmatch(email["target"])
+    assert email["source"] != email["target"]
+    assert f"=#{email['source'].removeprefix('#')} where" in email["repair_sql"], (
+        "a bare fingerprint: nobody can run it by mistake"
+    )
+    assert swapped[14, "nick"]["source"] == "nick14"
+    missing = swapped[15, None]["source"]
+    assert "nick=nick15" in missing
+    assert len(FINGERPRINT.findall(missing)) == 6
+    accounts = {d["class"]: d["key"]["email"] for d in said[4].of("discrepancy") if d["table"] == "accounts"}
+    assert all(map(FINGERPRINT.fullmatch, accounts.values()))
+
+
 def test_no_value_of_a_sensitive_column_stands_anywhere(stand: Stand) -> None:
     said = through(stand)
     assert leaks(stand, said) == set()
@@ -134,30 +160,14 @@ def test_no_value_of_a_sensitive_column_stands_anywhere(stand: Stand) -> None:
     assert FINGERPRINT.fullmatch(account["key"]["email"])
     kept = [json.loads(line) for line in Path(account["file"]).read_text().splitlines()]
     assert kept[0]["key"] == account["key"]
-    images = stand.run_dir / "before-images.ndjson"
-    assert CANARY in images.read_text(), "without true values a repair can't be undone"
-    assert stat.S_IMODE(images.stat().st_mode) == 0o600
-
-
-def test_differences_show_fingerprints_and_are_repaired(stand: Stand) -> None:
-    said = through(stand)
-    found = [d for d in said[4].of("discrepancy") if d["table"] == "users" and d["key"]]
-    swapped = {(d["key"]["id"], d["column"]): d for d in found}
-    email = swapped[11, "email"]
-    assert FINGERPRINT.fullmatch(email["source"])
-    assert FINGERPRINT.fullmatch(email["target"])
-    assert email["source"] != email["target"]
-    assert f"email={email['source']} where" in email["repair_sql"], "a bare fingerprint: nobody can run it by mistake"
-    assert swapped[14, "nick"]["source"] == "nick14"
-    missing = swapped[15, None]["source"]
-    assert "nick=nick15" in missing
-    assert len(FINGERPRINT.findall(missing)) == 6
-    accounts = {d["class"]: d["key"]["email"] for d in said[4].of("discrepancy") if d["table"] == "accounts"}
-    assert all(map(FINGERPRINT.fullmatch, accounts.values()))
+    _named(said)
     repaired = said[-1].object
     assert [d for d in repaired["discrepancies"] if d["table"] != "logins"] == []
     assert stand.sql("select email from users where id = 11") == [(f"{CANARY}11@example.org",)]
     assert stand.sql("select count(*) from accounts") == [(59,)]
+    images = stand.run_dir / "before-images.ndjson"
+    assert CANARY in images.read_text(), "without true values a repair can't be undone"
+    assert stat.S_IMODE(images.stat().st_mode) == 0o600
 
 
 def test_the_way_back_needs_no_values_in_the_journal(stand: Stand) -> None:
@@ -185,4 +195,36 @@ def test_the_search_finds_what_is_not_hidden(stand: Stand) -> None:
     for place in ("journal.db", "report.json", "report.md", "report.html", "rejects/users", "differences.json"):
         assert place in named
     outputs = {int(line.split()[1].rstrip(":")) for line in found if line.startswith("output")}
-    assert {1, 4, 6, 7, 8, 9, 10, 11} <= outputs
+    assert {1, 4, 7, 8, 9, 11, 12, 13} <= outputs
+
+
+def revealed(stand: Stand, *args: str, key: object) -> Ran:
+    """`stepflow reveal … --json`."""
+    return stand.cli("reveal", stand.name, *args, "--key", json.dumps(key), "--json")
+
+
+def test_a_value_is_shown_to_whoever_types_the_name_and_the_audit_keeps_it(stand: Stand) -> None:
+    make(stand.source)
+    configure(stand)
+    assert stand.run().code == 5
+    stand.sql("set session_replication_role = replica", *CHANGES)
+    name = ("--yes", "--confirm", stand.name)
+    asked = revealed(stand, "users", "email", "--yes", key={"id": 11})
+    assert (asked.code, CANARY in asked.out + asked.err) == (6, False), "--yes alone is not enough, in no environment"
+    assert revealed(stand, "users", "email", "--yes", "--confirm", "other", key={"id": 11}).code == 6
+    shown = revealed(stand, "users", "email", *name, key={"id": 11}).object
+    assert (shown["source"], shown["target"]) == (f"{CANARY}11@example.org", f"{CANARY}-changed@example.org")
+    only = revealed(stand, "users", "PHONE", *name, key={"id": 900}).object
+    assert (only["source"], only["target"]) == (None, f"{NUMBER}000")
+    assert revealed(stand, "users", "salary", *name, key={"id": 900}).object["target"] == "NULL"
+    refused = [r for r in stand.report()["rejects"] if r["table"] == "accounts"]
+    hidden = revealed(stand, "accounts", "email", *name, key=refused[0]["key"]).object
+    assert (hidden["source"], hidden["target"]) == (f"{CANARY}-a009", None), "found by looking through the rows"
+    # a true value in the key must not get into the journal
+    assert revealed(stand, "accounts", "balance", *name, key={"email": f"{CANARY}-a004"}).object["target"] == "-1"
+    assert revealed(stand, "letters", "email", *name, key={"rowid": 4}).object["source"] == f"{CANARY}3@example.org"
+    kept = [e for e in stand.cli("audit", "show", stand.name, "--json").object["entries"] if e["act"] == "reveal"]
+    assert [json.loads(e["data"])["args"]["column"] for e in kept] == ["email", "phone", "salary", "email", "balance", "email"]
+    assert leaks(stand, []) == set()
+    assert revealed(stand, "users", "mail", *name, key={"id": 1}).code == 2
+    assert stand.cli("audit", "verify", stand.name).code == 0

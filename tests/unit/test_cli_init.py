@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,11 @@ def test_it_never_overwrites(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFix
         (["sqlite-to-postgres", "--source", "x", "--target", "postgresql://u:geheim@h/d"], 2, "password"),
         (["sqlite-to-postgres", "--source", "x", "--target", "host=h password=geheim"], 2, "password"),
         (["sqlite-to-postgres", "--source", "x", "-o", "no/such/folder.yaml"], 2, "can't be written"),
+        (["sqlite-to-postgres", "--source", "x", "--level", "deep"], 2, "comprehensive"),
+        (["sqlite-to-postgres", "--source", "x", "--on-bad-value", "drop"], 2, "bytea"),
+        (["sqlite-to-postgres", "--source", "x", "--name", "a b"], 2, "name"),
+        (["sqlite-to-postgres", "--source", "x", "--owner", "teams-told"], 2, "ITEM=NAME"),
+        (["sqlite-to-postgres", "--source", "x", "--owner", "nope=x"], 2, "no item"),
     ],
 )
 def test_what_it_refuses(
@@ -63,7 +69,85 @@ def test_what_it_refuses(
     assert not (tmp_path / "stepflow.yaml").exists()
 
 
-def test_advice(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_choice_of_the_wizard_is_an_option(cli: Cli, tmp_path: Path) -> None:
+    options = ["--name", "s1", "--environment", "production", "--schema", "app", "--level", "basic"]
+    more = ["--on-bad-value", "bytea", "--backup-dir", "bk", "--owner", "teams-told=Anna", "--owner", "users-work=B=C"]
+    assert cli("init", "sqlite-to-postgres", "--source", "x.db", "--target", "environment", *options, *more) == 0
+    config = load_config(tmp_path / "stepflow.yaml", {}).config
+    assert (config.name, config.environment, config.target.schema_name) == ("s1", "production", "app")
+    assert (config.verify.level, config.copying.on_bad_value) == ("basic", "bytea")
+    assert config.target.dsn is None
+    assert not config.target.embedded
+    assert config.backup.dir == tmp_path / "bk"
+    assert [(i.id, i.owner) for i in config.checklist.before] == [("teams-told", "Anna")]
+    assert [(i.id, i.owner) for i in config.checklist.after] == [("users-work", "B=C")]
+
+
+def test_the_table_of_kinds(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("init", "--advise", "--json") == 0
     kinds = json.loads(capsys.readouterr().out)["kinds"]
     assert [k["kind"] for k in kinds if k["available"]] == ["sqlite-to-postgres"]
+    assert cli("init", "--advise") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(kinds)
+
+
+def test_advice_from_answers_alone(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli("init", "--advise", "--writers", "9", "--locked", "no", "--users", "3", "--requests", "0.5", "--json") == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["available"], found["facts"]) == ("sqlite-to-postgres", True, {})
+    assert [r["code"] for r in found["reasons"]] == ["many_writers", "not_measured"]
+    assert cli("init", "--advise", "--locked", "yes") == 0
+    said = capsys.readouterr().out
+    assert "sqlite-wal" in said
+    assert "later version" in said
+
+
+def test_advice_from_a_file(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("create table t (i)")
+    connection.close()
+    assert cli("init", "--advise", "--source", "shop.db", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] is None
+    assert (found["facts"]["tables"], found["facts"]["rows"]) == (1, 0)
+    assert cli("init", "--advise", "--source", "shop.db") == 0
+    assert "Stay as you are." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--source", "missing.db"], 4),
+        (["--locked", "perhaps"], 2),
+        (["--writers", "-1"], 2),
+        (["--writers", "many"], 2),
+    ],
+)
+def test_advice_that_can_t_be_given(args: list[str], code: int, cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("init", "--advise", *args) == code
+    assert "hint:" in capsys.readouterr().err
+
+
+def test_advice_asks_on_a_terminal(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["7", "n", "", "12.5", "unused"])
+    monkeypatch.setattr("stepflow_tui.cli.diagnostics.interactive", lambda _session: True)
+    monkeypatch.setattr("stepflow_tui.cli.diagnostics.ask", lambda prompt: next(answers))
+    assert cli("init", "--advise") == 0
+    assert "Recommended: sqlite-to-postgres." in capsys.readouterr().out
+    assert next(answers) == "unused"  # four questions, and no more
+
+
+def test_an_option_stands_for_its_question(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("stepflow_tui.cli.diagnostics.interactive", lambda _session: True)
+    monkeypatch.setattr("stepflow_tui.cli.diagnostics.ask", lambda prompt: asked.append(prompt) or "")
+    assert cli("init", "--advise", "--writers", "9", "--locked", "yes", "--users", "1") == 0
+    assert len(asked) == 1
+    assert "requests" in asked[0]
+    assert "sqlite-to-postgres" in capsys.readouterr().out

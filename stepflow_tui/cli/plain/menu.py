@@ -75,20 +75,27 @@ def _menus(desk: Desk) -> int:
 
 
 def _main_menu(desk: Desk) -> Next:
-    choices = [*_runs(desk), *_configs(desk)]
+    found = _found(desk)
+    listed = list(_runs(desk, found))
+    choices = [*listed, *_configs(desk)]
     labels = [label for label, _do in choices] + [_(start.label) for start in MAIN_MENU]
     actions = [do for _label, do in choices] + [partial(start.do, desk) for start in MAIN_MENU]
-    number = ask.choose(_("StepFlow: what next?"), labels)
+    # Enter goes on with what is not finished, never back to what is
+    default = 1 if any(run["state"] not in FINISHED for run in found) else len(listed) + 1
+    number = ask.choose(_("StepFlow: what next?"), labels, default=default)
     return actions[number - 1]()
 
 
-def _runs(desk: Desk) -> Iterator[tuple[str, Callable[[], Next]]]:
-    """Unfinished runs first."""
+def _found(desk: Desk) -> list[Mapping[str, Any]]:
+    """All runs, unfinished ones first."""
     try:
-        found = sorted(desk.engine.list_runs(desk.state), key=lambda run: run["state"] in FINISHED)
+        return sorted(desk.engine.list_runs(desk.state), key=lambda run: run["state"] in FINISHED)
     except StepFlowError as error:
         desk.tell(error)
-        return
+        return []
+
+
+def _runs(desk: Desk, found: list[Mapping[str, Any]]) -> Iterator[tuple[str, Callable[[], Next]]]:
     for run in found[:SHOWN_RUNS]:
         yield _("run {run}").format(run=_run(run)), partial(runs.attach, desk, str(run["id"]))
     if len(found) > SHOWN_RUNS:

@@ -14,6 +14,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.keymap import check_keymap
 from stepflow_tui.render.findings import findings_lines
 from stepflow_tui.render.plan import plan_sections
 
@@ -46,7 +47,7 @@ def open_config(desk: Desk, config: Path) -> Next:
 def check(desk: Desk, config: Path) -> None:
     """The findings of the preflight checks."""
     try:
-        loaded = desk.engine.load_config(config, desk.env)
+        loaded = desk.engine.load_config(config, desk.env, (check_keymap,))
     except StepFlowError as error:
         desk.tell(error)
         return
@@ -59,7 +60,7 @@ def check(desk: Desk, config: Path) -> None:
 def show_plan(desk: Desk, config: Path) -> None:
     """The plan as it would be made now."""
     try:
-        loaded = desk.engine.load_config(config, desk.env)
+        loaded = desk.engine.load_config(config, desk.env, (check_keymap,))
     except StepFlowError as error:
         desk.tell(error)
         return

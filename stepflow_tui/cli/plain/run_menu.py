@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepflow_tui.cli.plain import ask, show, steer
+from stepflow_tui.cli.plain import ask, gate, show, steer
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
@@ -37,7 +37,7 @@ RUN_MENU: tuple[Entry, ...] = (
     Entry(label=N_("roll back"), do=steer.roll_back, actions=("rollback",)),
     Entry(label=N_("abort"), do=steer.abort, actions=("abort",)),
     Entry(label=N_("detach: leave, the run goes on"), do=steer.leave, actions=("detach", "quit-menu")),
-    Entry(label=N_("answer the questions of the open gate"), do=steer.answer_open_gate, actions=("continue",)),
+    Entry(label=N_("answer the questions of the open gate"), do=gate.answer_open_gate, actions=("continue",)),
     Entry(label=N_("steps and progress"), do=show.status, actions=("panel-0", "panel-1")),
     Entry(label=N_("the plan"), do=show.plan, actions=("plan",)),
     Entry(label=N_("everything that happened: show, search, write to a file"), do=show.journal,

@@ -15,13 +15,14 @@ from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.follow import ENTERED, Follower
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Desk, Next, Place
+from stepflow_tui.cli.plain.gate import answer
 from stepflow_tui.cli.plain.run_menu import open_run_menu
-from stepflow_tui.cli.plain.steer import answer
 from stepflow_tui.cli.views import PlainView
 from stepflow_tui.engine.errors import EngineLost, ExitCode, StepFlowError
 from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import RunInfo
+from stepflow_tui.keymap import check_keymap
 from stepflow_tui.render import words
 
 
@@ -38,7 +39,7 @@ def begin(desk: Desk, config: Path, *, new: bool = False) -> Next:
     try:
         started = asyncio.run(
             desk.engine.start(
-                desk.engine.load_config(config, desk.env),
+                desk.engine.load_config(config, desk.env, (check_keymap,)),
                 state=desk.state,
                 until=None,
                 plan_file=None,

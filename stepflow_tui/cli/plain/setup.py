@@ -211,7 +211,7 @@ def _save(desk: Desk, draft: Draft) -> Path | None:
     except StepFlowError as error:
         desk.tell(error)
         return None
-    output.emit_text(text)
+    output.emit_raw(text)
     if ask.choose(_("Save it as {file}?").format(file=free.name), (_("yes"), _("under another name"))) == 2:
         return ask.checked(_("File"), partial(_saved_as, desk, draft), free.name)
     try:

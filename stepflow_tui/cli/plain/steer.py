@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.cli.diagnostics import say
-from stepflow_tui.cli.gates import answer_gate
 from stepflow_tui.cli.plain import ask
-from stepflow_tui.cli.plain.desk import Next, Place, terminal_name
+from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render import words
@@ -22,32 +21,6 @@ from stepflow_tui.render.events import alert_text, lost
 def go_on(place: Place) -> Next:
     """Watch again; an open gate asks first."""
     return Next.WATCH
-
-
-def answer_open_gate(place: Place) -> Next:
-    """Ask the questions of the gate that is open."""
-    gate = place.status.get("gate")
-    if gate is None:
-        say(_("No gate is open."))
-        return Next.MENU
-    return answer(place, gate)
-
-
-def answer(place: Place, event: Mapping[str, Any]) -> Next:
-    """Ask what an open gate wants to know; an answer not given leaves the run waiting."""
-    desk = place.desk
-    if desk.session.globals.read_only:
-        say(_("The run waits at the gate before {phase}.").format(phase=words.phrase(str(event["phase"]))))
-        return Next.MENU
-    ask.forget_typed()
-    try:
-        passed = asyncio.run(answer_gate(desk.session, desk.engine, place.info, event, front=terminal_name()))
-    except StepFlowError as error:
-        desk.tell(error)
-        return Next.MENU
-    if not passed:
-        say(_("Not every question was answered; the run waits on."))
-    return Next.WATCH if passed else Next.MENU
 
 
 def pause_or_resume(place: Place) -> Next:

@@ -72,6 +72,17 @@ def resolve_run(state: Path, run: str | None) -> RunEntry:
     return StateDir.open(state, os.environ, create=False).resolve(run, peek_state)
 
 
+def run_keymap(run: HasRun) -> Mapping[str, str]:
+    """`keymap:` of the config that the run was started with."""
+    import yaml
+
+    with RunReader(run.path) as reader:
+        row = reader.run()
+    text = (row or {}).get("config", {}).get("text") or ""
+    keymap = (yaml.safe_load(text) or {}).get("keymap") or {}
+    return {str(name): str(keys) for name, keys in keymap.items()}
+
+
 def report(run: HasRun) -> Mapping[str, Any]:
     """The report of a run as it stands now, in the shape of report.json."""
     from stepflow_tui.engine.report.collect import collect

@@ -23,7 +23,14 @@ LOOK_SECONDS = 0.05
 
 
 async def send(
-    run: HasRun, verb: str, args: Mapping[str, Any], *, state: Path, take_control: bool = False, front: str = ""
+    run: HasRun,
+    verb: str,
+    args: Mapping[str, Any],
+    *,
+    state: Path,
+    take_control: bool = False,
+    front: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
     """Append an intent, start an engine if none lives, wait for the answer.
 
@@ -33,6 +40,7 @@ async def send(
         state: the state directory.
         take_control: take the control lease from whoever holds it.
         front: the terminal of a front end that stays; it holds control apart from the person's other terminals.
+        env: variables for the config, where they are not those of this process (a password typed in the wizard).
 
     Returns:
         `{state: accepted|done, answer, after}`; `after` is the event to follow from.
@@ -54,7 +62,7 @@ async def send(
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     alone = not engine_alive(run.path)
     if alone and verb not in LEASE:
-        await _start_engine(run, who)
+        await _start_engine(run, who, env if env is not None else os.environ)
     row = await _answer(run, number, after)
     if alone and verb in ENDING:
         await _ended(run)
@@ -68,11 +76,11 @@ def sender(front: str = "") -> str:
     return f"{operator(os.environ)} at {front}" if front else operator(os.environ)
 
 
-async def _start_engine(run: HasRun, who: str) -> None:
+async def _start_engine(run: HasRun, who: str, env: Mapping[str, str]) -> None:
     """Start an engine for intents; somebody else may have been faster, which is as good."""
     with RunReader(run.path) as reader:
         row = reader.run() or {}
-    used = load_config(Path(row["config_path"]), os.environ).used_env
+    used = load_config(Path(row["config_path"]), env).used_env
     try:
         await asyncio.to_thread(launch, run.path, StartLine(env=dict(used), command_only=True, who=who))
     except Held:

@@ -50,6 +50,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         "control": reader.control(),
         "observers": observers(reader.run_dir),
         "rollback": _rollback(run, steps),
+        "objects_left_out": _left_out(reader),
         "checklist": [_item(i) for i in reader.checklist()],
     }
 
@@ -132,6 +133,12 @@ def _table(t: dict[str, Any]) -> dict[str, Any]:
         "rejected_rows": t["rejected_rows"],
         "as_of": None if t["as_of_ms"] is None else iso_utc(t["as_of_ms"]),
     }
+
+
+def _left_out(reader: RunQueries) -> int:
+    """How many objects of the source (views, triggers, checks…) have no counterpart; the report names each."""
+    row = reader.one("SELECT count(*) AS n FROM object WHERE NOT carried")
+    return int(row["n"]) if row else 0
 
 
 def _item(i: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ waits, and an application that shares a rollback-journal file is never held up f
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,6 @@ ONE_SECONDS = 0.15
 """How long one of them may; in rollback-journal mode it keeps writers out."""
 LISTED = 200
 """Tables named in the answer."""
-_STEPS = 1_000
-"""Instructions of SQLite's machine between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -133,11 +132,14 @@ def _asked(conn: sqlite3.Connection, sql: str, end: float, *, empty: int | None 
 
 @contextmanager
 def _deadline(conn: sqlite3.Connection, end: float) -> Iterator[None]:
-    conn.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    """Interrupts what runs when the time is over. A count is one instruction, which no progress handler ever sees."""
+    timer = threading.Timer(max(0.0, end - time.monotonic()), conn.interrupt)
+    timer.start()
     try:
         yield
     finally:
-        conn.set_progress_handler(None, 0)
+        timer.cancel()
+        timer.join()  # or it might interrupt the statement after this one
 
 
 if __name__ == "__main__":

@@ -20,5 +20,5 @@ COMPOSED = (
     # why an object is not carried as it was
     N_("its values are carried as a plain column: {0}"),
     # what is wrong in a config
-    N_("{0}, got {1}"),
+    N_("{0} problems"),
 )

@@ -79,17 +79,36 @@ def known(sentence: str) -> str:
     """A finished English sentence in the language in use, found by the template it was made from.
 
     Templates have numbered places (`{0} exists already.`); the one with the most letters of its own wins. What stands in a
-    place may be a sentence of ours again (`the table can't be carried: …`). A sentence that no template made (a server's
-    words, a name) stays as it is.
+    place may be a sentence of ours again (`the table can't be carried: …`). Several lines are looked at one by one. A
+    sentence that no template made (a server's words, a name) stays as it is.
     """
     exact = _(sentence)
     if exact != sentence or _language == "en":
         return exact
+    problem = _problem(sentence)
+    if problem != sentence:
+        return problem
     for template in _templates():
         values = template.places(sentence)
         if values is not None:
             return template.translated.format(*map(inner, values))
+    if "\n" in sentence:
+        return "\n".join(map(known, sentence.split("\n")))
     return sentence
+
+
+_PROBLEM = re.compile(r"(?P<where>\S.*?:\d+:(?: [\w.\[\]-]+:)?) (?P<text>.*?)(?: \((?P<hint>.*)\))?")
+
+
+def _problem(line: str) -> str:
+    """A line about a config, `file:line: key: problem (hint)`; any other as it is."""
+    found = _PROBLEM.fullmatch(line)
+    if found is None:
+        return line
+    hint = f" ({known(found['hint'])})" if found["hint"] else ""
+    text, got, value = found["text"].partition(", got ")
+    shown = known(text) + (_(", got {0}").format(value) if got else "")
+    return f"{found['where']} {shown}{hint}"
 
 
 def inner(value: str) -> str:
@@ -106,6 +125,10 @@ def inner(value: str) -> str:
 
 
 _LISTED = re.compile(r"(; |, )")
+
+
+FEW = 9
+"""Letters of its own that a template needs when it begins with a place for any text."""
 
 
 class _Template:
@@ -129,7 +152,10 @@ class _Template:
         if self._pattern is None:
             self._pattern = re.compile("(.*?)".join(map(re.escape, self.pieces)), re.DOTALL)
         match = self._pattern.fullmatch(sentence)
-        return match.groups() if match else None
+        # few words of ours behind somebody else's sentence prove nothing (`{0} texts`)
+        if match is None or (not self.pieces[0] and self.weight < FEW and " " in match[1]):
+            return None
+        return match.groups()
 
 
 def _unescaped(piece: str) -> str:

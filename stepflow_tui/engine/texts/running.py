@@ -74,6 +74,7 @@ STEPS: dict[str, str] = {
     "verify": "Compare both sides",
     "release-target": "Leave the target",
     "settle-checklist": "Checklist",
+    "rollback": "Rollback",
 }
 
 

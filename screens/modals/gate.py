@@ -1,0 +1,225 @@
+"""The open gate: everything it asks, ticked and accepted in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.widgets import Button, Input, Static
+
+from screens.host import app_of, host
+from screens.modals.base import Dialog, title
+from screens.pages.gate import GateFacts, gate_lines, gate_title, open_items, read_facts, typed_questions
+from screens.widgets.reader import Reader
+from stepflow_tui.bridge import Snapshot
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.checklist import ItemKind
+from stepflow_tui.engine.texts.language import _, ngettext
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
+
+AROUND = 7
+"""Rows of the dialog that are not the list."""
+
+
+def open_gate(node: DOMNode) -> None:
+    """Ask what the open gate asks; where none is open, say so."""
+    snapshot = host(node).snapshot
+    if snapshot is not None and snapshot.status.get("gate"):
+        app_of(node).push_screen(GateDialog(snapshot))
+        return
+    state = words.term(snapshot.status["state"]) if snapshot is not None else _("unknown")
+    text = _("No gate is open: the run is {state}. It stops by itself where somebody has to decide.")
+    app_of(node).notify(text.format(state=state), severity="warning", markup=False)
+
+
+class GateDialog(Dialog[bool]):
+    """The questions of the open gate. True when they were answered here."""
+
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "list('move', 1)", show=False),
+        Binding("up", "list('move', -1)", show=False),
+        Binding("pagedown", "list('page', 1)", show=False),
+        Binding("pageup", "list('page', -1)", show=False),
+        Binding("right", "app.focus_next", show=False),
+        Binding("left", "app.focus_previous", show=False),
+        Binding("space", "tick", show=False),
+    ]
+    DEFAULT_CSS = """
+    GateDialog > .box {
+        height: 96%;
+    }
+    GateDialog #note {
+        display: none;
+        margin: 0;
+    }
+    GateDialog #note.-open {
+        display: block;
+    }
+    GateDialog #name {
+        margin: 0;
+    }
+    GateDialog #state {
+        height: auto;
+        color: $text-warning;
+    }
+    GateDialog #answers {
+        height: 1;
+        margin-top: 1;
+    }
+    GateDialog #answers Button {
+        margin-right: 2;
+        min-width: 10;
+    }
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._gate: Mapping[str, Any] = snapshot.status["gate"]
+        self._run_name = str(snapshot.status["name"])
+        self._facts = GateFacts()
+        self._over: bool | None = None
+        self._sent = False
+
+    def compose(self) -> ComposeResult:
+        """List, note, name, answers."""
+        with Vertical(classes="box"):
+            yield title(gate_title(self._gate))
+            yield Reader(id="list")
+            yield Input(
+                placeholder=_("Done how, or by whom? Enter ticks it, Esc leaves it open"), id="note", max_length=500
+            )
+            yield Static(id="state", markup=False)
+            if typed_questions(self._gate):
+                prompt = _("Type {name} to confirm").format(name=clean_line(self._run_name))
+                yield Input(placeholder=prompt, id="name")
+            with Horizontal(id="answers"):
+                yield Button(Content(_("Cancel")), id="cancel", compact=True)
+                yield Button(Content(_("Accept the rest unticked")), id="rest", compact=True)
+                yield Button(Content(_("Accept, and go on")), id="yes", compact=True)
+
+    def on_mount(self) -> None:
+        """Show what is known already, and read the rest."""
+        self._show()
+        self._read()
+
+    def on_screen_resume(self) -> None:
+        """Close now if it could not be closed under another dialog."""
+        super().on_screen_resume()
+        if self._over is not None:
+            self.dismiss(self._over)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Follow what others do: when the gate is not open any more, there is nothing to ask."""
+        gate = snapshot.status.get("gate")
+        if gate and gate["phase"] == self._gate["phase"]:
+            self._gate = gate
+            if snapshot.events:
+                self._read()
+            return
+        if not self._sent:
+            text = _("The gate before {phase} is no longer open: the run is {state}.")
+            phase, state = words.phrase(str(self._gate["phase"])), words.term(snapshot.status["state"])
+            app_of(self).notify(text.format(phase=phase, state=state), markup=False)
+        self._close(answered=self._sent)
+
+    def _close(self, *, answered: bool) -> None:
+        self._over = answered
+        if self.is_current:
+            self.dismiss(answered)
+
+    def _read(self) -> None:
+        self.run_worker(self._reading(), group="read", exclusive=True, exit_on_error=False)
+
+    async def _reading(self) -> None:
+        bridge = host(self).bridge
+        if bridge is None:
+            return
+        try:
+            self._facts = await asyncio.to_thread(read_facts, bridge.api, bridge.run)
+        except StepFlowError as error:
+            host(self).show_error(error)
+            return
+        self._show()
+
+    def _show(self) -> None:
+        """The list, and which answers are possible now."""
+        reader = self.query_one(Reader)
+        reader.show(list(gate_lines(self._gate, self._facts, host(self).glyphs)), stay=True)
+        self._offer()
+
+    def _offer(self) -> None:
+        left = len(open_items(self._gate, self._facts))
+        named = not typed_questions(self._gate) or self.query_one("#name", Input).value.strip() == self._run_name
+        self.query_one("#rest").display = bool(left)
+        self.query_one("#rest", Button).disabled = not named
+        self.query_one("#yes", Button).disabled = bool(left) or not named
+        text = ngettext(
+            "{count} item is open: Space ticks the selected one, with a note.",
+            "{count} items are open: Space ticks the selected one, with a note.",
+            left,
+        ).format(count=left)
+        self.query_one("#state", Static).update(text if left else "")
+
+    def action_list(self, how: str, step: int) -> None:
+        """Move in the list, wherever the focus is."""
+        reader = self.query_one(Reader)
+        (reader.action_page if how == "page" else reader.action_move)(step)
+
+    def action_tick(self) -> None:
+        """Ask for the note that ticks the selected item."""
+        item = self.query_one(Reader).selected
+        found = next((i for i in open_items(self._gate, self._facts) if i["id"] == item), None)
+        if found is None:
+            app_of(self).notify(_("Select an open item with the arrow keys first."), markup=False)
+        elif found["params"].get("kind") == ItemKind.AUTO:
+            app_of(self).notify(_("A check decides this item, no person ticks it."), severity="warning", markup=False)
+        else:
+            note = self.query_one("#note", Input)
+            note.value = ""
+            note.add_class("-open")
+            note.focus()
+
+    def action_cancel(self) -> None:
+        """Close the note; then the dialog. Nothing was answered."""
+        if self.query_one("#note").has_class("-open"):
+            self._shut_note()
+        else:
+            self.dismiss(False)
+
+    def _shut_note(self) -> None:
+        self.query_one("#note").remove_class("-open")
+        self.query_one("#cancel").focus()
+
+    @on(Input.Submitted, "#note")
+    def _noted(self, event: Input.Submitted) -> None:
+        item, note = self.query_one(Reader).selected, event.value.strip()
+        if note and item:
+            self._shut_note()
+            self.query_one(Reader).action_move(1)
+            host(self).act("tick", {"item": item, "note": note}, then=lambda _answer: self._read())
+
+    @on(Input.Changed, "#name")
+    def _named(self) -> None:
+        self._offer()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "cancel":
+            self.dismiss(False)
+            return
+        name = self._run_name if typed_questions(self._gate) else None
+        args = {"phase": self._gate["phase"], "yes": event.button.id == "rest", "confirm": name}
+        host(self).act("continue", args, then=lambda _answer: self._passed())
+
+    def _passed(self) -> None:
+        self._sent = True
+        self._close(answered=True)

@@ -1,0 +1,36 @@
+"""One checklist item with all that is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from screens.glyphs import Glyphs
+from screens.pages.checklist import WHENS, item_lines, owner_of
+from screens.pages.lines import line
+from screens.widgets.reader import Line
+from stepflow_tui.engine.model.checklist import ItemKind
+from stepflow_tui.engine.plan.risks import CRITERIA, RISKS
+from stepflow_tui.engine.texts import risks as texts
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
+
+
+def item_details(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
+    """State, who decides, when it is due, what it proves."""
+    params = row.get("params") or {}
+    yield from item_lines(row, glyphs, 0)
+    manual = row["kind"] == ItemKind.MANUAL
+    yield line(_("A person decides it.") if manual else _("A check decides it."))
+    when = str(params.get("when") or row["phase"])
+    yield line(_(WHENS.get(when) or words.spaced(when)))
+    if row["phase"]:
+        yield line(_("due before {phase}").format(phase=words.phrase(str(row["phase"]))))
+    if owner_of(row):
+        yield line(_("owner: {who}").format(who=owner_of(row)))
+    if params.get("due"):
+        yield line(_("due: {when}").format(when=params["due"]))
+    proved = [_(texts.RISKS[r.id]) for r in RISKS if row["id"] in r.proofs]
+    proved += [_(texts.ACCEPTANCE[c.id]) for c in CRITERIA if row["id"] in c.proofs]
+    if proved:
+        yield line(_("It is the proof for: {what}").format(what="; ".join(proved)))

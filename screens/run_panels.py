@@ -1,0 +1,181 @@
+"""Keys that go from panel to panel, and keys that belong to whatever panel has the focus."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from screens.panels.base import Panel
+from screens.panels.diffs import DiffsPanel
+from screens.panels.log import LogPanel
+from screens.run_words import Status
+from stepflow_tui.engine.texts.language import _
+
+TABS = (2, 3, 4)
+NOW = 1
+TITLE_AT = 3
+"""Cells from a panel's edge to its title."""
+
+
+class Panels(Screen[None]):
+    """The half of the run screen that knows its panels."""
+
+    tab = 0
+    """Which of the panels that share a place is seen where there is little room; 0 before the first status."""
+
+    @property
+    def tabbed(self) -> bool:
+        """Whether WAL, switch and differences share one place."""
+        return any(self.has_class(c) for c in ("-narrow", "-low", "-flat"))
+
+    @property
+    def panel(self) -> Panel | None:
+        """The panel that has the focus, itself or in a part of it."""
+        focused = self.focused
+        if focused is None:
+            return None
+        return next((n for n in focused.ancestors_with_self if isinstance(n, Panel)), None)
+
+    def panel_number(self, number: int) -> Panel:
+        """The panel with that number."""
+        return next(p for p in self.query(Panel) if number == p.NUMBER)
+
+    def choose_tab(self, number: int) -> None:
+        """Show this one of the panels that share a place."""
+        self.tab = number
+        tabs = self.query_one("#tabs")
+        for other in TABS:
+            tabs.set_class(other == number, f"-tab-{other}")
+        self.name_tabs()
+
+    def first_tab(self, status: Status) -> None:
+        """What there is something to see of."""
+        if not self.tab:
+            self.choose_tab(4 if status.get("wal") is None and status.get("switch") is None else 2)
+
+    def name_tabs(self) -> None:
+        """Titles: of one panel each, or of all that share the place with the one that is seen in brackets."""
+        for number in TABS:
+            panel = self.panel_number(number)
+            wanted = self._tab_titles(number) if self.tabbed else _title(panel)
+            if panel.border_title is None or Content.from_markup(panel.border_title).plain != wanted:
+                panel.border_title = Content(wanted)
+
+    def _tab_titles(self, seen: int) -> str:
+        names = (_title(self.panel_number(n)) for n in TABS)
+        return "  ".join(f"[{name}]" if n == seen else name for n, name in zip(TABS, names, strict=True))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on the name of a tab."""
+        panel = event.widget
+        if not self.tabbed or not isinstance(panel, Panel) or panel.NUMBER not in TABS:
+            return
+        if event.screen_y == panel.region.y:
+            self._clicked(event.screen_x - panel.region.x - TITLE_AT, panel.NUMBER)
+
+    def _clicked(self, x: int, seen: int) -> None:
+        at = 0
+        for number in TABS:
+            width = cell_len(_title(self.panel_number(number))) + (2 if number == seen else 0)
+            if at <= x < at + width:
+                self.go_to(number)
+                return
+            at += width + 2
+
+    def go_to(self, number: int) -> None:
+        """Focus a panel; a hidden one is shown first."""
+        panel = self.panel_number(number)
+        if number in TABS:
+            self.choose_tab(number)
+        if self.maximized is not None or (number == 0 and self.has_class("-narrow")):
+            self.maximize(panel, container=False)
+        self.call_after_refresh(self._focus, panel)
+
+    def _focus(self, panel: Widget) -> None:
+        if panel.display:
+            panel.focus()
+
+    def watch_maximized(self, before: Widget | None, now: Widget | None) -> None:
+        """Small again: a panel that has no place of its own here loses the focus."""
+        if before is not None and now is None:
+            self.call_after_refresh(lambda: None if before.display else self.go_to(NOW))
+
+    def action_panel_0(self) -> None:
+        """To the steps."""
+        self.go_to(0)
+
+    def action_panel_1(self) -> None:
+        """To what happens now."""
+        self.go_to(1)
+
+    def action_panel_2(self) -> None:
+        """To the WAL."""
+        self.go_to(2)
+
+    def action_panel_3(self) -> None:
+        """To the read switch."""
+        self.go_to(3)
+
+    def action_panel_4(self) -> None:
+        """To the row differences."""
+        self.go_to(4)
+
+    def action_panel_5(self) -> None:
+        """To the log."""
+        self.go_to(5)
+
+
+class PanelActions(Panels):
+    """Actions that a panel carries out."""
+
+    def action_zoom(self) -> None:
+        """The focused panel on the whole screen, or all of them again."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.panel is not None:
+            self.maximize(self.panel, container=False)
+
+    async def action_find(self) -> None:
+        """Filter or search; the log where the focused panel has nothing to look through."""
+        await self._hand_on("find", LogPanel)
+
+    async def action_next(self) -> None:
+        """Next match."""
+        await self._hand_on("next", LogPanel)
+
+    async def action_previous(self) -> None:
+        """Previous match."""
+        await self._hand_on("previous", LogPanel)
+
+    async def action_differences(self) -> None:
+        """Only tables that differ."""
+        await self._hand_on("differences", DiffsPanel)
+
+    async def action_follow(self) -> None:
+        """Follow the log."""
+        await self._hand_on("follow", LogPanel)
+
+    async def action_wrap(self) -> None:
+        """Wrap the log's lines."""
+        await self._hand_on("wrap", LogPanel)
+
+    async def action_details(self) -> None:
+        """Details of what is selected in the focused panel."""
+        await self._hand_on("details", None)
+
+    async def _hand_on(self, action: str, otherwise: type[Panel] | None) -> None:
+        panel = self.panel
+        if panel is None or not hasattr(panel, f"action_{action}"):
+            if otherwise is None:
+                return
+            panel = self.query_one(otherwise)
+            if panel.NUMBER in TABS:
+                self.choose_tab(panel.NUMBER)
+        await self.app.run_action(action, panel)
+
+
+def _title(panel: Panel) -> str:
+    return f"{panel.NUMBER} {_(panel.NAME)}"

@@ -1,0 +1,71 @@
+"""Why an action can't be done just now, in words. Pure: no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from screens.panels.switch import no_switch
+from screens.run_words import RESUMABLE, Status, lost_alert, open_gate
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
+
+PAUSABLE = frozenset({"running", "waiting", "pausing", "paused"})
+ABORTABLE = frozenset({"pending", "running", "waiting", "pausing", "paused", "rolling_back", "failed"})
+
+
+def why_not(action: str, status: Status) -> str:
+    """The reason, or "" where the action can be done."""
+    ask = _REASONS.get(action)
+    return ask(status) if ask is not None and status else ""
+
+
+def resumable(status: Status) -> bool:
+    """Whether starting an engine is what makes the run go on."""
+    if (status.get("engine") or {}).get("alive"):
+        return False
+    return status.get("state") in RESUMABLE or lost_alert(status) is not None
+
+
+def _state(status: Status) -> str:
+    return words.term(status.get("state") or "pending")
+
+
+def _continue(status: Status) -> str:
+    if open_gate(status) or resumable(status):
+        return ""
+    return _("No gate is open: the run is {state}.").format(state=_state(status))
+
+
+def _pause(status: Status) -> str:
+    if status.get("state") in PAUSABLE:
+        return ""
+    return _("There is nothing to pause: the run is {state}.").format(state=_state(status))
+
+
+def _rollback(status: Status) -> str:
+    if (status.get("rollback") or {}).get("possible"):
+        return ""
+    return _("There is nothing to roll back: the run is {state}.").format(state=_state(status))
+
+
+def _abort(status: Status) -> str:
+    if status.get("state") in ABORTABLE:
+        return ""
+    return _("There is nothing to abort: the run is {state}.").format(state=_state(status))
+
+
+def _switch(status: Status) -> str:
+    return "" if status.get("switch") is not None else no_switch()
+
+
+_REASONS: Mapping[str, Callable[[Status], str]] = {
+    "continue": _continue,
+    "pause": _pause,
+    "rollback": _rollback,
+    "abort": _abort,
+    "switch": _switch,
+    "back": _switch,
+    "cutover": _switch,
+}
+DEPENDING = tuple(_REASONS)
+"""Actions that can't always be done."""

@@ -1,0 +1,220 @@
+"""Config files that are written load, whatever was chosen, and never hold a password."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stepflow_tui.engine.config import load_config
+from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.facade.compose import (
+    COMMENTS,
+    config_text,
+    free_path,
+    holds_password,
+    manual_items,
+    save_config,
+    split_password,
+    suggested_name,
+    with_password,
+)
+from stepflow_tui.engine.model.config import BadValue, Level
+from stepflow_tui.engine.model.draft import CHOICES, Draft
+from stepflow_tui.engine.texts import language
+
+DSN = "postgresql://u:p@h/d"
+ENV = {"DATABASE_URL": DSN}
+
+
+def loaded(tmp_path: Path, draft: Draft, env: dict[str, str] | None = None) -> Any:
+    path = tmp_path / "stepflow.yaml"
+    path.unlink(missing_ok=True)
+    save_config(path, config_text(draft, path))
+    return load_config(path, ENV if env is None else env).config
+
+
+def test_the_choices_are_those_of_the_config() -> None:
+    assert CHOICES["level"] == tuple(level.value for level in Level)
+    assert CHOICES["on_bad_value"] == tuple(v.value for v in BadValue)
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "level", "bad"),
+    itertools.product(
+        (
+            "embedded",
+            "environment",
+            "${DATABASE_URL}",
+            "postgresql://anna@db.example.com:5432/shop?sslmode=verify-full",
+        ),
+        ("staging", "production"),
+        CHOICES["level"],
+        CHOICES["on_bad_value"],
+    ),
+)
+def test_every_combination_loads_as_it_was_chosen(
+    tmp_path: Path, target: str, environment: str, level: str, bad: str
+) -> None:
+    draft = Draft(
+        source="/data/shop.db",
+        target=target,
+        name="s-1",
+        environment=environment,
+        schema="app",
+        level=level,
+        on_bad_value=bad,
+        backup_dir="/backups",
+        owners={"teams-told": "Anna", "users-work": 'Bob "B": x'},
+    )
+    config = loaded(tmp_path, draft)
+    assert (config.name, config.environment, config.target.schema_name) == ("s-1", environment, "app")
+    assert (config.verify.level.value, config.copying.on_bad_value.value) == (level, bad)
+    assert config.target.embedded is (target == "embedded")
+    dsn = config.target.dsn.get_secret_value() if config.target.dsn else None
+    assert dsn == {"embedded": None, "environment": None, "${DATABASE_URL}": DSN}.get(target, target)
+    assert config.backup.dir == Path("/backups")
+    assert [(i.id, i.owner) for i in config.checklist.before] == [("teams-told", "Anna")]
+    assert [(i.id, i.owner) for i in config.checklist.after] == [("users-work", 'Bob "B": x')]
+
+
+def test_the_defaults_are_those_of_a_config_that_says_nothing(tmp_path: Path) -> None:
+    config = loaded(tmp_path, Draft(source="shop.db", target="embedded"))
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("name: shop\nkind: sqlite-to-postgres\nsource: {path: shop.db}\ntarget: {embedded: true}\n")
+    plain = load_config(bare, {}).config
+    assert config.model_copy(update={"source": plain.source}) == plain
+
+
+@pytest.mark.parametrize("item", [item for _when, item in manual_items()])
+def test_any_item_of_a_person_may_have_an_owner(tmp_path: Path, item: str) -> None:
+    config = loaded(tmp_path, Draft(source="x.db", target="embedded", owners={item: "Zoë"}))
+    when = {i: w for w, i in manual_items()}[item]
+    assert [(i.id, i.owner) for i in getattr(config.checklist, when)] == [(item, "Zoë")]
+
+
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30).filter(lambda t: "\x00" not in t)
+)
+def test_any_file_name_and_any_owner_survive(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    folder = tmp_path_factory.getbasetemp() / "names"
+    folder.mkdir(exist_ok=True)
+    source = f"/data/{name.replace('/', '')}x.db"
+    config = loaded(folder, Draft(source=source, target="embedded", owners={"teams-told": name}))
+    assert config.source.path == Path(source)
+    assert config.checklist.before[0].owner == name
+
+
+def test_relative_paths_are_written_relative_to_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf").mkdir()
+    path = tmp_path / "conf" / "c.yaml"
+    save_config(path, config_text(Draft(source="data/x.db", target="embedded", backup_dir="bk"), Path("conf/c.yaml")))
+    config = load_config(path, {}).config
+    assert config.source.path.resolve() == tmp_path / "data" / "x.db"
+    assert config.backup.dir is not None
+    assert config.backup.dir.resolve() == tmp_path / "bk"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "postgresql://u:geheim@h/d",
+        "postgresql://u:ge/heim@h/d",
+        "postgresql://u:ge@heim@h/d",
+        "postgres://:geheim@h/d",
+        "host=h password=geheim",
+        "host=h PASSWORD = 'geheim'",
+        "postgresql://h/d?password=geheim",
+        "${DATABASE_URL:-postgresql://u:geheim@h/d}",
+    ],
+)
+def test_a_password_is_never_written(tmp_path: Path, target: str) -> None:
+    assert holds_password(target)
+    with pytest.raises(UsageError) as caught:
+        config_text(Draft(source="x.db", target=target), tmp_path / "c.yaml")
+    assert caught.value.code == "password_in_argument"
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target", ["${DATABASE_URL}", "postgresql://u@h:5432/d", "postgresql://u:${PGPASSWORD}@h/d", "postgresql://h:5432/d",
+               "host=h dbname=d", "embedded", "environment", "postgresql:///d?host=/run/pg"],
+)  # fmt: skip
+def test_what_holds_no_password_is_taken(target: str) -> None:
+    assert not holds_password(target)
+
+
+@given(password=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
+def test_a_password_put_in_comes_out_again(password: str) -> None:
+    for address in ("postgresql://anna@db:5432/shop?sslmode=require", "postgresql://db/shop"):
+        whole = with_password(address, password)
+        assert holds_password(whole)
+        assert split_password(whole) == (address, quote(password, safe=""))
+        assert split_password(address) == (address, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"kind": "mysql"}, "unknown_kind"),
+        ({"kind": "sqlite-wal"}, "not_in_this_version"),
+        ({"name": "-x"}, "bad_name"),
+        ({"name": "x" * 64}, "bad_name"),
+        ({"environment": "a b"}, "bad_name"),
+        ({"level": "deep"}, "unknown_choice"),
+        ({"on_bad_value": "drop"}, "unknown_choice"),
+        ({"owners": {"no-such-item": "x"}}, "unknown_item"),
+        ({"source": ""}, "no_source"),
+        ({"source": "\udcff.db"}, "source_name"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, change: dict[str, Any], code: str) -> None:
+    draft = Draft(**({"source": "x.db", "target": "embedded"} | change))
+    with pytest.raises(UsageError) as caught:
+        config_text(draft, tmp_path / "c.yaml")
+    assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_a_file_is_never_overwritten_and_the_next_free_name_is_offered(tmp_path: Path) -> None:
+    path = tmp_path / "stepflow.yaml"
+    path.write_text("mine")
+    (tmp_path / "stepflow-2.yaml").symlink_to("nowhere")
+    with pytest.raises(UsageError) as caught:
+        save_config(path, "other")
+    assert path.read_text() == "mine"
+    assert free_path(path).name == "stepflow-3.yaml"
+    assert "stepflow-3.yaml" in caught.value.hint
+    assert free_path(tmp_path / "new.yaml").name == "new.yaml"
+
+
+def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    save_config(path, "x")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("data/my shop.db", "my-shop"), ("数据.db", "sqlite-to-postgres"), (".x", "x"), ("a/b.c.db", "b.c")],
+)
+def test_names_made_from_files(source: str, name: str) -> None:
+    assert suggested_name(source) == name
+
+
+def test_comments_stand_in_the_language_in_use_and_do_not_change_what_is_read(tmp_path: Path) -> None:
+    draft = Draft(source="/data/x.db", target="embedded", backup_dir="/b", owners={"teams-told": "x"})
+    english = loaded(tmp_path, draft)
+    language.use("zh")
+    try:
+        assert config_text(draft, tmp_path / "c.yaml").splitlines()[0].startswith("# ")
+        assert loaded(tmp_path, draft) == english
+    finally:
+        language.use("en")
+    assert all(COMMENTS.values())
