@@ -13,8 +13,9 @@ from textual.widgets import Footer, Static
 
 from screens.host import app_of, host
 from screens.pages.lines import Page
+from screens.widgets.document import Line
 from screens.widgets.find_bar import FindBar
-from screens.widgets.reader import Line, Reader
+from screens.widgets.reader import Reader
 from screens.widgets.sections import Sections
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean_line

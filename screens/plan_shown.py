@@ -19,7 +19,7 @@ from screens.pages.sql import SqlPage
 from screens.pages.steps import StepsPage
 from screens.pages.view import PlanView
 from screens.plan_reading import JournalPlan, Preview
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.finding import Severity

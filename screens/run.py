@@ -76,6 +76,8 @@ class RunScreen(Viewing, Steering):
         if not self.frozen:
             self._show(replace(snapshot, events=tuple(self._held)))
             self._held.clear()
+        if not self.query_one(NowPanel).size:  # the screen has just been opened
+            self.call_after_refresh(self.fit)
 
     def refreeze(self) -> None:
         """Frozen: only the header says so. Free again: show what has come meanwhile."""
@@ -84,9 +86,10 @@ class RunScreen(Viewing, Steering):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit what is shown into the new size."""
-        self.call_after_refresh(self._fit)
+        self.call_after_refresh(self.fit)
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
+        """Show the newest state in the sizes there are now."""
         if self.maximized is not None and (self.has_class("-thin") or self.has_class("-tiny")):
             self.minimize()
         self.name_tabs()

@@ -17,7 +17,7 @@ from screens.run_reasons import resumable, why_not
 from screens.run_words import SETTLED, Status, item_words
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.facade import Checked
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import lost
@@ -72,7 +72,7 @@ class Steering(Screen[None]):
             _("What the run did is undone, the last step first."),
             _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing")),
         ]
-        self._typed(_("Roll back {run}?"), lines, "rollback", {"reason": _("rolled back in the wizard")})
+        self._typed(_("Roll back {run}?"), lines, "rollback", {"reason": N_("rolled back in the wizard")})
 
     def action_abort(self) -> None:
         """End the run, once the name is typed."""

@@ -90,6 +90,7 @@ class Panels(Screen[None]):
         panel = self.panel_number(number)
         if number in TABS:
             self.choose_tab(number)
+            self.call_after_refresh(self.fit)
         if self.maximized is not None or (number == 0 and self.has_class("-narrow")):
             self.maximize(panel, container=False)
         self.call_after_refresh(self._focus, panel)
@@ -98,8 +99,12 @@ class Panels(Screen[None]):
         if panel.display:
             panel.focus()
 
+    def fit(self) -> None:
+        """Sizes have changed: draw again what depends on them."""
+
     def watch_maximized(self, before: Widget | None, now: Widget | None) -> None:
         """Small again: a panel that has no place of its own here loses the focus."""
+        self.call_after_refresh(self.fit)
         if before is not None and now is None:
             self.call_after_refresh(lambda: None if before.display else self.go_to(NOW))
 

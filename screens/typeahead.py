@@ -35,6 +35,7 @@ class Guarded:
     """A dialog, as the guard sees it: keys that arrived before `heard_from` do not count."""
 
     ARMED: ClassVar[bool] = True
+    """False for dialogs that only show something: keys need not wait."""
     heard_from: float = inf
 
 

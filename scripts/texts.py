@@ -8,14 +8,17 @@ Four sources:
   of the front ends. Each `{expression}` becomes a numbered place, so that `language.known` finds them again;
 * help of the command line: docstrings of commands, `help=`, `epilog=`.
 
-The catalogs are the same bytes for the same sources: no dates, no line numbers, sorted by message.
+The catalogs are the same bytes for the same sources: no dates, no line numbers, sorted by message. To translate what is
+new: `python -m scripts.texts --missing new.json`, write the translations into that file, `--fill new.json`.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,8 +171,8 @@ def _module_constants(tree: ast.Module) -> dict[str, str]:
     return found
 
 
-def _strings(tree: ast.Module) -> Iterator[str]:
-    """Every text in the code but docstrings; the parts of an f-string only as a whole."""
+def literals(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Every text in the code but docstrings, with its node; the parts of an f-string only as a whole."""
     constants, inner = _module_constants(tree), set[int]()
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -181,7 +184,7 @@ def _strings(tree: ast.Module) -> Iterator[str]:
         if id(node) not in inner and isinstance(node, (ast.Constant, ast.JoinedStr)):
             text = template(node, constants)
             if text:
-                yield text
+                yield text, node
 
 
 def _nested(part: ast.AST, whole: ast.JoinedStr) -> bool:
@@ -212,13 +215,13 @@ PROSE = frozenset(
 """Sentences that look like SQL."""
 NOT_PROSE = frozenset(
     {
-        "Config(name={0}, kind={1}, mode={2})", "one of ", "looked in ", "c.{0} is not null", "is not", "is distinct from", "is not distinct from",
+        "Config(name={0}, kind={1}, mode={2})", "c.{0} is not null", "is not", "is distinct from", "is not distinct from",
         "not like", " not null", "union all", "instead of", "start of (day|month|year)", "new.{0} = old.{1}", "malformed database schema",
         "no encryption|SSL off|GSS", "server closed", "pipe closed", "binary data", "Multiple exceptions", "unsafe use of", "Order/Notes (old)",
         "'{0}'::{1}", "Address already in use", "use_audit_key comes first", "*** in database", "generated as {0}", "enable always",
-        "rolled back: changed since the copy, set aside as ", "its values are carried as a plain column: ", "(not readable)",
+        "(not readable)",
         "a thousand old tables of one name", "Embedded.start() has not been called", "journal migrations are not numbered 1, 2, 3, …",
-        "the engine's facade has no {0}", "{0} does nothing", "^(NULL value in|(non-)?[A-Z]+ value in|CHECK constraint failed in) ", "{0}, and every value ", ", stored as {0}",
+        "the engine's facade has no {0}", "{0} does nothing", "^(NULL value in|(non-)?[A-Z]+ value in|CHECK constraint failed in) ", ", stored as {0}",
         "has the form {0}", "has the form YYYY-MM-DD", "is 0 or 1", "is exact with {0} decimals", "{0} asks for {1}{2}", "set maintenance_work_mem = '128MB'", "{0} = any(array[{1}])", "{0} where {1} order by {2} limit {3}",
         "worker processes are started from the main thread only", "WHERE cleared_seq IS NULL", "pg_catalog, {0}, pg_temp",
         "read committed", "-- in the database {0}:", "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'",
@@ -244,10 +247,10 @@ _FIELD = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
 
 def _prose(tree: ast.Module) -> Iterator[str]:
     """Texts of the engine that are made of words and are no SQL."""
-    for text in _strings(tree):
+    for text, _node in literals(tree):
         words = _WORD.findall(text)
-        if len(words) < 2 or " " not in text.strip() or text in NOT_PROSE or text in TYPE_NAMES:
-            continue
+        if len(words) < 2 or " " not in text.strip() or text.endswith(" ") or text in NOT_PROSE or text in TYPE_NAMES:
+            continue  # a text that ends in a blank is a part of another
         if text in PROSE or not _CODE.search(text):
             yield _numbered(text)
 
@@ -375,19 +378,46 @@ def forms(text: str | Sequence[str | None] | None) -> tuple[str, ...]:
     return (text or "",) if isinstance(text, str) or text is None else tuple(form or "" for form in text)
 
 
+def fill(made: Catalog, strings: Mapping[str, str]) -> None:
+    """Enter translations by English text; empty ones change nothing."""
+    for message in made:
+        string = strings.get(forms(message.id)[0]) if message.id else None
+        if string:
+            message.string = (string,) if message.pluralizable else string
+
+
 def main() -> int:
     """Bring the catalogs up to date and list what has no translation yet."""
+    parser = argparse.ArgumentParser(description="Collect the texts to translate, compile the catalogs.")
+    parser.add_argument(
+        "--fill", type=Path, metavar="FILE", help="JSON of English texts and their translations to enter"
+    )
+    parser.add_argument(
+        "--missing", type=Path, metavar="FILE", help="write what has no translation there, to be filled"
+    )
+    parser.add_argument("--locale", choices=CATALOGS, default=CATALOGS[0])
+    arguments = parser.parse_args()
     texts = collect()
     for locale in CATALOGS:
         made = merged(locale, texts)
-        po, path = po_bytes(made), po_path(locale)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(po)
-        path.with_suffix(".mo").write_bytes(mo_bytes(po, locale))
-        open_ = missing(made)
-        sys.stdout.write("".join(f"{locale}: no translation: {message!r}\n" for message in open_))
-        sys.stdout.write(f"{locale}: {len(texts)} texts, {len(open_)} without translation\n")
+        if arguments.fill and locale == arguments.locale:
+            fill(made, json.loads(arguments.fill.read_text(encoding="utf-8")))
+        _write(locale, made)
+        left = missing(made)
+        if arguments.missing and locale == arguments.locale:
+            arguments.missing.write_text(
+                json.dumps(dict.fromkeys(left, ""), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            )
+        sys.stdout.write("".join(f"{locale}: no translation: {message!r}\n" for message in left))
+        sys.stdout.write(f"{locale}: {len(texts)} texts, {len(left)} without translation\n")
     return 0
+
+
+def _write(locale: str, made: Catalog) -> None:
+    po, path = po_bytes(made), po_path(locale)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(po)
+    path.with_suffix(".mo").write_bytes(mo_bytes(po, locale))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from screens.continuing import Continuing
 from screens.control_watch import ControlWatch
 from screens.glyphs import ASCII, UNICODE
 from screens.palette import ActionCommands
+from screens.plain_signs import PlainSigns
 from screens.typeahead import TypeAheadGuard
 from screens.watching import Watching
 from stepflow_tui.actions import Scope
@@ -31,7 +32,7 @@ SLOW_SECONDS = 2.0
 RUN_MODES = ("plan", "run", "journal")
 
 
-class StepFlowApp(TypeAheadGuard, Continuing, Watching, ControlWatch, Acting):
+class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch, Acting):
     """StepFlow's wizard."""
 
     TITLE = "StepFlow"

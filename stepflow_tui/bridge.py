@@ -29,6 +29,7 @@ class WizardOptions:
         folder: where configs are looked for and written.
         read_only: refuse everything that acts.
         ascii: no characters beyond ASCII in frames, bars and signs.
+        encoding: what the terminal understands; with `ascii`, anything else is shown as question marks.
         slow: fewer and cheaper repaints, for slow lines.
         mouse: whether the mouse is used.
         open_run: the run to show first; else the list of runs.
@@ -41,6 +42,7 @@ class WizardOptions:
     folder: Path = field(default_factory=Path.cwd)
     read_only: bool = False
     ascii: bool = False
+    encoding: str = "utf-8"
     slow: bool = False
     mouse: bool = True
     open_run: RunInfo | None = None

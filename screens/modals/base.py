@@ -22,9 +22,6 @@ class Dialog(Guarded, ModalScreen[T]):
     """A dialog. Its controls answer only after the terminal has drawn them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", _("Close"), show=False)]
-    ARMED: ClassVar[bool] = True
-    """False for dialogs that only show something: keys need not wait."""
-
     DEFAULT_CSS = """
     Dialog {
         align: center middle;

@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from screens.modals.base import Dialog, title
-from screens.widgets.reader import Line, Reader
+from screens.widgets.document import Line
+from screens.widgets.reader import Reader
 
 
 class DetailsDialog(Dialog[None]):

@@ -25,7 +25,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.facade import Facade, RunInfo
 from stepflow_tui.render.clean import clean_line
-from stepflow_tui.render.differences import DiffRow, different, rejected, side, whole
+from stepflow_tui.render.differences import DiffRow, different, rejected, sides, whole
 
 PAGE = 200
 SIDE_ROWS = 3
@@ -120,7 +120,7 @@ class DiffKeys(Moving, Dialog[None]):
             yield Value(id="head")
             yield LineList(cursor=True, more=host(self).glyphs.more)
             yield Value(id="both")
-            hints = _("Enter whole  s SQL  v show value  n N page  a all tables  y copy  Esc close")
+            hints = _("Enter whole  s SQL  v value  n/N page  a all tables  y copy  Esc close")
             yield Static(hints, id="hints", markup=False)
 
     def on_mount(self) -> None:
@@ -243,14 +243,14 @@ def _columns(page: Page, width: int, *, tables: bool) -> list[Column]:
 
 def _cells(row: DiffRow, *, tables: bool) -> list[str]:
     named = [clean_line(row.table)] if tables else []
-    values = [clean_line(side(row, v)[:1000]) for v in (row.source, row.target)]
+    values = [clean_line(v[:1000]) for v in sides(row)]
     return [*named, row.key, clean_line(row.column or "-"), row.word, *values]
 
 
 def both_sides(row: DiffRow, width: int, separator: str) -> str:
     """Cause, then both values side by side, the beginning of each."""
     room = max(8, (width - 3) // 2)
-    values = [clean_line(side(row, v)[:2000]) for v in (row.source, row.target)]
+    values = [clean_line(v[:2000]) for v in sides(row)]
     left, right = ([v[a:b] for a, b in wrapped(v, room, 0)][:SIDE_ROWS] for v in values)
     lines = [cut(clean_line(known(row.cause)) or row.word, width)]
     for n in range(max(len(left), len(right))):

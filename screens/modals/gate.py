@@ -25,7 +25,7 @@ from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
-AROUND = 7
+AROUND = 9
 """Rows of the dialog that are not the list."""
 
 
@@ -56,6 +56,7 @@ class GateDialog(Dialog[bool]):
     DEFAULT_CSS = """
     GateDialog > .box {
         height: 96%;
+        max-height: 96%;
     }
     GateDialog #note {
         display: none;
@@ -144,10 +145,15 @@ class GateDialog(Dialog[bool]):
         if bridge is None:
             return
         try:
-            self._facts = await asyncio.to_thread(read_facts, bridge.api, bridge.run)
+            facts = await asyncio.to_thread(read_facts, bridge.api, bridge.run)
         except StepFlowError as error:
             host(self).show_error(error)
-            return
+        else:
+            self.facts_are(facts)
+
+    def facts_are(self, facts: GateFacts) -> None:
+        """Show this too."""
+        self._facts = facts
         self._show()
 
     def _show(self) -> None:
@@ -155,6 +161,11 @@ class GateDialog(Dialog[bool]):
         reader = self.query_one(Reader)
         reader.show(list(gate_lines(self._gate, self._facts, host(self).glyphs)), stay=True)
         self._offer()
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """No higher than needed."""
+        self.query_one(".box").styles.height = len(self.query_one(Reader).document.rows) + AROUND
 
     def _offer(self) -> None:
         left = len(open_items(self._gate, self._facts))

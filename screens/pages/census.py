@@ -8,9 +8,9 @@ from typing import ClassVar
 from rich.text import Text
 
 from screens.glyphs import Glyphs
-from screens.pages.lines import BAD, CARE, DIM, GOOD, SHOWN, Page, blank, fits, line
+from screens.pages.lines import BAD, CARE, DIM, GOOD, HEAD, SHOWN, Page, blank, fits, line
 from screens.pages.view import PlanView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import ColumnFacts, ColumnPlan, Plan, TablePlan
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
@@ -46,11 +46,12 @@ class CensusPage(Page[PlanView]):
 
     def _table(self, table: TablePlan, columns: list[ColumnPlan], plan: Plan, glyphs: Glyphs) -> Iterator[Line]:
         facts = plan.facts.get(table.source)
-        head = Text(clean_line(f"{table.source} → {table.target}"), "bold", end="")
+        head = Text(end="")
+        head.append(clean_line(f"{table.source} → {table.target}"), HEAD)
         if facts:
-            head.append(f"  {words.amount(facts.rows, 'rows')}", "not bold")
+            head.append(f"  {words.amount(facts.rows, 'rows')}")
         if table.existing:
-            head.append("  " + _("(made beforehand)"), "not bold")
+            head.append("  " + _("(made beforehand)"))
         yield Line(head, "", 2)
         if table.impossible:
             text = _("can't be copied: {reason}").format(reason=known(table.impossible))

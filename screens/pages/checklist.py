@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from screens.glyphs import Glyphs
 from screens.pages.lines import DIM, Page, blank, fits, heading, item_state, line, marked
 from screens.pages.view import PlanView, Rows
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.texts.checklist import item_title

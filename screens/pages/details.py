@@ -8,7 +8,7 @@ from typing import Any
 from screens.glyphs import Glyphs
 from screens.pages.checklist import WHENS, item_lines, owner_of
 from screens.pages.lines import line
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
 from stepflow_tui.engine.plan.risks import CRITERIA, RISKS
 from stepflow_tui.engine.texts import risks as texts

@@ -8,7 +8,7 @@ from typing import ClassVar
 from screens.glyphs import Glyphs
 from screens.pages.lines import DIM, Page, blank, heading, line
 from screens.pages.view import PlanView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.plan.estimates import estimate
 from stepflow_tui.engine.texts.language import N_, _

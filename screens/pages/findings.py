@@ -8,7 +8,7 @@ from typing import ClassVar
 from screens.glyphs import Glyphs
 from screens.pages.lines import DIM, GOOD, SHOWN, Page, blank, fits, line, marked, severity
 from screens.pages.view import PlanView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.texts import Words, shown
 from stepflow_tui.engine.texts.language import N_, _

@@ -9,7 +9,7 @@ from typing import Any
 from screens.glyphs import Glyphs
 from screens.pages.checklist import title_of
 from screens.pages.lines import BAD, CARE, DIM, blank, heading, item_state, line, marked
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.state import ItemState

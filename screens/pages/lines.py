@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from rich.text import Text
 
 from screens.glyphs import Glyphs
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.finding import Severity
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.plan.risks import RiskState
@@ -40,8 +40,9 @@ class Page(Protocol, Generic[View_contra]):
 
 def line(text: str, style: str = "", *, indent: int = 0, key: str = "", hang: int | None = None) -> Line:
     """A line of one style; what it shows is cleaned here, once for all pages."""
-    hang = indent + 2 if hang is None else hang
-    return Line(Text(" " * indent + clean_line(text), style, end=""), key, hang)
+    made = Text(" " * indent, end="")
+    made.append(clean_line(text), style)
+    return Line(made, key, indent + 2 if hang is None else hang)
 
 
 def heading(text: str) -> Line:

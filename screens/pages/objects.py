@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from screens.glyphs import Glyphs
 from screens.pages.lines import BAD, DIM, GOOD, SHOWN, Page, blank, fits, heading, line, marked
 from screens.pages.view import PlanView, Rows
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render import words
 

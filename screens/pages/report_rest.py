@@ -11,7 +11,7 @@ from screens.pages.findings import finding_lines
 from screens.pages.lines import BAD, CARE, DIM, GOOD, Page, blank, fits, heading, line, marked
 from screens.pages.objects import object_lines
 from screens.pages.report_result import ReportView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.texts import shown
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render import words

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from screens.glyphs import Glyphs
 from screens.pages.lines import BAD, CARE, DIM, GOOD, SHOWN, Page, blank, fits, heading, line, marked
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.state import ItemState
@@ -160,7 +160,9 @@ class TablesPage(Page[ReportView]):
 
 def _table(row: Row, glyphs: Glyphs) -> Iterator[Line]:
     equal = row["verified"] == Verified.EQUAL
-    sign, style = (glyphs.done, GOOD) if equal else (glyphs.confirm, BAD if row["verified"] == Verified.DIFFERENT else CARE)
+    sign, style = (
+        (glyphs.done, GOOD) if equal else (glyphs.confirm, BAD if row["verified"] == Verified.DIFFERENT else CARE)
+    )
     word = words.phrase(str(row["verified"] or Verified.NOT_VERIFIED.value))
     yield marked(sign, word, f"{row['source']} → {row['target']}", style, width=9)
     text = _("{source} rows in the source, {target} in the target")

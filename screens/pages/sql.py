@@ -9,9 +9,9 @@ from typing import ClassVar
 from rich.text import Text
 
 from screens.glyphs import Glyphs
-from screens.pages.lines import Page, blank, heading
+from screens.pages.lines import DIM, Page, blank, heading, line
 from screens.pages.view import PlanView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import Statement
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
@@ -63,7 +63,7 @@ def _statement(statement: Statement) -> Iterator[Line]:
         yield Line(part, "", len(part.plain) - len(part.plain.lstrip()) + 4)
     if statement.optional:
         text = "-- " + _("may be refused: then its object is listed as not carried, and the run goes on")
-        yield Line(Text(text, "dim", end=""), "", 3)
+        yield line(text, DIM, hang=3)
 
 
 def highlighted(sql: str) -> Text:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from screens.glyphs import Glyphs
 from screens.pages.lines import BAD, CARE, DIM, GOOD, Page, blank, heading, line, marked
 from screens.pages.view import PlanView
-from screens.widgets.reader import Line
+from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import PlannedStep
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.texts.language import N_, _, known

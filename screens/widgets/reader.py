@@ -6,14 +6,9 @@ nothing in them is ever taken for markup.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
-from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -21,24 +16,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from screens.widgets.wrapping import wrapped
-
-_FOUND = Style(underline=True, bold=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line before wrapping.
-
-    Args:
-        text: what it says.
-        key: what it stands for; the cursor stops at lines that have one.
-        hang: how far continued lines are indented.
-    """
-
-    text: Text
-    key: str = ""
-    hang: int = 0
+from screens.widgets.document import Document, Line
 
 
 class Reader(ScrollView, can_focus=True, inherit_bindings=False):
@@ -89,58 +67,46 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, wrap: bool = True) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.wrap = wrap
-        self.needle = ""
-        self._lines: Sequence[Line] = ()
-        self._rows: list[Text] = []
-        self._starts: list[int] = []  # first row of each line
-        self._found: list[int] = []  # lines that hold the needle
-        self._at: int | None = None  # the match that was gone to
+        self.document = Document()
         self._cursor: int | None = None
+        self._at: int | None = None  # the match that was gone to
         self._laid_out = -1
 
     @property
     def selected(self) -> str:
         """The key of the line the cursor is on, "" where there is none."""
-        return self._lines[self._cursor].key if self._cursor is not None else ""
-
-    @property
-    def matches(self) -> int:
-        """How many lines hold what is searched for."""
-        return len(self._found)
+        return self.document.lines[self._cursor].key if self._cursor is not None else ""
 
     def plain(self) -> str:
         """All lines as plain text."""
-        return "\n".join(line.text.plain.rstrip() for line in self._lines) + "\n"
+        return "\n".join(line.text.plain.rstrip() for line in self.document.lines) + "\n"
 
     def show(self, lines: Sequence[Line], *, stay: bool = False) -> None:
         """Show these lines, from the top, or with `stay` where the old ones were read."""
-        if stay and lines == self._lines:
+        if stay and lines == self.document.lines:
             return
         key, top = self.selected, self.scroll_offset.y
-        self._lines = lines
-        keyed = [n for n, line in enumerate(lines) if line.key]
+        self.document.replace(lines)
+        keyed = self._keyed()
         kept = next((n for n in keyed if lines[n].key == key), None) if stay else None
         self._cursor = kept if kept is not None else keyed[0] if keyed else None
-        self._find()
         self._lay_out()
         self.scroll_to(0, top if stay else 0, animate=False, immediate=True)
 
     def search(self, needle: str) -> None:
         """Mark lines that hold this, whatever its case."""
-        if needle != self.needle:
-            self.needle = needle
-            self._find()
+        if needle != self.document.needle:
+            self.document.find(needle)
             self._lay_out()
 
     def go_to_match(self, step: int) -> bool:
         """Go to the next match, or the one before; the first time to the first, or the last. Returns whether there is one."""
         at = self._at
-        there = [n for n in self._found if at is None or (n > at if step > 0 else n < at)]
+        there = [n for n in self.document.found if at is None or (n > at if step > 0 else n < at)]
         if not there:
             return False
         self._at = there[0] if step > 0 else there[-1]
-        self._reveal(self._at)
-        self.refresh()
+        self._moved(at, self._at)
         return True
 
     def set_wrap(self, *, wrap: bool) -> None:
@@ -153,13 +119,14 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
         """One row of the terminal."""
         row = self.scroll_offset.y + y
         width = self.scrollable_content_region.width
-        if row >= len(self._rows):
+        if row >= len(self.document.rows):
             return Strip.blank(width, self.rich_style)
-        strip = Strip(self._rows[row].render(self.app.console))
+        strip = Strip(self.document.rows[row].render(self.app.console))
         strip = strip.crop_extend(self.scroll_offset.x, self.scroll_offset.x + width, None)
-        at_cursor = bisect_right(self._starts, row) - 1 in (self._cursor, self._at)
         style = self.rich_style
-        return strip.apply_style(style + self.get_component_rich_style("reader--cursor") if at_cursor else style)
+        if self.document.line_at(row) in (self._cursor, self._at):
+            style += self.get_component_rich_style("reader--cursor")
+        return strip.apply_style(style)
 
     def on_resize(self) -> None:
         """Wrap anew."""
@@ -169,21 +136,16 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the line that was clicked, if it stands for something."""
         row = self.scroll_offset.y + event.y
-        line = bisect_right(self._starts, row) - 1
-        if row < len(self._rows) and self._lines[line].key:
+        line = self.document.line_at(row)
+        if row < len(self.document.rows) and self.document.lines[line].key:
             self._put_cursor(line)
 
     def action_move(self, step: int) -> None:
         """Move the cursor to the next line that stands for something, as far as it is in sight; else scroll."""
-        shown = range(self.scroll_offset.y, self.scroll_offset.y + max(1, self.size.height))
-        seen = [
-            n
-            for n, line in enumerate(self._lines)
-            if line.key and (self._starts[n] in shown or self._starts[n] - step in shown)
-        ]
-        here = self._cursor
-        if here is not None and here not in seen:
-            here = None
+        top, height = self.scroll_offset.y, max(1, self.size.height)
+        rows = range(top + min(step, 0), top + height + max(step, 0))
+        seen = [n for n in self._keyed() if self.document.rows_of(n).start in rows]
+        here = self._cursor if self._cursor in seen else None
         ahead = [n for n in seen if here is None or (n > here if step > 0 else n < here)]
         if ahead:
             self._put_cursor(ahead[0] if step > 0 else ahead[-1])
@@ -202,43 +164,27 @@ class Reader(ScrollView, can_focus=True, inherit_bindings=False):
         """See the rest of lines that are cut."""
         self.scroll_relative(x=step, animate=False)
 
+    def _keyed(self) -> list[int]:
+        return [n for n, line in enumerate(self.document.lines) if line.key]
+
     def _put_cursor(self, line: int) -> None:
-        if line != self._cursor:
-            self._cursor = line
-            self.refresh()
-        self._reveal(line)
+        before, self._cursor = self._cursor, line
+        self._moved(before, line)
         self.post_message(self.Selected(self, self.selected))
 
-    def _reveal(self, line: int) -> None:
-        """Scroll as little as needed to see the line."""
-        top, last = self._starts[line], (self._starts[line + 1 : line + 2] or [len(self._rows)])[0] - 1
-        height = max(1, self.size.height)
-        if top < self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False)
-        elif last >= self.scroll_offset.y + height:
-            self.scroll_to(y=min(top, last - height + 1), animate=False)
-
-    def _find(self) -> None:
-        self._at = None
-        wanted = self.needle.casefold()
-        self._found = (
-            [n for n, line in enumerate(self._lines) if wanted in line.text.plain.casefold()] if wanted else []
-        )
+    def _moved(self, before: int | None, line: int) -> None:
+        """Draw both lines again, and scroll as little as needed to see the new one."""
+        for changed in (line,) if before is None else (before, line):
+            self.refresh_lines(self.document.rows_of(changed).start, len(self.document.rows_of(changed)))
+        rows, height = self.document.rows_of(line), max(1, self.size.height)
+        if rows.start < self.scroll_offset.y:
+            self.scroll_to(y=rows.start, animate=False)
+        elif rows.stop > self.scroll_offset.y + height:
+            self.scroll_to(y=min(rows.start, rows.stop - height), animate=False)
 
     def _lay_out(self) -> None:
         """Cut lines into rows of the present width."""
+        self._at = None
         width = self._laid_out = self.scrollable_content_region.width
-        found = set(self._found)
-        self._rows, self._starts = [], []
-        for number, line in enumerate(self._lines):
-            self._starts.append(len(self._rows))
-            text = self._marked(line.text) if number in found else line.text
-            self._rows += wrapped(text, width, line.hang) if self.wrap else [text]
-        longest = width if self.wrap else max((cell_len(r.plain) for r in self._rows), default=0)
-        self.virtual_size = Size(longest, len(self._rows))
+        self.virtual_size = Size(self.document.lay_out(width, wrap=self.wrap), len(self.document.rows))
         self.refresh()
-
-    def _marked(self, text: Text) -> Text:
-        marked = text.copy()
-        marked.highlight_words([self.needle], _FOUND, case_sensitive=False)
-        return marked

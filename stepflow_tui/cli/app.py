@@ -103,6 +103,11 @@ def root(
     ] = False,
 ) -> None:
     """Without a command: the wizard on a terminal, help elsewhere."""
+    if lang is not None and not language.spoken(lang):
+        known = ", ".join(language.LANGUAGES)
+        raise diagnostics.UsageError(
+            f"There is no language {lang!r}.", hint=f"One of {known}.", code="unknown_language"
+        )
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     session.globals = Globals(
         state_dir=state_dir,

@@ -10,7 +10,7 @@ import typer
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, Session, YesOption, commands, session_of
 from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, Draft
 from stepflow_tui.engine.texts.advice import BUILT
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import N_, _
 
 THIS_VERSION = BUILT[0]
 """The playbook that this version has."""
@@ -85,7 +85,7 @@ def init(
     chosen = _kind(session, kind)
     draft = Draft(
         kind=chosen,
-        source=source or diagnostics.need(session, _("The SQLite file"), "--source FILE"),
+        source=source or diagnostics.need(session, N_("The SQLite file"), "--source FILE"),
         target=target or VARIABLE,
         name=name,
         environment=environment,
@@ -108,7 +108,7 @@ def _kind(session: Session, kind: str | None) -> str:
     if kind is None and interactive(session):
         for line in kind_lines():
             emit_text(line)
-    return kind or need(session, _("The playbook"), "KIND, such as `stepflow init sqlite-to-postgres`")
+    return kind or need(session, N_("The playbook"), "KIND, such as `stepflow init sqlite-to-postgres`")
 
 
 def _owner(pair: str) -> tuple[str, str]:

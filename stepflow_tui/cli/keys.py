@@ -14,7 +14,7 @@ from stepflow_tui.engine.texts.language import _
 
 app = commands()
 
-KEYS_WIDTH, NAMES_WIDTH, COMMANDS_WIDTH, TEXT_WIDTH = 14, 16, 17, 64
+KEYS_WIDTH, NAMES_WIDTH, TEXT_WIDTH = 17, 17, 61
 """Columns of the table."""
 
 
@@ -29,7 +29,7 @@ def keys(
         bool, typer.Option("--listen", help="Show what the terminal sends for each key pressed, until q.")
     ] = False,
 ) -> int:
-    """Show the wizard's keys; or what the terminal sends."""
+    """Show the wizard's keys, or what the terminal sends."""
     from stepflow_tui.cli import output
     from stepflow_tui.facade import facade
     from stepflow_tui.keymap import check_keymap
@@ -78,8 +78,8 @@ def _lines(keymap: Mapping[str, str]) -> Iterator[str]:
         keys_ = " ".join(key_label(key) for key in keys_of(action, keymap))
         screens = ", ".join(words.phrase(scope.value) for scope in action.scopes)
         command = f"stepflow {action.cli}" if action.cli else ""
-        yield f"{pad(keys_, KEYS_WIDTH)} {pad(action.id, NAMES_WIDTH)} {pad(command, COMMANDS_WIDTH)} {screens}".rstrip()
-        text = f"{_(action.help)} {_(action.only)}".strip()
+        yield f"{pad(keys_, KEYS_WIDTH)} {pad(action.id, NAMES_WIDTH)} {command}".rstrip()
+        text = " ".join((_(action.help), _(action.only), f"({screens})")).replace("  ", " ")
         yield from (" " * (KEYS_WIDTH + 1) + line for line in wrap(text, TEXT_WIDTH))
 
 

@@ -25,7 +25,7 @@ def attach(
     run: RunArgument = None,
     no_follow: Annotated[bool, typer.Option("--no-follow", help="Show what is known now, and leave.")] = False,
 ) -> int:
-    """Watch and steer a run: the wizard on a terminal, lines elsewhere; exits with its code."""
+    """Watch a run: the wizard on a terminal, lines elsewhere."""
     import asyncio
 
     from stepflow_tui.cli import wizard

@@ -17,6 +17,7 @@ from stepflow_tui.cli.options import (
     commands,
     session_of,
 )
+from stepflow_tui.engine.texts.language import N_
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
@@ -118,7 +119,7 @@ def tick(
     from stepflow_tui.cli.diagnostics import need
 
     session, engine, info = found(ctx, run)
-    said = note or need(session, "The note", "--note TEXT")
+    said = note or need(session, N_("The note"), "--note TEXT")
     return send_intent(session, engine, info, "tick", {"item": item, "note": said})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import sys
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepflow_tui.cli.options import Session
+from stepflow_tui.engine.texts.language import language
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import RunInfo
+
+UTF_8 = "utf-8"
 
 
 def plain_wanted(env: Mapping[str, str]) -> bool:
@@ -40,6 +44,7 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
     Returns:
         The process's exit code: the run's, if it has ended.
     """
+    encoding = terminal_encoding(os.environ, sys.stderr.encoding)
     slow = session.globals.slow or bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
     _prepare(session, slow=slow)
     from stepflow_tui.app import StepFlowApp
@@ -49,7 +54,8 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
     options = WizardOptions(
         state=session.state_path,
         read_only=session.globals.read_only,
-        ascii=session.globals.ascii or not _speaks_unicode(),
+        ascii=session.globals.ascii or encoding != UTF_8,
+        encoding=encoding,
         slow=slow,
         mouse=not session.globals.no_mouse,
         open_run=run,
@@ -71,5 +77,24 @@ def _prepare(session: Session, *, slow: bool) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def _speaks_unicode() -> bool:
-    return (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
+def terminal_encoding(env: Mapping[str, str], written: str) -> str:
+    """What the terminal understands, by the locale's name.
+
+    Python's own streams don't tell: in the locale C, and in one that is not installed, it writes UTF-8 and sets LC_CTYPE to
+    C.UTF-8. Without any locale the terminal is believed to be a modern one, and so it is when somebody asked for Chinese.
+
+    Args:
+        written: the encoding that Python writes in.
+    """
+    locale = env.get("LC_ALL") or (env.get("LC_CTYPE") if env.get("LC_CTYPE") != "C.UTF-8" else "") or env.get("LANG")
+    charset = (locale or "").partition("@")[0].partition(".")[2]
+    if not locale or language() != "en" or _same_codec(charset, UTF_8):
+        return UTF_8
+    return charset if _same_codec(charset, written) else "ascii"
+
+
+def _same_codec(one: str, other: str) -> bool:
+    try:
+        return codecs.lookup(one).name == codecs.lookup(other).name
+    except LookupError:
+        return False

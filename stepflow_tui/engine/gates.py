@@ -163,9 +163,9 @@ class Gate:
         name = self._ctx.config.name
         typed = self._ctx.config.production and any(q.kind is QuestionKind.TYPED for q in questions)
         flags = f"--yes --confirm {name}" if typed else "--yes"
+        asked = "1 question" if len(questions) == 1 else f"{len(questions)} questions"
         return NeedsConfirmation(
-            f"The gate before {phase.name} asks {len(questions)} question{'s' if len(questions) != 1 else ''},"
-            " and nobody can answer here.",
+            f"The gate before {phase.name} asks {asked}, and nobody can answer here.",
             detail=", ".join(q.id for q in questions[:20]) + (", …" if len(questions) > 20 else ""),
             hint=f"Pass {flags} to accept them, or answer with `stepflow continue {self._ctx.run_id}` on a terminal.",
         )

@@ -90,11 +90,12 @@ def rejected(row: Mapping[str, Any]) -> DiffRow:
     )
 
 
-def side(row: DiffRow, value: str | None) -> str:
-    """One side's value, or why there is none."""
-    if value is not None:
-        return value
-    return _("(in {file})").format(file=row.file) if row.cls == "rejected" and row.file else _("(no row)")
+def sides(row: DiffRow) -> tuple[str, str]:
+    """Both values, or why there is none."""
+    if row.cls == "rejected":
+        return _("(in {file})").format(file=row.file), _("(not carried)")
+    absent = _("(no row)")
+    return (absent if row.source is None else row.source), (absent if row.target is None else row.target)
 
 
 def whole(row: DiffRow) -> Iterator[str]:
@@ -106,10 +107,10 @@ def whole(row: DiffRow) -> Iterator[str]:
     yield _("class: {text}").format(text=row.word)
     if row.cause:
         yield _("cause: {text}").format(text=clean_line(known(row.cause)))
-    for name, value in ((_("source"), row.source), (_("target"), row.target)):
+    for name, value in zip((_("source"), _("target")), sides(row), strict=True):
         yield ""
         yield f"{name}:"
-        yield from clean(side(row, value)).split("\n")
+        yield from clean(value).split("\n")
     if row.sql:
         yield ""
         yield _("repair:")

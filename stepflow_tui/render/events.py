@@ -156,9 +156,16 @@ def alert_text(code: str, params: Mapping[str, Any]) -> str:
     """An alert's sentence in the language in use; an unknown code is shown as itself."""
     template = _(ALERTS.get(code, code))
     try:
-        return template.format_map({k: _shown(k, v) if isinstance(v, str) else v for k, v in params.items()})
-    except (KeyError, ValueError, IndexError):  # written by another version: its text has other parameters
+        return template.format_map(_Given({k: _shown(k, v) if isinstance(v, str) else v for k, v in params.items()}))
+    except (ValueError, IndexError):  # written by another version: its text has other parameters
         return template
+
+
+class _Given(dict[str, object]):
+    """Parameters; what isn't known (an acknowledgement carries none) is left open."""
+
+    def __missing__(self, key: str) -> str:
+        return "…"
 
 
 def _shown(name: str, value: str) -> str:
@@ -172,10 +179,15 @@ def _discrepancy(event: Mapping[str, Any]) -> Iterator[str]:
 def different_line(found: Mapping[str, Any]) -> str:
     """One difference on one line."""
     column = f".{found['column']}" if found.get("column") else ""
-    verdict = words.term(found.get("class"))
-    cause = known(found.get("cause") or "")
-    text = _("DIFFERENT {place} {key}: {verdict}: {cause}")
-    return text.format(place=f"{found['table']}{column}", key=found.get("key"), verdict=verdict, cause=cause)
+    text = _("DIFFERENT {place} {key}: {verdict}").format(
+        place=f"{found['table']}{column}", key=key_text(found.get("key") or {}), verdict=words.term(found.get("class"))
+    )
+    return f"{text}: {known(found['cause'])}" if found.get("cause") else text
+
+
+def key_text(key: Mapping[str, Any]) -> str:
+    """A row's key: `id = 7, part = 2`."""
+    return ", ".join(f"{name} = {value}" for name, value in key.items())
 
 
 def _error(event: Mapping[str, Any]) -> Iterator[str]:

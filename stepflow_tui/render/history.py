@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from stepflow_tui.engine.texts import findings, shown
-from stepflow_tui.engine.texts.language import N_, _, known
+from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
@@ -127,7 +127,8 @@ def chain_line(verdict: Mapping[str, Any]) -> str:
     """Whether the audit chain is whole."""
     count, state = words.count(verdict["entries"]), str(verdict["state"])
     if state == "whole":
-        return _("audit chain whole: {count} entries").format(count=count)
+        text = ngettext("audit chain whole: {count} entry", "audit chain whole: {count} entries", verdict["entries"])
+        return text.format(count=count)
     if state == "no_key":
         return _("audit chain can't be checked: its key is not in this state directory")
     text = _("audit chain {state} at entry {at} of {count}")

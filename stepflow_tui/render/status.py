@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
@@ -55,8 +54,10 @@ def _head(status: Mapping[str, Any]) -> str:
 
 
 def _alert(alert: Mapping[str, Any]) -> str:
-    text = _("alert {severity}: {code} since {time}")
-    line = text.format(severity=words.term(alert["severity"]), code=alert["code"], time=iso_utc(alert["since"]))
+    text = _("alert {severity}: {code}")
+    if alert.get("since"):  # unknown of a lost engine
+        text = _("alert {severity}: {code} since {time}")
+    line = text.format(severity=words.term(alert["severity"]), code=alert["code"], time=alert.get("since"))
     return f"{line} {_('(acknowledged)')}" if alert.get("acknowledged") else line
 
 

@@ -17,7 +17,21 @@ from tests.acceptance.sources import long
 from tests.pty.terminal import Terminal
 from tests.run_kit import until
 
-NOT_OURS = ("PG", "STEPFLOW", "XDG", "TARGET_", "SSH_", "TMUX", "NO_COLOR", "LC_", "LANG", "ACCESSIBLE", "TEXTUAL", "COLUMNS", "LINES")
+NOT_OURS = (
+    "PG",
+    "STEPFLOW",
+    "XDG",
+    "TARGET_",
+    "SSH_",
+    "TMUX",
+    "NO_COLOR",
+    "LC_",
+    "LANG",
+    "ACCESSIBLE",
+    "TEXTUAL",
+    "COLUMNS",
+    "LINES",
+)
 
 
 def environ(folder: Path, **more: str) -> dict[str, str]:
@@ -25,7 +39,13 @@ def environ(folder: Path, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(NOT_OURS)}
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    there = {"HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+    there = {
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "LANG": "C.UTF-8",
+    }
     return kept | there | more
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 90
+SECONDS = 40
 """No answer may take longer."""
 
 

@@ -89,13 +89,23 @@ class Terminal:
         with self._lock:
             seen = self._lock.wait_for(shown, seconds)
             text = self._emulator.text
-        assert seen, f"{wanted!r} not seen within {seconds} s; the screen shows:\n{text}\n(ended: {self.process.poll()})"
+        assert seen, (
+            f"{wanted!r} not seen within {seconds} s; the screen shows:\n{text}\n(ended: {self.process.poll()})"
+        )
         return text
 
     def asked(self, count: int, seconds: float = SECONDS) -> None:
         """Wait until the program has asked for the cursor's position so many times."""
         with self._lock:
-            assert self._lock.wait_for(lambda: self.questions >= count, seconds), f"asked {self.questions} times\n{self.text}"
+            assert self._lock.wait_for(lambda: self.questions >= count, seconds), (
+                f"asked {self.questions} times\n{self.text}"
+            )
+
+    def quiet(self, seconds: float = 0.4) -> None:
+        """Wait until nothing was written for so long: what was typed has had its effect."""
+        with self._lock:
+            while self._lock.wait(seconds):
+                pass
 
     def resize(self, columns: int, rows: int) -> None:
         """Another size."""

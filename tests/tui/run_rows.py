@@ -35,6 +35,10 @@ HOSTILE = (
 """Names and values that want to be more than text."""
 
 
+READING = ("open", "page", "history", "verify", "export", "copy", "reveal")
+"""Groups of workers that end by themselves."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run as the wizard takes it."""
@@ -139,8 +143,8 @@ async def settled(pilot: Pilot[Any]) -> None:
     """Wait until the workers that read the journal are done and all is drawn."""
     for _ in range(3):
         await pilot.pause()
-        workers = [w for w in pilot.app.workers if w.group not in ("watch",) and not w.is_finished]
-        await pilot.app.workers.wait_for_complete(workers)
+        if reading := [w for w in pilot.app.workers if w.group in READING and not w.is_finished]:
+            await pilot.app.workers.wait_for_complete(reading)
     await pilot.pause()
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from textual.pilot import Pilot
+
+from screens.run import RunScreen
+from stepflow_tui.app import StepFlowApp
 from stepflow_tui.bridge import Snapshot
 from tests.tui.kit import RUN, snapshot
 
@@ -202,3 +207,54 @@ def hostile(names: Sequence[str]) -> Snapshot:
     )
     phases = [{**p, "steps": [{**s, "title": name} for s in p["steps"]]} for p in shown.status["phases"]]
     return replace(shown, status={**shown.status, "phases": phases})
+
+
+class OnScreen:
+    """A run screen with a state on it."""
+
+    def __init__(self, app: StepFlowApp, screen: RunScreen, pilot: Pilot[Any]) -> None:
+        self.app = app
+        self.screen = screen
+        self.pilot = pilot
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+        self.said: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """What the terminal shows, without blanks at the ends."""
+        return [strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.pilot.press(key)
+            await self.settle()
+
+    async def settle(self) -> None:
+        await self.app.workers.wait_for_complete([w for w in self.app.workers if w.group != "watch"])
+        for _ in range(3):
+            await self.pilot.pause()
+
+    async def show(self, shown: Snapshot) -> None:
+        self.app.snapshot = shown
+        self.app.events.extend(shown.events)
+        self.screen.apply(shown)
+        await self.settle()
+
+
+@asynccontextmanager
+async def on_screen(app: StepFlowApp, shown: Snapshot, size: tuple[int, int]) -> AsyncIterator[OnScreen]:
+    """The run screen showing that state; intents are kept in `sent`, words to the operator in `said`."""
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        screen = RunScreen()
+        app.add_mode("run", lambda: screen)
+        await app.switch_mode("run")
+        found = OnScreen(app, screen, pilot)
+        app.act = lambda verb, args=None, **more: found.sent.append((verb, args or {}))  # type: ignore[method-assign]
+        screen.notify = lambda text, **more: found.said.append(text)  # type: ignore[method-assign]
+        await found.show(shown)
+        yield found

@@ -29,9 +29,7 @@ def test_lines_break_where_people_expect(text: str, width: int, hang: int, expec
     assert plain(text, width, hang) == expected
 
 
-@given(
-    st.text(st.sampled_from("ab  /-数据，。́"), max_size=80), st.integers(4, 30), st.integers(0, 12)
-)
+@given(st.text(st.sampled_from("ab  /-数据，。́"), max_size=80), st.integers(4, 30), st.integers(0, 12))
 def test_every_character_but_blanks_is_kept_and_no_line_is_too_wide(text: str, width: int, hang: int) -> None:
     lines = plain(text, width, hang)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")

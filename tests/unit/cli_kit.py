@@ -101,7 +101,13 @@ STATUS: dict[str, Any] = {
         {"source": "a\x1b[2J", "target": "public.a", "source_rows": 3, "target_rows": 2, "diff": -1, "state": "copying"}
     ],
     "alerts": [
-        {"code": "throttled", "severity": "warning", "since": 1_767_225_600_000, "acknowledged": False, "params": {}}
+        {
+            "code": "throttled",
+            "severity": "warning",
+            "since": "2026-01-01T00:00:00.000Z",
+            "acknowledged": False,
+            "params": {},
+        }
     ],
     "gate": None,
     "observers": 1,
@@ -181,18 +187,8 @@ class FakeEngine:
         self._note("start", options)
         return Begun()
 
-    async def reveal(
-        self,
-        run: Any,
-        table: str,
-        key: Mapping[str, Any],
-        column: str,
-        *,
-        state: Path,
-        confirm: str | None,
-        front: str = "",
-    ) -> dict[str, Any]:
-        self.calls.append(("reveal", (table, dict(key), column, confirm)))
+    async def reveal(self, run: Any, table: str, key: Mapping[str, Any], column: str, **given: Any) -> dict[str, Any]:
+        self.calls.append(("reveal", (table, dict(key), column, given["confirm"])))
         return {"source": "a@b.c", "target": None, "source_file": "/r/shop.db", "problem": ""}
 
     async def send(

@@ -37,6 +37,7 @@ CALLS: dict[str, list[str]] = {
     "note": ["note", "shop", "words"],
     "audit": ["audit", "show"],
     "doctor": ["doctor"],
+    "keys": ["keys"],
     "embedded": ["embedded", "dsn"],
     "demo": ["demo", "--rows", "10"],
 }

@@ -90,7 +90,6 @@ def watch(desk: Desk, info: RunInfo, *, after: int) -> Next:
         `HOME` or `LEAVE`.
     """
     desk.session.run = info.id
-    say(_("Watching {run}. Enter opens the menu.").format(run=info.id))
     with desk.engine.RunReader(info.path) as reader, desk.engine.watching(info.path):
         place = Place(desk=desk, info=info, reader=reader)
         follower = Follower(
@@ -133,7 +132,10 @@ async def _open(event: Mapping[str, Any]) -> bool:
 def _watched(place: Place, follower: Follower) -> Next:
     """Follow until something calls the operator."""
     try:
+        say(_("Watching {run}. Enter opens the menu.").format(run=place.info.id))
         code = asyncio.run(follower.follow())
+    except KeyboardInterrupt:  # before the follower listens itself: it means the menu, as it does then
+        return Next.MENU
     except _GateOpen as gate:
         follower.answered()
         return answer(place, gate.event)

@@ -17,7 +17,7 @@ from stepflow_tui.engine.model.events import PUBLIC
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render import words
-from stepflow_tui.render.events import event_lines, public_event
+from stepflow_tui.render.events import event_lines, key_text, public_event
 from stepflow_tui.render.findings import finding_of, findings_lines
 from stepflow_tui.render.status import status_lines
 
@@ -103,8 +103,8 @@ def _differences(found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _difference(one: Mapping[str, Any]) -> Iterator[str]:
-    key = ", ".join(f"{name} = {value}" for name, value in (one.get("key") or {}).items())
     column = _(", column {column}").format(column=one["column"]) if one.get("column") else ""
+    key = key_text(one.get("key") or {})
     yield _("key {key}{column}: {verdict}").format(key=key, column=column, verdict=words.term(one["class"]))
     yield "  " + _("source: {value}").format(value=_value(one["source"]))
     yield "  " + _("target: {value}").format(value=_value(one["target"]))

@@ -68,14 +68,7 @@ class Wanted:
 
 
 async def reveal(
-    run: HasRun,
-    table: str,
-    key: Mapping[str, Any],
-    column: str,
-    *,
-    state: Path,
-    confirm: str | None,
-    front: str = "",
+    run: HasRun, table: str, key: Mapping[str, Any], column: str, *, state: Path, confirm: str | None, front: str = ""
 ) -> Mapping[str, Any]:
     """The present value of one column of one row on both sides.
 
@@ -102,7 +95,7 @@ async def reveal(
     loaded = load_config(Path(row["config_path"]), os.environ)
     planned = _table(plan.tables, table)
     mask = planned_mask(plan, loaded.config, state)
-    given: dict[str, Scalar] = {n: from_plain(Scalar, v) for n, v in key.items()}
+    given: dict[str, Scalar] = {_key_name(planned, n): from_plain(Scalar, v) for n, v in key.items()}
     wanted = Wanted(
         table=planned,
         column=_column(planned, column),
@@ -133,6 +126,13 @@ def _column(table: TablePlan, name: str) -> ColumnPlan:
         hint = nearest(name, (c.source for c in table.columns))
         raise UsageError(f"The table {table.source} has no column {name}.", hint=hint, code="unknown_column")
     return found
+
+
+def _key_name(table: TablePlan, name: str) -> str:
+    """A column of the table, or what else names a row: SQLite's rowid, a row's place in the target."""
+    declared = {c.source.lower() for c in table.columns}
+    others = (*_ROWIDS, table.rowid_name, "ctid")
+    return name if name in others and name.lower() not in declared else _column(table, name).source
 
 
 def _file(backup: Mapping[str, Any] | None, source: Path) -> tuple[Path, bool]:

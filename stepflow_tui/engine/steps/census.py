@@ -12,7 +12,7 @@ from stepflow_tui.engine.sqlite.restore_test import RestoreTest, findings_of, re
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import frozen_of, target_of
-from stepflow_tui.engine.steps.masking import mask_of
+from stepflow_tui.engine.steps.masking import mask_of, masked_test
 from stepflow_tui.engine.steps.planning import census_of
 from stepflow_tui.engine.steps.preflight import Seen, target_view
 
@@ -47,7 +47,7 @@ class Census(PlainStep):
                 control=ctx.control,
                 report=ctx.report,
             )
-            test = await testing
+            test = masked_test(await testing, frozen.schema, await mask_of(ctx))
         finally:
             testing.cancel()
             await asyncio.gather(testing, return_exceptions=True)

@@ -13,6 +13,8 @@ from stepflow_tui.engine.model.finding import Finding, info
 from stepflow_tui.engine.model.plan import Plan, TableFacts
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.model.sensitive import Mask, Sensitive, Why, make_mask, mask_key, sensitive_columns
+from stepflow_tui.engine.model.sensitive_names import proposed
+from stepflow_tui.engine.sqlite.restore_test import RestoreTest
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import frozen_of
 
@@ -41,9 +43,10 @@ async def mask_of(ctx: RunContext) -> Mask:
 
 
 def planned_mask(plan: Plan, config: Config, state_dir: Path) -> Mask:
-    """The mask of what plan and config say: it needs no source and no backup."""
+    """The mask of what plan, config and names say: it needs no source and no backup."""
     configured = {t: dict.fromkeys(columns, Why.CONFIGURED.value) for t, columns in config.sensitive.items()}
-    return make_mask(_key(state_dir), plan.sensitive, configured)
+    named = {t.source: {c.source: Why.NAME.value for c in t.columns if proposed(c.source)} for t in plan.tables}
+    return make_mask(_key(state_dir), plan.sensitive, configured, named)
 
 
 def _key(state_dir: Path) -> bytes:
@@ -70,6 +73,17 @@ def _facts(table: str, facts: TableFacts, schema: SourceSchema, mask: Mask) -> T
     # rows that can't go the fast way are found out by their segments too, only later
     named = mask.covers(table, schema.table(table).rowid_alias or "")
     return replace(facts, columns=columns, bad_rowids=() if named else facts.bad_rowids)
+
+
+def masked_test(test: RestoreTest, schema: SourceSchema, mask: Mask) -> RestoreTest:
+    """The restore test without rowids that are values of a sensitive column."""
+    keys = tuple(
+        replace(k, first_keys=tuple(mask.fingerprint(int(n)) for n in k.first_keys))
+        if mask.covers(k.table, schema.table(k.table).rowid_alias or "")
+        else k
+        for k in test.foreign_keys
+    )
+    return replace(test, foreign_keys=keys)
 
 
 def _finding(found: Finding, mask: Mask) -> Finding:

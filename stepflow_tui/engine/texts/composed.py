@@ -21,4 +21,7 @@ COMPOSED = (
     N_("its values are carried as a plain column: {0}"),
     # what is wrong in a config
     N_("{0} problems"),
+    # what waits at a gate
+    N_("1 question"),
+    N_("{0} questions"),
 )

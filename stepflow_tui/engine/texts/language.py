@@ -6,11 +6,14 @@ language. Sentences that were finished where they arose (errors, reasons) are fo
 
 from __future__ import annotations
 
-import gettext
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
 
 DOMAIN = "stepflow"
 LANGUAGES = {"en": "English", "zh": "简体中文"}
@@ -19,7 +22,7 @@ _CATALOGS = {"zh": "zh_CN"}
 _FOLDER = Path(__file__).parents[2] / "locale"
 _PLACE = re.compile(r"\{\d+\}")
 
-_now: gettext.NullTranslations = gettext.NullTranslations()
+_now: NullTranslations | None = None
 _language = "en"
 
 
@@ -38,6 +41,12 @@ def wanted(asked: str | None, env: Mapping[str, str]) -> str:
     return _by_locale(first)
 
 
+def spoken(name: str) -> bool:
+    """Whether a name (`zh`, `zh_CN`, `en-GB`) means a language there is."""
+    code = name.partition(".")[0].replace("-", "_").lower().partition("_")[0]
+    return code in LANGUAGES and _by_locale(name) == code
+
+
 def _by_locale(name: str) -> str:
     code = name.partition(".")[0].partition("@")[0].replace("-", "_").lower()
     traditional = code.startswith(("zh_tw", "zh_hk", "zh_mo", "zh_hant"))
@@ -48,10 +57,15 @@ def use(language: str) -> None:
     """Show texts in this language from now on."""
     global _now, _language  # noqa: PLW0603 - a process speaks one language, chosen once at its start
     _language = language
-    catalog = _CATALOGS.get(language)
-    _now = gettext.translation(DOMAIN, _FOLDER, [catalog], fallback=True) if catalog else gettext.NullTranslations()
+    _now = _catalog(_CATALOGS[language]) if language in _CATALOGS else None
     _templates.cache_clear()
     known.cache_clear()
+
+
+def _catalog(name: str) -> NullTranslations:
+    import gettext  # noqa: PLC0415 - English, the language of most calls, needs no catalog
+
+    return gettext.translation(DOMAIN, _FOLDER, [name], fallback=True)
 
 
 def language() -> str:
@@ -61,11 +75,13 @@ def language() -> str:
 
 def _(message: str) -> str:
     """The message in the language in use; the message itself where it has no translation."""
-    return _now.gettext(message) if message else message
+    return message if _now is None or not message else _now.gettext(message)
 
 
 def ngettext(one: str, many: str, number: int) -> str:
     """The form for this number."""
+    if _now is None:
+        return one if number == 1 else many
     return _now.ngettext(one, many, number)
 
 

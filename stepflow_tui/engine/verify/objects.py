@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy
 from stepflow_tui.engine.model.plan import ColumnPlan, Plan, Stage, Statement, TablePlan
+from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.plan.quote import lite_literal, pg_ident, pg_name
 from stepflow_tui.engine.postgres.catalog import Catalog, CatalogColumn, read_catalog
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -58,7 +59,7 @@ async def verify_objects(job: VerifyJob, *, refused: frozenset[str] = frozenset(
             for table in plan.tables:
                 if table.impossible is None:
                     found += _table(table, catalogs[table.schema])
-                    found += await _sequence(table, plan, catalogs[table.schema], sides)
+                    found += await _sequence(table, plan, catalogs[table.schema], sides, job.mask)
             schema = catalogs[plan.tables[0].schema]
             wanted = [s for s in plan.statements if s.stage in _STAGES and s.id not in refused]
             found += [d for s in wanted for d in _statement(s, schema)]
@@ -147,7 +148,7 @@ def _state(kind: str, name: str, catalog: Catalog) -> str | None:
     return None if trigger is None else "" if trigger.enabled in ("O", "A") else "disabled trigger"
 
 
-async def _sequence(table: TablePlan, plan: Plan, catalog: Catalog, sides: Sides) -> list[Discrepancy]:
+async def _sequence(table: TablePlan, plan: Plan, catalog: Catalog, sides: Sides, mask: Mask) -> list[Discrepancy]:
     """The next value must be beyond every key, and beyond what AUTOINCREMENT ever gave out."""
     column = next((c for c in table.columns if c.identity), None)
     sequence = column and next(
@@ -169,8 +170,9 @@ async def _sequence(table: TablePlan, plan: Plan, catalog: Catalog, sides: Sides
             key={},
             column=column.source,
             cls=DiffClass.SEQUENCE,
-            source=f"next value {needed}",
-            target=f"next value {sequence.next}",
+            # one more than a value of the column
+            source="next value " + str(mask.shown(table.source, column.source, needed)),
+            target="next value " + str(mask.shown(table.source, column.source, sequence.next)),
             cause="rows were written with keys of their own since, or the sequence was never set",
             repair_sql=repair,
         )
