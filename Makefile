@@ -10,7 +10,7 @@ JOBS ?= 2
 .PHONY: help demo test lint bench format texts clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "StepFlow needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 2; }
@@ -43,6 +43,9 @@ texts: $(VENV)/dev.stamp ## collect the texts to translate, compile the catalogs
 
 bench: $(VENV)/dev.stamp ## compare with pgloader, DuckDB and \copy (SCALE=1 is 4.1 million rows)
 	$(BIN)/python -m benchmarks.run $(if $(SCALE),--scale $(SCALE))
+
+bench-wizard: $(VENV)/dev.stamp ## measure first paint, key to paint and bytes a second of the wizard
+	$(BIN)/python -m benchmarks.wizard
 
 clean: ## remove the virtual environment, caches and build results
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/data benchmarks/.venv

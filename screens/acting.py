@@ -25,15 +25,18 @@ class Acting(App[Any]):
         self, verb: str, args: Mapping[str, Any] | None = None, *, then: Then | None = None, take_control: bool = False
     ) -> None:
         """Send an intent in the background; `then` gets the answer. A refusal is shown."""
-        if self.bridge is None:
+        if self.bridge is None or self.refused():
             return
+        work = self._send(self.bridge, verb, dict(args or {}), then, take_control=take_control)
+        self.run_worker(work, group="act", exit_on_error=False)
+
+    def refused(self) -> bool:
+        """Whether this session may only watch; if so, it says so."""
         if self.options.read_only:
             self.notify(
                 _("This session is read-only: it watches and changes nothing."), severity="warning", markup=False
             )
-            return
-        work = self._send(self.bridge, verb, dict(args or {}), then, take_control=take_control)
-        self.run_worker(work, group="act", exit_on_error=False)
+        return self.options.read_only
 
     async def _send(
         self, bridge: Bridge, verb: str, args: dict[str, Any], then: Then | None, *, take_control: bool

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from textual import on
-from textual.app import App
 
+from screens.acting import Acting
 from screens.modals.engine_lost import lost_engine
-from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived, WizardOptions
+from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean_line
@@ -21,11 +21,9 @@ TOLD_SECONDS = 15.0
 Control = Mapping[str, Any]
 
 
-class ControlWatch(App[Any]):
+class ControlWatch(Acting):
     """An app that holds control as long as it is attached, and shows what becomes of it."""
 
-    options: WizardOptions
-    bridge: Bridge | None
     snapshot: Snapshot | None
     _seen: Control = {}  # noqa: RUF012 - replaced, never changed
     _renewing: bool = False
@@ -61,14 +59,12 @@ class ControlWatch(App[Any]):
         """m: a note for audit and report."""
         from screens.modals.note import NoteDialog
 
-        if self.options.read_only:
-            self.act("note")  # type: ignore[attr-defined]  # the acting half of the app says why not
-        elif self.bridge is not None:
+        if self.bridge is not None and not self.refused():
             self.push_screen(NoteDialog(), self._noted)
 
     def _noted(self, text: str | None) -> None:
         if text:
-            self.act("note", {"text": text})  # type: ignore[attr-defined]  # the acting half of the app
+            self.act("note", {"text": text})
 
     def _tell(self, before: Control, now: Control, me: str) -> None:
         was, holder, asked = before.get("holder"), now.get("holder"), now.get("asked_by")

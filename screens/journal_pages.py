@@ -14,14 +14,15 @@ from screens.history import KEPT, PAGE, Event, History, Loaded, Query, Where
 from screens.host import app_of, host
 from screens.panels.base import Value
 from screens.panels.log import log_lines
+from screens.widgets.columns import listed
 from screens.widgets.find_bar import FindBar
+from screens.widgets.flow import Line, cut
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
 from screens.widgets.sections import Sections
-from screens.widgets.window import Line, cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.history import KINDS, Stamp, chain_line
 
@@ -42,6 +43,7 @@ class JournalPages(Moving, Screen[None]):
         self._newest = 0
         self._chain = ""
         self._reading = False
+        self._waiting: Where | None = None
 
     @property
     def listed(self) -> LineList:
@@ -77,6 +79,8 @@ class JournalPages(Moving, Screen[None]):
 
     def apply(self, snapshot: Snapshot) -> None:
         """Read what is new while following; else say that there is something."""
+        if not self.is_mounted:  # not composed yet: it reads by itself when it is
+            return
         seen = snapshot.events or host(self).events
         newest = int(seen[-1]["seq"]) if seen else 0
         if newest > self._newest:
@@ -95,25 +99,32 @@ class JournalPages(Moving, Screen[None]):
                 self.run_worker(self._verify(), group="verify", exclusive=True, exit_on_error=False)
 
     def load(self, where: Where) -> None:
-        """Read a page in the background."""
+        """Read a page in the background: one at a time, for a thread that searches can't be stopped."""
+        if self._reading:
+            self._waiting = where
+            return
         self._reading = True
-        self.run_worker(self._load(where), group="history", exclusive=True, exit_on_error=False)
+        self.tell()
+        self.run_worker(self._load(where), group="history", exit_on_error=False)
 
     async def _load(self, where: Where) -> None:
         history, query, loaded, looked = self.history, self.wanted, self.loaded, self._newest
-        if history is None:
-            return
+        found: list[Event] | None = None
         try:
-            found = await asyncio.to_thread(history.page, query, **loaded.edge(where))
+            if history is not None:
+                found = await asyncio.to_thread(history.page, query, **loaded.edge(where))
         except StepFlowError as error:
             host(self).show_error(error)
-            return
-        finally:
-            self._reading = False
-        if loaded is self.loaded:
+        self._reading = False
+        if found is not None and loaded is self.loaded:
             empty = not loaded.events
             loaded.take(where, found, looked)
             self._show(where, found, anew=empty)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.load(waiting)
+        else:
+            self.tell()
 
     def _show(self, where: Where, found: list[Event], *, anew: bool) -> None:
         lines, window = [log_lines(e, Stamp.DAY)[0] for e in found], self.listed.window
@@ -128,7 +139,6 @@ class JournalPages(Moving, Screen[None]):
             if len(found) == PAGE and window.follow:
                 self.load("newest")
         self.listed.draw(again=True)
-        self.tell()
 
     def action_report(self) -> None:
         """Open the report."""
@@ -153,7 +163,7 @@ class JournalPages(Moving, Screen[None]):
         try:
             verdict = await asyncio.to_thread(seen.api.verify_audit, seen.options.state, history.run)
         except StepFlowError as error:
-            self._chain = clean_line(error.message)
+            self._chain = clean_line(known(error.message))
         else:
             self._chain = chain_line(verdict)
         self.tell()
@@ -169,5 +179,7 @@ class JournalPages(Moving, Screen[None]):
             parts.append(_("+{count} newer, o follows").format(count=f"{newer:,}") if newer > 0 else _("o follows"))
         if self.wanted.text:
             parts.append(_("filter: {text}").format(text=clean_line(self.wanted.text)))
-        text = " · ".join([*parts, self._chain] if self._chain else parts)
+        if self._reading and self.wanted.text:
+            parts.append(_("searching"))
+        text = listed([*parts, self._chain], host(self).glyphs)
         self.query_one("#place", Value).show(cut(text, self.size.width - 2, host(self).glyphs.more))

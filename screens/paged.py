@@ -8,9 +8,9 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from screens.fetching import Fetching
 from screens.host import app_of, host
 from screens.pages.lines import Page
 from screens.widgets.document import Line
@@ -23,7 +23,7 @@ from stepflow_tui.render.clean import clean_line
 View = TypeVar("View")
 
 
-class PagedScreen(Screen[None], Generic[View]):
+class PagedScreen(Fetching, Generic[View]):
     """Shows `view` on `PAGES`; subclasses fetch it and call `show`."""
 
     PAGES: ClassVar[tuple[Page[Any], ...]]
@@ -91,8 +91,9 @@ class PagedScreen(Screen[None], Generic[View]):
         if event.text != self._needle:
             self._needle = event.text
             self.reader.search(event.text)
-            self._draw(stay=True)
-            if not self.page.FILTERS:
+            if self.page.FILTERS:
+                self._draw(stay=True)
+            else:
                 self.reader.go_to_match(1)
         if event.done:
             self.reader.focus()

@@ -11,6 +11,7 @@ from textual.content import Content
 
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.keymap import key_label
 
 
 class ActionCommands(Provider):
@@ -18,25 +19,30 @@ class ActionCommands(Provider):
 
     async def discover(self) -> Hits:
         """All of them, before anything is typed."""
-        for action in self._here():
-            yield DiscoveryHit(_name(action), partial(self._run, action), help=_(action.help))
+        for action, key in self._here():
+            yield DiscoveryHit(_name(action, key), partial(self._run, action), help=_(action.help))
 
     async def search(self, query: str) -> Hits:
         """Those whose name or sentence matches."""
         matcher = self.matcher(query)
-        for action in self._here():
-            name = _name(action)
+        for action, key in self._here():
+            name = _name(action, key)
             score = max(matcher.match(name), matcher.match(_(action.help)))
             if score > 0:
                 yield Hit(score, Content(name), partial(self._run, action), help=_(action.help))
 
-    def _here(self) -> Iterator[Action]:
+    def _here(self) -> Iterator[tuple[Action, str]]:
+        """What can be done, in the table's order, with the key it has now: a config may have changed it."""
         active = self._active()
-        return (action for action in ACTIONS if action.id in active)
+        return ((action, active[action.id].binding.key) for action in ACTIONS if action.id in active)
 
     def _active(self) -> dict[str, ActiveBinding]:
         """What can be done now, by id; an action is carried out where its key would be: on a widget, the screen, the app."""
-        return {b.binding.id: b for b in self.screen.active_bindings.values() if b.enabled and b.binding.id}
+        found: dict[str, ActiveBinding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.enabled and active.binding.id:
+                found.setdefault(active.binding.id, active)
+        return found
 
     async def _run(self, action: Action) -> None:
         found = self._active().get(action.id)
@@ -44,5 +50,5 @@ class ActionCommands(Provider):
             await self.screen.app.run_action(found.binding.action, found.node)
 
 
-def _name(action: Action) -> str:
-    return f"{_(action.label)} ({action.keys[0]})"
+def _name(action: Action, key: str) -> str:
+    return f"{_(action.label)} ({key_label(key)})"

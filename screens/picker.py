@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from time import monotonic
 from typing import ClassVar
 
 from textual import on
@@ -53,6 +54,7 @@ class PickerScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._listing: Listing | None = None
+        self._looked_at = self._took = 0.0
 
     def compose(self) -> ComposeResult:
         """Title, welcome, filter, list, details of the selected line."""
@@ -78,7 +80,8 @@ class PickerScreen(Screen[None]):
         self.action_reread()
 
     def _look_again(self) -> None:
-        if self.is_current:
+        """With thousands of runs a look takes its time: never more than a tenth of the time goes into looking."""
+        if self.is_current and monotonic() - self._looked_at > 10 * self._took:
             self.action_reread()
 
     def action_reread(self) -> None:
@@ -87,7 +90,11 @@ class PickerScreen(Screen[None]):
             self.run_worker(self._look(), group="list", exit_on_error=False)
 
     async def _look(self) -> None:
-        self.show(await asyncio.to_thread(look, host(self).api, host(self).options))
+        began = monotonic()
+        found = await asyncio.to_thread(look, host(self).api, host(self).options)
+        self._looked_at = monotonic()
+        self._took = self._looked_at - began
+        self.show(found)
 
     def show(self, listing: Listing) -> None:
         """Show what was found; lines that did not change are not drawn again."""

@@ -37,6 +37,9 @@ class PlanScreen(PlanShown):
         if self.config is None:
             open_gate(self)
             return
+        if host(self).options.read_only:
+            self._warn(_("This session is read-only: it watches and changes nothing."))
+            return
         config = self.config
         lines = [
             _("The run begins with checks, a tested backup and the plan."),

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from screens.pages.gate import GateFacts
 from screens.pages.view import PlanView, planned_objects
 from stepflow_tui.bridge import WizardOptions
 from stepflow_tui.engine.model.finding import Finding
@@ -84,6 +85,16 @@ class Preview:
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             with suppress(RuntimeError):  # it has just ended by itself
                 self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+def gate_facts(api: Facade, run: RunInfo) -> GateFacts:
+    """What the journal knows about what a gate asks.
+
+    Raises:
+        StepFlowError: it can't be read.
+    """
+    with api.RunReader(run.path) as reader:
+        return GateFacts(items=tuple(reader.checklist()), findings=tuple(map(finding_of, reader.findings())))
 
 
 def _previewed(config: Path, name: str, found: Planned, source_bytes: int | None) -> PlanView:

@@ -56,7 +56,10 @@ class PlanShown(PagedScreen[PlanView]):
             self.make(self.config)
         elif bridge is not None:
             self._journal = JournalPlan(bridge.api, bridge.run)
-            self.read()
+
+    def on_screen_resume(self) -> None:
+        """Back from another screen: something may have happened."""
+        self.read()
 
     def on_unmount(self) -> None:
         """Nobody waits for the preview any more."""
@@ -65,7 +68,7 @@ class PlanShown(PagedScreen[PlanView]):
 
     def apply(self, snapshot: Snapshot) -> None:
         """Show a state of the run: read the journal again when something happened."""
-        if self.config is not None:
+        if self.config is not None or not self.is_mounted:
             return
         gate = snapshot.status.get("gate")
         self._gate = str(gate["phase"]) if gate else ""
@@ -83,7 +86,7 @@ class PlanShown(PagedScreen[PlanView]):
     def read(self) -> None:
         """Read the run's journal in the background."""
         if self._journal is not None:
-            self.run_worker(self._reading(self._journal), group="read", exclusive=True, exit_on_error=False)
+            self.fetch(self._journal.read, self._fetched)
 
     def make(self, config: Path) -> None:
         """Plan in the background, with an event loop of its own: this one has keys to answer."""
@@ -93,13 +96,9 @@ class PlanShown(PagedScreen[PlanView]):
         self._preview = Preview(host(self).api, config, host(self).options)
         self.run_worker(self._making(self._preview), group="make", exclusive=True, exit_on_error=False)
 
-    async def _reading(self, journal: JournalPlan) -> None:
-        try:
-            self.show(await asyncio.to_thread(journal.read))
-        except StepFlowError as error:
-            host(self).show_error(error)
-        else:
-            self._say()
+    def _fetched(self, view: PlanView) -> None:
+        self.show(view)
+        self._say()
 
     async def _making(self, preview: Preview) -> None:
         try:
@@ -109,8 +108,7 @@ class PlanShown(PagedScreen[PlanView]):
             self.head(_("There is no plan: {reason}").format(reason=known(error.message)))
             return
         if view is not None:
-            self.show(view)
-            self._say()
+            self._fetched(view)
 
     def _say(self) -> None:
         if self.view is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import ClassVar
@@ -28,7 +27,6 @@ from screens.pages.report_result import DifferencesPage, ReportView, TablesPage,
 from screens.plan_reading import distinct
 from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import Bridge, Snapshot
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 
@@ -56,24 +54,22 @@ class ReportScreen(PagedScreen[ReportView]):
         """Begin with the verdict."""
         self.open_page(0)
         self.head(_("Report"))
+
+    def on_screen_resume(self) -> None:
+        """Opened, or back from another screen: something may have happened."""
         self._read()
 
     def apply(self, snapshot: Snapshot) -> None:
         """Something happened: read it again."""
-        if snapshot.events:
+        if snapshot.events and self.is_mounted:
             self._read()
 
     def _read(self) -> None:
         bridge = host(self).bridge
         if bridge is not None:
-            self.run_worker(self._reading(bridge), group="read", exclusive=True, exit_on_error=False)
+            self.fetch(lambda: read_report(bridge), self._fetched)
 
-    async def _reading(self, bridge: Bridge) -> None:
-        try:
-            view = await asyncio.to_thread(read_report, bridge)
-        except StepFlowError as error:
-            host(self).show_error(error)
-            return
+    def _fetched(self, view: ReportView) -> None:
         self.show(view)
         self.head(f" {host(self).glyphs.separator} ".join(_head(view)))
 

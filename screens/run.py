@@ -46,6 +46,7 @@ class RunScreen(Viewing, Steering):
     def __init__(self) -> None:
         super().__init__()
         self._held: list[Mapping[str, Any]] = []
+        self._fitted = False
         self._could: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -76,7 +77,8 @@ class RunScreen(Viewing, Steering):
         if not self.frozen:
             self._show(replace(snapshot, events=tuple(self._held)))
             self._held.clear()
-        if not self.query_one(NowPanel).size:  # the screen has just been opened
+        if not self._fitted:  # the first status may come before the first layout
+            self._fitted = True
             self.call_after_refresh(self.fit)
 
     def refreeze(self) -> None:

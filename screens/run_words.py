@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from screens.widgets.window import cut
+from screens.widgets.flow import cut
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.engine.texts.running import PHASES, step_title
 from stepflow_tui.render import words

@@ -81,5 +81,5 @@ class Watching(App[Any]):
             return
         with self.batch_update():
             for screen in self.screen_stack:
-                if isinstance(screen, Shows):
+                if isinstance(screen, Shows) and screen.is_mounted:
                     screen.apply(self.snapshot)

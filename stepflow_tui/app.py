@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from screens.acting import Acting
 from screens.bindings import bindings
 from screens.continuing import Continuing
 from screens.control_watch import ControlWatch
@@ -32,7 +31,7 @@ SLOW_SECONDS = 2.0
 RUN_MODES = ("plan", "run", "journal")
 
 
-class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch, Acting):
+class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch):
     """StepFlow's wizard."""
 
     TITLE = "StepFlow"
@@ -88,7 +87,8 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
 
     def begin(self, config: Path, *, new: bool = False) -> None:
         """Start, resume or attach to the run of a config."""
-        self.run_worker(self._begin(config, new=new), group="begin", exclusive=True, exit_on_error=False)
+        if not self.refused():
+            self.run_worker(self._begin(config, new=new), group="begin", exclusive=True, exit_on_error=False)
 
     async def _begin(self, config: Path, *, new: bool) -> None:
         try:

@@ -66,6 +66,7 @@ class ControlDialog(Dialog[None]):
         self.query_one(Lines).show(control_lines(control, me=self._me))
         if any(control.get(key) != before.get(key) for key in ("holder", "asked_by")):
             self.refresh(recompose=True)
+            self.call_after_refresh(lambda: self.query_one("#cancel").focus())
 
     @property
     def _me(self) -> str:

@@ -17,10 +17,10 @@ from screens.host import app_of, host
 from screens.modals.base import Dialog, title
 from screens.modals.text import TextDialog
 from screens.panels.base import Value
-from screens.widgets.columns import Column, heading, rest, row_line
+from screens.widgets.columns import Column, heading, listed, rest, row_line
+from screens.widgets.flow import Line, cut, wrapped
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
-from screens.widgets.window import Line, cut, wrapped
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.facade import Facade, RunInfo
@@ -146,7 +146,7 @@ class DiffKeys(Moving, Dialog[None]):
         page, more = self._page, host(self).glyphs.more
         name = _("all tables and objects") if self._table is None else clean_line(self._table)
         self.query_one(".title", Static).update(Text(cut(name, max(10, self.listed.size.width), more)))
-        self.query_one("#count", Value).show(_counted(page))
+        self.query_one("#count", Value).show(listed(_counted(page), host(self).glyphs))
         columns = _columns(page, self.listed.size.width, tables=self._table is None)
         self.query_one("#head", Value).show(heading(columns, more))
         lines = [row_line(columns, _cells(r, tables=self._table is None), more=more) for r in page.rows]
@@ -217,7 +217,7 @@ class DiffKeys(Moving, Dialog[None]):
         self.call_after_refresh(self.show)
 
 
-def _counted(page: Page) -> str:
+def _counted(page: Page) -> list[str]:
     parts = [
         ngettext("{count} difference listed", "{count} differences listed", page.differences).format(
             count=f"{page.differences:,}"
@@ -227,7 +227,7 @@ def _counted(page: Page) -> str:
     if page.total > PAGE:
         last = page.offset + len(page.rows)
         parts.append(_("{first} to {last}").format(first=f"{page.offset + 1:,}", last=f"{last:,}"))
-    return " · ".join(parts)
+    return parts
 
 
 def _columns(page: Page, width: int, *, tables: bool) -> list[Column]:

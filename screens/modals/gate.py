@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,12 +13,13 @@ from textual.content import Content
 from textual.dom import DOMNode
 from textual.widgets import Button, Input, Static
 
+from screens.fetching import Fetching
 from screens.host import app_of, host
 from screens.modals.base import Dialog, title
-from screens.pages.gate import GateFacts, gate_lines, gate_title, open_items, read_facts, typed_questions
+from screens.pages.gate import GateFacts, gate_lines, gate_title, open_items, typed_questions
+from screens.plan_reading import gate_facts
 from screens.widgets.reader import Reader
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.checklist import ItemKind
 from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
@@ -40,7 +40,7 @@ def open_gate(node: DOMNode) -> None:
     app_of(node).notify(text.format(state=state), severity="warning", markup=False)
 
 
-class GateDialog(Dialog[bool]):
+class GateDialog(Dialog[bool], Fetching):
     """The questions of the open gate. True when they were answered here."""
 
     AUTO_FOCUS = "#cancel"
@@ -89,6 +89,7 @@ class GateDialog(Dialog[bool]):
         self._facts = GateFacts()
         self._over: bool | None = None
         self._sent = False
+        self._asking = False
 
     def compose(self) -> ComposeResult:
         """List, note, name, answers."""
@@ -120,9 +121,12 @@ class GateDialog(Dialog[bool]):
 
     def apply(self, snapshot: Snapshot) -> None:
         """Follow what others do: when the gate is not open any more, there is nothing to ask."""
+        if not self.is_mounted:
+            return
         gate = snapshot.status.get("gate")
         if gate and gate["phase"] == self._gate["phase"]:
-            self._gate = gate
+            self._gate, self._asking = gate, False
+            self._offer()
             if snapshot.events:
                 self._read()
             return
@@ -138,18 +142,9 @@ class GateDialog(Dialog[bool]):
             self.dismiss(answered)
 
     def _read(self) -> None:
-        self.run_worker(self._reading(), group="read", exclusive=True, exit_on_error=False)
-
-    async def _reading(self) -> None:
         bridge = host(self).bridge
-        if bridge is None:
-            return
-        try:
-            facts = await asyncio.to_thread(read_facts, bridge.api, bridge.run)
-        except StepFlowError as error:
-            host(self).show_error(error)
-        else:
-            self.facts_are(facts)
+        if bridge is not None:
+            self.fetch(lambda: gate_facts(bridge.api, bridge.run), self.facts_are)
 
     def facts_are(self, facts: GateFacts) -> None:
         """Show this too."""
@@ -171,8 +166,8 @@ class GateDialog(Dialog[bool]):
         left = len(open_items(self._gate, self._facts))
         named = not typed_questions(self._gate) or self.query_one("#name", Input).value.strip() == self._run_name
         self.query_one("#rest").display = bool(left)
-        self.query_one("#rest", Button).disabled = not named
-        self.query_one("#yes", Button).disabled = bool(left) or not named
+        self.query_one("#rest", Button).disabled = self._asking or not named
+        self.query_one("#yes", Button).disabled = self._asking or bool(left) or not named
         text = ngettext(
             "{count} item is open: Space ticks the selected one, with a note.",
             "{count} items are open: Space ticks the selected one, with a note.",
@@ -229,6 +224,8 @@ class GateDialog(Dialog[bool]):
             return
         name = self._run_name if typed_questions(self._gate) else None
         args = {"phase": self._gate["phase"], "yes": event.button.id == "rest", "confirm": name}
+        self._asking = True  # once is enough; the next look at the journal allows another try
+        self._offer()
         host(self).act("continue", args, then=lambda _answer: self._passed())
 
     def _passed(self) -> None:

@@ -43,7 +43,7 @@ class QuitMenu(Dialog[None]):
         return str(snapshot.status.get("state")) if snapshot is not None else ""
 
     @on(Button.Pressed, "#detach")
-    def _detach(self) -> None:
+    def _leave_it(self) -> None:
         host(self).leave()
 
     @on(Button.Pressed, "#pause")

@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from screens.host import app_of
 from screens.modals.base import Dialog, title
+from screens.widgets.flow import Line
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
-from screens.widgets.window import Line
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean
 

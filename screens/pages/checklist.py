@@ -77,8 +77,8 @@ def owner_of(row: Mapping[str, Any]) -> str:
 
 def _about(row: Mapping[str, Any]) -> Iterator[str]:
     if row["kind"] == ItemKind.MANUAL and row["state"] == ItemState.OPEN:
-        who = owner_of(row) or _("a person")
-        yield _("{who} ticks it").format(who=who)
+        owner = owner_of(row)
+        yield _("{who} ticks it").format(who=owner) if owner else _("a person ticks it")
         if row["phase"]:
             yield _("due before {phase}").format(phase=words.phrase(str(row["phase"])))
     elif row["kind"] != ItemKind.MANUAL and row["state"] == ItemState.OPEN:

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from screens.glyphs import Glyphs
-from screens.pages.checklist import title_of
+from screens.pages.checklist import owner_of, title_of
 from screens.pages.lines import BAD, CARE, DIM, blank, heading, item_state, line, marked
 from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.texts import shown
-from stepflow_tui.engine.texts.language import _, ngettext
-from stepflow_tui.facade import Facade, RunInfo
+from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.events import question_text
-from stepflow_tui.render.findings import finding_of
 
 Gate = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -33,16 +31,6 @@ class GateFacts:
 
     items: Sequence[Row] = ()
     findings: Sequence[Finding] = ()
-
-
-def read_facts(api: Facade, run: RunInfo) -> GateFacts:
-    """Read checklist and findings. Blocks: call it in a thread.
-
-    Raises:
-        StepFlowError: the journal can't be read.
-    """
-    with api.RunReader(run.path) as reader:
-        return GateFacts(items=tuple(reader.checklist()), findings=tuple(map(finding_of, reader.findings())))
 
 
 def asked(gate: Gate, kind: str) -> list[Row]:
@@ -89,16 +77,18 @@ def gate_lines(gate: Gate, facts: GateFacts, glyphs: Glyphs) -> Iterator[Line]:
 def _items(questions: Sequence[Row], facts: GateFacts, glyphs: Glyphs) -> Iterator[Line]:
     if not questions:
         return
-    known = {i["id"]: i for i in facts.items}
+    rows = {i["id"]: i for i in facts.items}
     yield heading(_("Checklist"))
     for question in questions:
-        row = known.get(question["id"]) or {"id": question["id"], "state": "open", **(question.get("params") or {})}
+        row = rows.get(question["id"]) or {"id": question["id"], "state": "open", **(question.get("params") or {})}
         sign, word, style = item_state(str(row["state"]), glyphs)
         yield marked(sign, word, f"{title_of(row)} ({row['id']})", style, key=str(row["id"]))
         if row.get("kind") == ItemKind.AUTO:
             yield line(_("a check decides it"), DIM, indent=6)
+        elif owner_of(row):
+            yield line(_("owner: {who}").format(who=owner_of(row)), DIM, indent=6)
         if row.get("note"):
-            yield line(_("note: {text}").format(text=row["note"]), DIM, indent=6)
+            yield line(_("note: {text}").format(text=known(str(row["note"]))), DIM, indent=6)
     yield blank()
 
 

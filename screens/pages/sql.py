@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import ClassVar
 
-from rich.text import Text
+from rich.text import Span, Text
 
 from screens.glyphs import Glyphs
 from screens.pages.lines import DIM, Page, blank, heading, line
@@ -56,19 +58,24 @@ class SqlPage(Page[PlanView]):
 
 
 def _statement(statement: Statement) -> Iterator[Line]:
-    # coloured as a whole, for strings may span lines; then cut into lines and cleaned
+    # coloured as a whole, for strings may span lines
     shown = "\n".join(clean_line(part) for part in statement.sql.rstrip(";").split("\n")) + ";"
-    for part in highlighted(shown).split("\n"):
-        part.end = ""
+    for part in highlighted(shown):
         yield Line(part, "", len(part.plain) - len(part.plain.lstrip()) + 4)
     if statement.optional:
         text = "-- " + _("may be refused: then its object is listed as not carried, and the run goes on")
         yield line(text, DIM, hang=3)
 
 
-def highlighted(sql: str) -> Text:
-    """SQL with coloured words. A pattern over the text: whatever a name holds, it stays text."""
-    text = Text(sql, end="")
+def highlighted(sql: str) -> list[Text]:
+    """SQL in lines, with coloured words. A pattern over the text: whatever a name holds, it stays text."""
+    lines = [(part, list[Span]()) for part in sql.split("\n")]
+    starts = list(accumulate((len(part) + 1 for part, _spans in lines), initial=0))
     for match in _TOKENS.finditer(sql):
-        text.stylize(_STYLES[match.lastgroup or "word"], match.start(), match.end())
-    return text
+        style = _STYLES[match.lastgroup or "word"]
+        first, last = (bisect_right(starts, at) - 1 for at in (match.start(), match.end() - 1))
+        for number in range(first, last + 1):
+            part, spans = lines[number]
+            begin, end = match.start() - starts[number], match.end() - starts[number]
+            spans.append(Span(max(0, begin), min(len(part), end), style))
+    return [Text(part, spans=spans, end="") for part, spans in lines]

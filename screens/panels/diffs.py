@@ -13,11 +13,11 @@ from textual.binding import BindingType
 from screens.glyphs import Glyphs
 from screens.host import app_of, host
 from screens.panels.base import Panel, Value
-from screens.widgets.columns import Column, heading, rest, row_line
+from screens.widgets.columns import Column, heading, listed, rest, row_line
 from screens.widgets.find_bar import FindBar
+from screens.widgets.flow import Line, cut
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
-from screens.widgets.window import Line, cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.tables import Standing, TableRow, table_rows, tables_summary
@@ -95,7 +95,7 @@ class DiffsPanel(Moving, Panel):
         "Rows of every table on both sides. `diff` is target minus source; - means not known yet. / filters by name or state, f"
         " shows only tables that differ, Enter opens the differing keys of the selected table with both values side by side."
     )
-    BINDINGS: ClassVar[list[BindingType]] = [*MOVES, *actions("details", "find", "differences", "copy")]
+    BINDINGS: ClassVar[list[BindingType]] = [*MOVES, *actions("details", "find", "differences")]
     DEFAULT_CSS = """
     DiffsPanel Value {
         height: 1;
@@ -179,12 +179,6 @@ class DiffsPanel(Moving, Panel):
         self._only = not self._only
         self.show()
 
-    def action_copy(self) -> None:
-        """Copy the table."""
-        from screens.copying import copy_text
-
-        copy_text(app_of(self), self.copy_text(), "row-diffs")
-
     def on_find_bar_typed(self, event: FindBar.Typed) -> None:
         """The filter changed."""
         event.stop()
@@ -218,12 +212,12 @@ class DiffsPanel(Moving, Panel):
             self.listed.window.cursor = at
 
     def _foot(self) -> str:
-        parts = [tables_summary(self._all, self._level)] if self._all else []
+        parts = tables_summary(self._all, self._level) if self._all else []
         if self._only:
             parts.append(_("only differing (f)"))
         if self._needle:
             parts.append(_("filter: {text} (Esc in the filter clears it)").format(text=self._needle))
-        return " · ".join(parts)
+        return listed(parts, host(self).glyphs)
 
     def _nothing(self) -> str:
         if self._all:

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from screens.host import app_of, host
+from screens.host import host
 from screens.panels.base import Panel
+from screens.widgets.columns import listed
 from screens.widgets.find_bar import FindBar
+from screens.widgets.flow import Line
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
-from screens.widgets.window import Line
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render.history import Stamp, history_head, history_indent, history_lines, level_of
@@ -28,7 +29,7 @@ def log_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[Line]
     indent = history_indent(stamp)
     head = len(history_head(event, stamp))
     first, *more = history_lines(event, stamp)
-    marks = ((0, head, role),) if role else ((0, head, "dim"),)
+    marks = ((0, head, role),) if role else ()
     return [Line(first, marks, indent), *(Line(text, (), indent) for text in more)]
 
 
@@ -43,7 +44,7 @@ class LogPanel(Moving, Panel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVES,
-        *actions("find", "next", "previous", "follow", "wrap", "copy"),
+        *actions("find", "next", "previous", "follow", "wrap"),
     ]
 
     def __init__(self) -> None:
@@ -73,6 +74,9 @@ class LogPanel(Moving, Panel):
             self.listed.show([])
         events = [*host(self).events, *snapshot.events]
         lines: list[Line] = []
+        if snapshot.skipped and not self._seq:
+            text = _("{count} earlier events are in the journal (F4).")
+            lines.append(Line(text.format(count=f"{snapshot.skipped:,}"), ((0, 10_000, "dim"),)))
         for event in events:
             if int(event["seq"]) > self._seq:
                 self._seq = int(event["seq"])
@@ -91,7 +95,7 @@ class LogPanel(Moving, Panel):
         if not window.follow:
             text = ngettext("+{count} line, o follows", "+{count} lines, o follows", window.unseen)
             parts.append(text.format(count=window.unseen) if window.unseen else _("o follows"))
-        text = " · ".join(parts)
+        text = listed(parts, host(self).glyphs)
         if self.border_subtitle != text:
             self.border_subtitle = text
 
@@ -125,12 +129,6 @@ class LogPanel(Moving, Panel):
         """Wrap long lines, or cut them."""
         self.listed.window.set_wrap(not self.listed.window.wrap)
         self.listed.draw()
-
-    def action_copy(self) -> None:
-        """Copy the log."""
-        from screens.copying import copy_text
-
-        copy_text(app_of(self), self.copy_text(), "log")
 
     def on_find_bar_typed(self, event: FindBar.Typed) -> None:
         """What is looked for changed."""

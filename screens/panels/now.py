@@ -27,7 +27,7 @@ from screens.run_words import (
     title_of,
 )
 from screens.widgets.fitting import cut_text
-from screens.widgets.window import cut
+from screens.widgets.flow import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words

@@ -29,7 +29,7 @@ from screens.run_words import (
 from screens.widgets.cells import fit
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
-from screens.widgets.window import Line, cut
+from screens.widgets.flow import Line, cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 

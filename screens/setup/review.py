@@ -18,7 +18,7 @@ from screens.setup.page import Page, text_field
 from screens.setup.state import SetupState
 from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
-from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.clean import clean
 
 
@@ -66,7 +66,7 @@ class ReviewPage(Page):
         try:
             shown = self.text()
         except StepFlowError as error:
-            self.query_one("#yaml", Static).update(clean(error.message))
+            self.query_one("#yaml", Static).update(clean(known(error.message)))
             return
         self.query_one("#yaml", Static).update(highlight(clean(shown), language="yaml"))
 

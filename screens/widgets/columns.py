@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from screens.widgets.window import Line, cut
+from screens.glyphs import Glyphs
+from screens.widgets.flow import Line, cut
 
 GAP = 1
 
@@ -38,6 +39,11 @@ def row_line(columns: Sequence[Column], cells: Sequence[str], roles: Sequence[st
 def heading(columns: Sequence[Column], more: str = "…") -> str:
     """The line of headings."""
     return row_line(columns, [c.name for c in columns], more=more).text.rstrip()
+
+
+def listed(parts: Sequence[str], glyphs: Glyphs) -> str:
+    """Short facts on one line."""
+    return (" · " if glyphs.todo == "·" else " | ").join(part for part in parts if part)
 
 
 def rest(width: int, columns: Sequence[Column], flexible: int) -> int:

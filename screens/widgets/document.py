@@ -39,10 +39,13 @@ class Document:
         self.needle = ""
         self.found: list[int] = []
         self._starts: list[int] = []
+        self._cut: dict[int, list[Text]] = {}  # rows of lines without a match, for the width they were cut to
+        self._cut_for: tuple[int, bool] = (0, True)
 
     def replace(self, lines: Sequence[Line]) -> None:
         """Have these lines instead; lay them out afterwards."""
         self.lines = lines
+        self._cut = {}
         self.find(self.needle)
 
     def find(self, needle: str) -> None:
@@ -53,12 +56,13 @@ class Document:
 
     def lay_out(self, width: int, *, wrap: bool) -> int:
         """Cut lines into rows; returns the longest one's cells."""
+        if self._cut_for != (width, wrap):
+            self._cut, self._cut_for = {}, (width, wrap)
         found = set(self.found)
         self.rows, self._starts = [], []
-        for number, line in enumerate(self.lines):
+        for number in range(len(self.lines)):
             self._starts.append(len(self.rows))
-            text = self._marked(line.text) if number in found else line.text
-            self.rows += wrapped(text, width, line.hang) if wrap else [text]
+            self.rows += self._rows_with(number) if number in found else self._rows_without(number)
         return width if wrap else max((cell_len(row.plain) for row in self.rows), default=0)
 
     def line_at(self, row: int) -> int:
@@ -69,7 +73,17 @@ class Document:
         """The rows of a line."""
         return range(self._starts[line], (self._starts[line + 1 : line + 2] or [len(self.rows)])[0])
 
-    def _marked(self, text: Text) -> Text:
-        marked = text.copy()
+    def _rows_without(self, number: int) -> list[Text]:
+        rows = self._cut.get(number)
+        if rows is None:
+            rows = self._cut[number] = self._cut_up(self.lines[number].text, self.lines[number].hang)
+        return rows
+
+    def _rows_with(self, number: int) -> list[Text]:
+        marked = self.lines[number].text.copy()
         marked.highlight_words([self.needle], _FOUND, case_sensitive=False)
-        return marked
+        return self._cut_up(marked, self.lines[number].hang)
+
+    def _cut_up(self, text: Text, hang: int) -> list[Text]:
+        width, wrap = self._cut_for
+        return wrapped(text, width, hang) if wrap else [text]

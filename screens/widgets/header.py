@@ -12,7 +12,7 @@ from screens.host import host
 from screens.panels.base import Value
 from screens.run_words import ENDED, Status, lost_alert, route
 from screens.widgets.fitting import clock, cut_text, joined
-from screens.widgets.window import cut
+from screens.widgets.flow import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words

@@ -17,7 +17,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.widgets.window import Line, Shown, Window, cut, pattern
+from screens.widgets.flow import Line, cut, pattern
+from screens.widgets.window import Shown, Window
 
 ROLES = ("cursor", "match", "found", "dim", "good", "warn", "bad", "strong")
 WHEEL_LINES = 3

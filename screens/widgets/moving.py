@@ -34,6 +34,13 @@ class Moving:
 def actions(*ids: str) -> list[Binding]:
     """Bindings of some actions, for a part of a screen that does them itself."""
     return [
-        Binding(",".join(BY_ID[i].keys), BY_ID[i].method, _(BY_ID[i].label), show=False, id=i, tooltip=_(BY_ID[i].help))
+        Binding(
+            ",".join(BY_ID[i].keys),
+            BY_ID[i].method,
+            _(BY_ID[i].label),
+            show=BY_ID[i].footer,
+            id=i,
+            tooltip=_(BY_ID[i].help),
+        )
         for i in ids
     ]

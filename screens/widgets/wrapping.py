@@ -7,6 +7,8 @@ from rich.text import Text
 
 _CLOSING = "，。；：！？、）》」』】”’…"
 """Marks that never begin a line."""
+_OPENING = "（《「『【“‘"
+"""Marks that never end one."""
 
 
 def wrapped(text: Text, width: int, hang: int = 0) -> list[Text]:
@@ -25,6 +27,25 @@ def wrapped(text: Text, width: int, hang: int = 0) -> list[Text]:
 
 def _breaks(plain: str, width: int, hang: int) -> list[int]:
     """Where a new line begins."""
+    return (_breaks_of_ascii if plain.isascii() else _breaks_of_any)(plain, width, hang)
+
+
+def _breaks_of_ascii(plain: str, width: int, hang: int) -> list[int]:
+    """The same for texts whose characters take one cell each: most of what is shown, and statements of any length."""
+    found: list[int] = []
+    start, room, end = 0, width, len(plain.rstrip(" "))
+    blanks = len(plain) - len(plain.lstrip(" "))
+    while end - start > room:
+        blank = plain.rfind(" ", max(start, blanks) + 1, start + room + 1)
+        start = start + room if blank < 0 else blank + 1
+        while plain[start] == " ":
+            start += 1
+        found.append(start)
+        room = width - hang
+    return found
+
+
+def _breaks_of_any(plain: str, width: int, hang: int) -> list[int]:
     found: list[int] = []
     start, best, used, room = 0, 0, 0, width
     first = len(plain) - len(plain.lstrip(" "))
@@ -48,6 +69,6 @@ def _breaks(plain: str, width: int, hang: int) -> list[int]:
 def _may_begin(plain: str, at: int) -> bool:
     """Whether a line may begin with this character."""
     before, here = plain[at - 1], plain[at]
-    if here == " " or here in _CLOSING:
+    if here == " " or here in _CLOSING or before in _OPENING:
         return False
     return before == " " or get_character_cell_size(before) == 2 or get_character_cell_size(here) == 2

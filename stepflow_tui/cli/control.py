@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, RunArgument, Session, YesOption, commands, session_of
-from stepflow_tui.engine.texts.language import N_
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
@@ -54,7 +53,7 @@ def _verb(**wanted: bool) -> str | None:
     names = [name for name, on in wanted.items() if on]
     if len(names) > 1:
         raise UsageError(
-            "Only one of --ask, --take, --give and --release can be done at a time.", hint=N_("Choose one of them.")
+            "Only one of --ask, --take, --give and --release can be done at a time.", hint="Choose one of them."
         )
     return {"take": "hold"}.get(names[0], names[0]) if names else None
 

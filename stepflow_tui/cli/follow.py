@@ -81,15 +81,17 @@ class Follower:
         """
         self._backlog = await asyncio.to_thread(self.reader.max_seq)
         stop = asyncio.Event()
-        self._signal.clear()
+        self._signal = [code for code in self._signal if code != ENTERED]  # that line may have been read meanwhile
         self._listen(stop)
+        if self._signal:
+            stop.set()
         try:
             while True:
                 code = await self._look(stop)
                 if code is not None:
                     return code
                 if await _waited(stop):
-                    return self._signal.pop()
+                    return self._signal.pop(0)
         finally:
             self._deaf()
             self.view.close()
@@ -115,6 +117,10 @@ class Follower:
             asyncio.get_running_loop().remove_reader(self.enter)  # the line is still there, and would call again
         self._signal.append(code)
         stop.set()
+
+    def leave(self, code: int) -> None:
+        """End the following with this code, or the next one before it begins; called by handlers of signals."""
+        self._signal.append(code)
 
     def answered(self) -> None:
         """The open gate needs no asking here any more."""

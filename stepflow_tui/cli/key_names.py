@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from stepflow_tui.keymap import key_name
 
@@ -35,8 +36,10 @@ def name_of(sent: bytes) -> str:
     if sent.startswith(b"\x1b"):
         rest = name_of(sent[1:])
         return f"alt+{rest}" if rest and "+" not in rest else ""
-    text = sent.decode("utf-8", "replace")
-    return key_name(text) if len(text) == 1 and text.isprintable() else ""
+    with suppress(UnicodeDecodeError):
+        text = sent.decode()
+        return key_name(text) if len(text) == 1 and text.isprintable() else ""
+    return ""
 
 
 def _sequence(match: re.Match[bytes]) -> str:

@@ -55,10 +55,8 @@ def reveal(
         output.emit_object(result)
         return 0
     absent = _("(no such row)")
-    output.emit_table(
-        (_("side"), _("value")),
-        [(_("source"), result["source"] or absent), (_("target"), result["target"] or absent)],
-    )
+    sides = ((_("source"), result["source"]), (_("target"), result["target"]))
+    output.emit_table((_("side"), _("value")), [(n, absent if v is None else v) for n, v in sides])
     if result["problem"]:
         output.emit_text(known(result["problem"]))
     return 0

@@ -12,6 +12,7 @@ from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import finding_lines, finding_of
+from stepflow_tui.render.tables import key_text
 
 
 def public_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
@@ -180,14 +181,9 @@ def different_line(found: Mapping[str, Any]) -> str:
     """One difference on one line."""
     column = f".{found['column']}" if found.get("column") else ""
     text = _("DIFFERENT {place} {key}: {verdict}").format(
-        place=f"{found['table']}{column}", key=key_text(found.get("key") or {}), verdict=words.term(found.get("class"))
+        place=f"{found['table']}{column}", key=key_text(found.get("key")), verdict=words.term(found.get("class"))
     )
     return f"{text}: {known(found['cause'])}" if found.get("cause") else text
-
-
-def key_text(key: Mapping[str, Any]) -> str:
-    """A row's key: `id = 7, part = 2`."""
-    return ", ".join(f"{name} = {value}" for name, value in key.items())
 
 
 def _error(event: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
-from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.events import alert_text, event_lines
 from stepflow_tui.render.findings import finding_of
 from stepflow_tui.render.width import pad
 
@@ -53,9 +53,9 @@ _TOPICS = {
     "error": N_("error"),
     "state": N_("state"),
     "intent": N_("intent"),
-    "note": N_("note"),
+    "note": N_("remark"),
 }
-TOPIC_CELLS = 7
+TOPIC_CELLS = 8
 LEVEL_CELLS = 5
 
 
@@ -147,7 +147,10 @@ def spellings(needle: str) -> list[str]:
     alerts = ((f'"code":"{code}"', text) for code, text in ALERTS.items())
     topics = ((code, text) for code, text in _TOPICS.items())
     named = (*titled, *phased, *found, *alerts, *topics)
-    return [needle, *(written for written, text in named if wanted in _(text).casefold())][:100]
+    return [
+        json.dumps(needle, ensure_ascii=False)[1:-1],
+        *(written for written, text in named if wanted in _(text).casefold()),
+    ][:100]
 
 
 def _finding(event: Mapping[str, Any]) -> list[str]:
@@ -155,6 +158,13 @@ def _finding(event: Mapping[str, Any]) -> list[str]:
     words_of = shown(finding_of(event))
     fixes = words_of.fix.splitlines()[:1]
     return [f"{event['code']}: {words_of.what}", *(_("fix: {text}").format(text=line) for line in fixes)]
+
+
+def _alert(event: Mapping[str, Any]) -> list[str]:
+    text = alert_text(str(event["code"]), event.get("params") or {})
+    if event.get("state") == "raised":
+        return [text]
+    return [f"{text} ({words.term(event.get('state') or '')})"]
 
 
 def _intent(event: Mapping[str, Any]) -> list[str]:
@@ -183,7 +193,7 @@ def _plain(event: Mapping[str, Any]) -> str:
     return clean_line(json.dumps(data, ensure_ascii=False, default=str))[:LONGEST]
 
 
-_OWN = {"finding": _finding, "intent": _intent, "state": _state, "note": _note, "audit": _audit}
+_OWN = {"finding": _finding, "alert": _alert, "intent": _intent, "state": _state, "note": _note, "audit": _audit}
 
 
 def ndjson(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:

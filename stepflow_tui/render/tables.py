@@ -106,8 +106,8 @@ def _signed(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:+,}" if value else "0"
 
 
-def tables_summary(rows: Sequence[TableRow], level: str | None) -> str:
-    """`4 tables · 1 differs · level detailed`."""
+def tables_summary(rows: Sequence[TableRow], level: str | None) -> list[str]:
+    """`4 tables`, `1 differs`, `level detailed`."""
     differ = sum(r.standing is Standing.DIFFERS for r in rows)
     parts = [
         ngettext("{count} table", "{count} tables", len(rows)).format(count=f"{len(rows):,}"),
@@ -115,7 +115,7 @@ def tables_summary(rows: Sequence[TableRow], level: str | None) -> str:
     ]
     if level:
         parts.append(_("level {level}").format(level=_(level)))
-    return " · ".join(parts)
+    return parts
 
 
 def key_text(key: Mapping[str, Any] | None) -> str:

@@ -119,7 +119,13 @@ def _plan() -> Plan:
         for name in ("customer", HOSTILE)
     )
     view = PlannedObject(
-        id="v", type=ObjectType.VIEW, name="totals", table=None, carried=False, reason="it uses rowid", sql="create view"
+        id="v",
+        type=ObjectType.VIEW,
+        name="totals",
+        table=None,
+        carried=False,
+        reason="it uses rowid",
+        sql="create view",
     )
     return Plan(
         hash="feed", kind="sqlite-to-postgres", mode="copy", schema_hash="s", config_hash="c0ffee", encoding="UTF-8",

@@ -10,11 +10,15 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.run_kit import until
+
 ROOT = Path(__file__).parents[2]
+LAUNCH = Path(__file__).with_name("launch.py")
 SECONDS = 40
 """No answer may take longer."""
 
@@ -22,9 +26,7 @@ SECONDS = 40
 class Terminal:
     """StepFlow on a pty; stdout, stderr and stdin are its terminal unless `stdout` names a file."""
 
-    def __init__(
-        self, *args: str, folder: Path, env: dict[str, str] | None = None, stdout: Path | None = None, module: str = ""
-    ) -> None:
+    def __init__(self, *args: str, folder: Path, env: dict[str, str] | None = None, stdout: Path | None = None) -> None:
         self.raw = b""
         self._read = 0
         self._text = ""
@@ -33,15 +35,15 @@ class Terminal:
         (folder / "home").mkdir(exist_ok=True)
         wanted = {"HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         self._fd, side = pty.openpty()
-        out = stdout.open("wb") if stdout is not None else None
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module or "stepflow_tui", *args],
-            stdin=side, stdout=out or side, stderr=side, cwd=folder, env=kept | wanted | (env or {}),
-            start_new_session=True, preexec_fn=_own_terminal,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "stepflow_tui", *args]
+        # stderr holds the terminal open until the program has opened it for itself
+        with (stdout or Path(os.devnull)).open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, str(LAUNCH), os.ttyname(side), "80", "24", "1" if stdout else "-", "-", *command],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=side, cwd=folder, env=kept | wanted | (env or {}),
+                start_new_session=True,
+            )  # fmt: skip
         os.close(side)
-        if out is not None:
-            out.close()
 
     def __enter__(self) -> Terminal:
         return self
@@ -78,6 +80,16 @@ class Terminal:
             self.until(r"(?m)[:：] \Z")
             self.type(f"{given}\n")
 
+    @property
+    def mode(self) -> list[object]:
+        """How the terminal is set."""
+        found: list[object] = termios.tcgetattr(self._fd)
+        return found
+
+    def until_raw(self) -> None:
+        """Wait until the program reads keys instead of lines."""
+        until(lambda: not termios.tcgetattr(self._fd)[3] & termios.ICANON, SECONDS)
+
     def interrupt(self) -> None:
         """Ctrl-C."""
         self.type("\x03")
@@ -102,10 +114,3 @@ class Terminal:
         self.raw += new
         self._text += self._decoder.decode(new).replace("\r\n", "\n")
         return bool(new)
-
-
-def _own_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -53,9 +53,9 @@ class Terminal:
         self.raw = bytearray()
         self.questions = 0
         files = {n: f if f is not None else subprocess.DEVNULL for n, f in (redirected or {}).items()}
-        path = os.ttyname(slave)
+        self.name = os.ttyname(slave)
         self.process = subprocess.Popen(
-            [sys.executable, "-IS", str(LAUNCH), path, *map(str, size), "".join(map(str, files)) or "-",
+            [sys.executable, "-IS", str(LAUNCH), self.name, *map(str, size), "".join(map(str, files)) or "-",
              "nohup" if nohup else "-", *command],
             env=dict(env), cwd=cwd, start_new_session=True,
             stdin=files.get(0, subprocess.DEVNULL), stdout=files.get(1, slave), stderr=files.get(2, slave),

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from textual.pilot import Pilot
+
 from screens.pages.report_result import ReportView
 from screens.pages.view import PlanView, planned_objects
 from stepflow_tui.app import StepFlowApp
@@ -133,9 +135,9 @@ def report_view(**more: Any) -> ReportView:
     return ReportView(report=report(**more), findings=FINDINGS, files=files)
 
 
-def recording(state: Path) -> tuple[StepFlowApp, list[tuple[str, dict[str, Any]]]]:
+def recording(state: Path, **more: Any) -> tuple[StepFlowApp, list[tuple[str, dict[str, Any]]]]:
     """An app, and what it is asked to send to the engine: nothing is sent."""
-    app = wizard(state)
+    app = wizard(state, **more)
     sent: list[tuple[str, dict[str, Any]]] = []
 
     def act(verb: str, args: Mapping[str, Any] | None = None, **more: Any) -> None:
@@ -148,3 +150,12 @@ def recording(state: Path) -> tuple[StepFlowApp, list[tuple[str, dict[str, Any]]
 def shown(app: StepFlowApp) -> str:
     """What is on the terminal."""
     return "\n".join("".join(s.text for s in strip) for strip in app.screen._compositor.render_strips())
+
+
+async def drawn_with_keys(pilot: Pilot[Any]) -> None:
+    """Wait until the footer has its keys: it makes them after the screen."""
+    await pilot.pause()
+    while not pilot.app.screen.query("FooterKey"):
+        await pilot.pause()
+    await pilot.pause()
+    await pilot.pause()

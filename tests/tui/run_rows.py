@@ -93,7 +93,8 @@ def plan_of(*tables: str) -> Plan:
         config_hash="c",
         encoding="UTF-8",
         tables=tuple(
-            TablePlan(source=name, schema="public", name=name, columns=(), walk=walk, compare=compare) for name in tables
+            TablePlan(source=name, schema="public", name=name, columns=(), walk=walk, compare=compare)
+            for name in tables
         ),
         statements=(),
         objects=(),
@@ -130,7 +131,10 @@ async def note(journal: Journal, *texts: str) -> None:
 async def many_events(journal: Journal, count: int) -> None:
     """So many notes at once."""
     at = journal.clock.now_ms()
-    rows = [(at + n, int(Level.INFO), None, EventCode.NOTE.value, journal.plain({"who": "anna", "text": f"note {n}"})) for n in range(count)]
+    rows = [
+        (at + n, int(Level.INFO), None, EventCode.NOTE.value, journal.plain({"who": "anna", "text": f"note {n}"}))
+        for n in range(count)
+    ]
     await journal.executemany("INSERT INTO event(at_ms,level,step,code,data) VALUES(?,?,?,?,?)", rows)
 
 
@@ -152,5 +156,3 @@ def seen(app: App[Any]) -> str:
     """What stands on the screen."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
-
-

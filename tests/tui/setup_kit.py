@@ -106,18 +106,20 @@ class App(StepFlowApp):
         self.opened.append(run)
 
 
-LEVELS = 10
-"""A key goes from queue to queue, down to the widget and up again: so many rounds until all of them have seen it."""
+TURNS = 200
+"""A key goes from queue to queue, down to the widget and up again; each turn lets every one of them take a step."""
 
 
 async def settled(pilot: Pilot[Any]) -> None:
     """Wait until every queue is empty and no worker is left: by what is pending, not by time."""
-    for _ in range(4):
-        for _ in range(LEVELS):
-            await pilot.pause(0)
+    quiet = 0
+    while quiet < 3:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        await pilot.pause(0)
         running = [w for w in pilot.app.workers if w.is_running]
         await asyncio.gather(*(w.wait() for w in running), return_exceptions=True)
-    await pilot.pause()
+        quiet = 0 if running else quiet + 1
 
 
 async def keys(pilot: Pilot[Any], *pressed: str) -> None:

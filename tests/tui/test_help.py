@@ -32,7 +32,7 @@ async def help_on_the_run(pilot: Pilot[Any], number: int = 1) -> HelpScreen:
     await pilot.app.push_screen(screen)
     screen.apply(snapshot())
     await settled(pilot)
-    panel = next(p for p in screen.query(Panel) if p.NUMBER == number)
+    panel = next(p for p in screen.query(Panel) if number == p.NUMBER)
     panel.focus()
     await pilot.press("f1")
     await settled(pilot)
@@ -62,7 +62,7 @@ async def test_it_begins_with_the_focused_panel(tmp_path: Path, number: int) -> 
     app = wizard(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await help_on_the_run(pilot, number)
-        panel = next(p for p in screen.about.query(Panel) if p.NUMBER == number)
+        panel = next(p for p in screen.about.query(Panel) if number == p.NUMBER)
         assert panel.HELP in written(screen)
 
 

@@ -22,7 +22,7 @@ from stepflow_tui.engine.texts import language
 from stepflow_tui.facade import facade
 from tests.tui.conftest import Snap
 from tests.tui.kit import SIZES, drawn, snapshot
-from tests.tui.plans import HOSTILE, plan_view, recording, shown
+from tests.tui.plans import HOSTILE, drawn_with_keys, plan_view, recording, shown
 
 PAGES = ("Steps", "Types", "SQL", "Not carried", "Findings", "Estimate", "Checklist", "Risks")
 
@@ -34,7 +34,7 @@ async def opened(pilot: Pilot[Any], view: PlanView) -> PlanScreen:
     await pilot.app.push_screen(screen)
     screen.show(view)
     screen.apply(snapshot(step="plan"))
-    await pilot.pause()
+    await drawn_with_keys(pilot)
     return screen
 
 
@@ -47,6 +47,7 @@ async def test_every_page_looks_as_it_did(tmp_path: Path, size: tuple[int, int],
             assert f"[{name}]" in shown(app)
             snap(app, name)
             await pilot.press("right")
+            await pilot.pause()
             await pilot.pause()
         assert "[Steps]" in shown(app), "the last page is followed by the first"
         await pilot.press("left_square_bracket")
@@ -280,3 +281,80 @@ async def test_escape_gives_up_a_preview_that_is_still_looking(tmp_path: Path) -
         while not ended:
             await pilot.pause(0.01)
     assert ended == ["shop"]
+
+
+async def test_a_preview_asks_before_it_starts_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _sent = recording(tmp_path)
+    begun: list[Path] = []
+    monkeypatch.setattr(app, "begin", begun.append)
+    config = tmp_path / "missing.yaml"
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        screen = PlanScreen(config)
+        await app.push_screen(screen)
+        await app.workers.wait_for_complete([w for w in app.workers if w.group == "make"])
+        await pilot.pause()
+        assert "There is no plan" in shown(app), "a config that can't be read is an error on the screen"
+        await pilot.press("c")
+        await pilot.pause()
+        drawn(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert begun == [], "the dialog begins at Cancel"
+        await pilot.press("c")
+        await pilot.pause()
+        drawn(app)
+        await pilot.press("right", "enter")
+        await pilot.pause()
+    assert begun == [config]
+
+
+async def test_a_read_only_session_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, _sent = recording(tmp_path, read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        screen = PlanScreen(tmp_path / "missing.yaml")
+        await app.push_screen(screen)
+        await pilot.press("c")
+        await pilot.pause()
+        assert app.screen is screen
+        assert any("read-only" in n.message for n in app._notifications)
+
+
+async def test_names_of_pages_can_be_clicked_and_long_lines_cut(tmp_path: Path) -> None:
+    app, _sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, await plan_view(tmp_path))
+        column = shown(app).splitlines()[1].index("Findings")
+        await pilot.click("Sections", offset=(column, 0))
+        await pilot.pause()
+        assert "[Findings]" in shown(app)
+        wrapped = shown(app)
+        await pilot.press("w")
+        await pilot.pause()
+        cut = shown(app)
+        assert cut != wrapped
+        await pilot.press("shift+right", "shift+right")
+        await pilot.pause()
+        assert shown(app) != cut, "what is cut can be scrolled to"
+        await pilot.press("z")
+        await pilot.pause()
+        assert "[Findings]" not in shown(app), "zoomed, only the page is there"
+
+
+async def test_news_leave_the_reader_where_he_reads(tmp_path: Path) -> None:
+    view = await plan_view(tmp_path)
+    app, _sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, view)
+        await pilot.press("left", "left", *["down"] * 12)
+        await pilot.pause()
+        selected, top = screen.reader.selected, screen.reader.scroll_offset.y
+        assert (selected != "backup-database", top > 0) == (True, True)
+        items = [
+            {**i, "state": "ticked", "by": "bo", "note": "done"} if i["id"] == "backup-config" else i
+            for i in view.items
+        ]
+        screen.show(replace(view, items=items))
+        await pilot.pause()
+        assert (screen.reader.selected, screen.reader.scroll_offset.y) == (selected, top)

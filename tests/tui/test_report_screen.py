@@ -16,7 +16,7 @@ from screens.report import ReportScreen
 from stepflow_tui.engine.texts import language
 from tests.tui.conftest import Snap
 from tests.tui.kit import SIZES, drawn
-from tests.tui.plans import recording, report, report_view, shown, table
+from tests.tui.plans import drawn_with_keys, recording, report, report_view, shown, table
 
 PAGES = (
     "Verdict", "Tables", "Objects", "Findings", "Differences", "Checklist", "Alerts", "Backup", "Application", "Record",
@@ -29,7 +29,7 @@ async def opened(pilot: Pilot[Any], view: ReportView) -> ReportScreen:
     screen = ReportScreen()
     await pilot.app.push_screen(screen)
     screen.show(view)
-    await pilot.pause()
+    await drawn_with_keys(pilot)
     return screen
 
 
@@ -42,6 +42,7 @@ async def test_every_page_looks_as_it_did(tmp_path: Path, size: tuple[int, int],
             assert f"[{name}]" in shown(app)
             snap(app, name)
             await pilot.press("right")
+            await pilot.pause()
             await pilot.pause()
 
 

@@ -29,6 +29,7 @@ from tests.tui.setup_kit import FACTS, FULL, App, Engine, calm, keys, settled, t
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a database, under a short path."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("screens.setup.source.PAUSE_SECONDS", 0.0)
     for name in ("shop.db", "shop-old.sqlite", "notes.txt", "shop.db-wal", ".hidden.db", "bad\x1b[31m.db"):
         (tmp_path / name).touch()
     (tmp_path / "data").mkdir()

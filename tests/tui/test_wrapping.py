@@ -22,6 +22,7 @@ def plain(text: str, width: int, hang: int = 0) -> list[str]:
         ("one two three", 8, 2, ["one two", "  three"]),
         ("  /a/very/long/path", 10, 2, ["  /a/very/", "  long/pat", "  h"]),
         ("数据库迁移，完成。", 8, 0, ["数据库迁", "移，完", "成。"]),
+        ("数据库（迁移）", 8, 0, ["数据库", "（迁移）"]),
         ("表 orders 的列", 8, 0, ["表", "orders", "的列"]),
     ],
 )

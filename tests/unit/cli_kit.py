@@ -81,6 +81,7 @@ STATUS: dict[str, Any] = {
     "phase": "backfill",
     "step": "copy",
     "engine": {"pid": 7, "alive": True, "heartbeat_seconds": 0.4},
+    "control": {"holder": "ann at pts/3", "seconds_left": 42, "asked_by": "bob"},
     "phases": [
         {
             "name": "backfill",
@@ -154,6 +155,9 @@ class FakeEngine:
     @contextlib.contextmanager
     def watching(self, run_dir: Path) -> Iterator[None]:
         yield
+
+    def sender(self, front: str = "") -> str:
+        return "ann"
 
     def list_runs(self, state: Path) -> list[dict[str, Any]]:
         self._note("list_runs", state)

@@ -29,6 +29,7 @@ CALLS: dict[str, list[str]] = {
     "tick": ["tick", "shop", "item", "--note", "done"],
     "abort": ["abort", "--yes"],
     "rollback": ["rollback", "shop", "--yes"],
+    "control": ["control", "shop"],
     "verify": ["verify"],
     "backups": ["backups", "list"],
     "alerts": ["alerts", "list"],

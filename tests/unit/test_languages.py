@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -33,6 +34,7 @@ def texts() -> tool.Texts:
     return tool.collect()
 
 
+@cache
 def translated() -> dict[str, tuple[str, ...]]:
     """Every message of the Chinese catalog with the forms of its translation."""
     return {tool.forms(m.id)[0]: tool.forms(m.string) for m in tool.catalog("zh_CN") if m.id}
@@ -133,6 +135,7 @@ def test_the_language_follows_the_option_then_the_environment(
 # sentences that were finished where they arose
 
 
+@cache
 def numbered() -> list[str]:
     return sorted(m for m in translated() if NUMBERED.search(m))
 
@@ -160,6 +163,7 @@ def test_every_template_finds_its_own_sentences_and_no_other_takes_them(values: 
     assert wrong == []
 
 
+@settings(deadline=None)  # the first example reads the catalog
 @given(st.data())
 def test_whatever_stands_in_the_places_is_kept(data: st.DataObject) -> None:
     lang.use("zh")
@@ -177,6 +181,7 @@ def test_a_sentence_in_a_place_is_translated_a_name_is_not() -> None:
     assert inside == "它没有一行能读取：普查无法读取它"
     # a table may be called like a word of ours
     assert lang.known("table Verify is gone") == "表 Verify 已不存在"
+    assert lang.known("Roll back a? Lost now: nothing.") == "回滚 a？将会丢失：无。"
     assert lang.known("mixed storage classes: 3 integers, 2 texts") == "混合的存储类：3 个整数, 2 个文本"
 
 
@@ -190,6 +195,8 @@ def test_problems_of_a_config_are_translated_line_by_line() -> None:
         "/etc/a.yaml:3: kin: 未知的键 (您是否指 kind？)",
         "/etc/a.yaml:11: copy.streams: 超出范围，实为 '900' (auto，或 1 到 64)",
     ]
+    assert lang.known("not a name, got 'a b'") == "不是名称，实为 'a b'"
+    assert lang.known("no such thing, got 'a b'") == "no such thing, got 'a b'"
 
 
 # findings
@@ -279,6 +286,7 @@ def test_labels_and_titles_fit_their_places_in_every_language() -> None:
     assert wide == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_cells_are_counted_as_the_terminal_libraries_count(text: str) -> None:
     plain = "".join(c for c in text if c.isprintable() and ord(c) < 0x2_0000)

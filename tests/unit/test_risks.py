@@ -12,8 +12,10 @@ from stepflow_tui.engine.model.finding import blocking, warning
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.plan.risks import CRITERIA, NOT_LISTED, RISKS, RiskState, acceptance, risks
 from stepflow_tui.engine.texts import findings as finding_texts
+from stepflow_tui.engine.texts import language
 from stepflow_tui.engine.texts import risks as texts
 from stepflow_tui.engine.texts.checklist import TITLES
+from stepflow_tui.render.risks import risk_lines, risks_json
 
 
 def rows(states: Mapping[str, str]) -> list[dict[str, str]]:
@@ -81,3 +83,35 @@ def test_green_means_every_proof_was_ticked(states: dict[str, str]) -> None:
         proved = all(states.get(p.item) == "ticked" for p in risk.proofs)
         assert (risk.state is RiskState.PROVED) == proved
         assert (risk.state is RiskState.FAILED) == any(states.get(p.item) == "failed" for p in risk.proofs)
+
+
+def test_the_register_in_json_is_english_and_complete() -> None:
+    language.use("zh")
+    try:
+        found = risks_json(rows({"backup-database": "ticked"}), [blocking("disk_space")])
+        lines = "\n".join(risk_lines(rows({}), ()))
+    finally:
+        language.use("en")
+    first = found["risks"][0]
+    assert (first["risk"], first["impact"], first["likelihood"], first["state"]) == (
+        "Data is lost",
+        "high",
+        None,
+        "failed",
+    )
+    assert first["proofs"] == [
+        {"item": "backup-database", "state": "ticked"},
+        {"item": "data-equal", "state": "not listed"},
+    ]
+    assert first["findings"] == ["disk_space"]
+    assert [c["id"] for c in found["acceptance"]] == list(texts.ACCEPTANCE)
+    assert "Data is lost" not in lines
+
+
+def test_the_plan_as_text_names_each_risk_with_its_proofs() -> None:
+    lines = list(risk_lines(rows({"rollback-ready": "ticked"}), ()))
+    at = next(n for n, line in enumerate(lines) if "The service is down for too long" in line)
+    assert lines[at].split()[0] == "open"
+    assert "not in this run's checklist" in lines[at + 2]
+    assert lines[at + 3].endswith("(rollback-ready): ticked")
+    assert sum("proof:" in line for line in lines) == sum(len(s.proofs) for s in (*RISKS, *CRITERIA))

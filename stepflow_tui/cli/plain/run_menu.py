@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepflow_tui.cli.plain import ask, gate, show, steer
+from stepflow_tui.cli.plain import ask, gate, show, steer, tables
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
@@ -28,7 +28,7 @@ RUN_MENU: tuple[Entry, ...] = (
     Entry(label=N_("findings"), do=show.findings),
     Entry(
         label=N_("tables, and rows that differ"),
-        do=show.tables,
+        do=tables.tables,
         actions=("details", "differences", "panel-4", "find"),
     ),
     Entry(label=N_("report: show or write to a file"), do=show.report, actions=("report", "export", "copy")),

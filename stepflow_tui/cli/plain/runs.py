@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,31 +132,38 @@ async def _open(event: Mapping[str, Any]) -> bool:
 
 def _watched(place: Place, follower: Follower) -> Next:
     """Follow until something calls the operator."""
+    # an event loop that is being made takes no interrupt well: until the follower listens itself, it is only noted
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: follower.leave(ExitCode.INTERRUPTED))
+    say(_("Watching {run}. Enter opens the menu.").format(run=place.info.id))
+    asked, code = None, 0
     try:
-        say(_("Watching {run}. Enter opens the menu.").format(run=place.info.id))
         code = asyncio.run(follower.follow())
-    except KeyboardInterrupt:  # before the follower listens itself: it means the menu, as it does then
-        return Next.MENU
     except _GateOpen as gate:
-        follower.answered()
-        return answer(place, gate.event)
+        asked = gate.event
     except EngineLost as error:
         place.desk.tell(error)
         say(_("Nothing is lost: the menu can start the engine again; it goes on from the last checkpoint."))
         return Next.MENU
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked is not None:
+        follower.answered()
+        return answer(place, asked)
     if code == ENTERED:
         if not sys.stdin.readline():
             raise ask.EndOfInput
         return Next.MENU
-    if code == ExitCode.TERMINATED and not _finished(follower):
+    if code == ExitCode.TERMINATED and not _is_the_runs(follower, code):
         raise diagnostics.Terminated
-    if code != ExitCode.INTERRUPTED or _finished(follower):
+    if code != ExitCode.INTERRUPTED:
         _note_end(place, follower, code)
     return Next.MENU
 
 
-def _finished(follower: Follower) -> bool:
-    return follower.last is not None and follower.last["event"] == "run_finished"
+def _is_the_runs(follower: Follower, code: int) -> bool:
+    """Whether a code is how the run ended: an engine that was told to stop ends with 143, too."""
+    last = follower.last or {}
+    return last.get("event") == "run_finished" and last["exit_code"] == code
 
 
 def _note_end(place: Place, follower: Follower, code: int) -> None:

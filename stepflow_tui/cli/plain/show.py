@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,11 @@ from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.events import PUBLIC
 from stepflow_tui.engine.model.finding import Finding
-from stepflow_tui.engine.texts.language import _, known
-from stepflow_tui.render import words
-from stepflow_tui.render.events import event_lines, key_text, public_event
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.events import event_lines, public_event
 from stepflow_tui.render.findings import finding_of, findings_lines
 from stepflow_tui.render.status import status_lines
 
-PAGE = 20
-"""Differences shown at once."""
 NEWEST = 40
 """Events shown at once."""
 
@@ -47,73 +43,6 @@ def _found(place: Place) -> list[Finding]:
         if finding not in found:
             found.append(finding)
     return found
-
-
-def tables(place: Place) -> Next:
-    """Tables with their rows on both sides; one of them opens its differing keys."""
-    listed: Sequence[Mapping[str, Any]] = place.status.get("tables") or ()
-    if not listed:
-        say(_("The tables are known after the plan."))
-        return Next.MENU
-    found = place.desk.engine.report(place.info)["discrepancies"]
-    filtered = _filtered(listed, {d["table"] for d in found})
-    labels = [_table(table, sum(d["table"] == table["source"] for d in found)) for table in filtered]
-    while True:
-        number = ask.choose(_("Which table's differences?"), [*labels, _("none: go back")], default=len(labels) + 1)
-        if number > len(labels):
-            return Next.MENU
-        source = filtered[number - 1]["source"]
-        _differences([d for d in found if d["table"] == source])
-
-
-def _filtered(listed: Sequence[Mapping[str, Any]], different: set[Any]) -> Sequence[Mapping[str, Any]]:
-    off = [t for t in listed if t.get("diff") or t["source"] in different or t["state"] == "different"]
-    labels = (
-        _("all ({count})").format(count=len(listed)),
-        _("those that differ ({count})").format(count=len(off)),
-        _("those whose name holds a word"),
-    )
-    number = ask.choose(_("Which tables?"), labels)
-    if number < 3:
-        return (listed, off)[number - 1]
-    word = ask.text(_("Word")).casefold()
-    return [t for t in listed if word in f"{t['source']} {t['target']}".casefold()]
-
-
-def _table(table: Mapping[str, Any], differing: int) -> str:
-    text = _("{table}: {source} rows in the source, {target} in the target, {state}").format(
-        table=table["source"],
-        source=words.count(table["source_rows"]),
-        target=words.count(table["target_rows"]),
-        state=words.term(table["state"]),
-    )
-    return f"{text}; {_('differences: {count}').format(count=differing)}" if differing else text
-
-
-def _differences(found: Sequence[Mapping[str, Any]]) -> None:
-    """Key, column and both values, a page at a time."""
-    if not found:
-        say(_("No row of this table differs."))
-    rest = iter(found)
-    while page := list(islice(rest, PAGE)):
-        _show(line for one in page for line in _difference(one))
-        shown = found.index(page[-1]) + 1
-        if shown < len(found) and not ask.yes(_("{count} more. Show them?").format(count=len(found) - shown)):
-            return
-
-
-def _difference(one: Mapping[str, Any]) -> Iterator[str]:
-    column = _(", column {column}").format(column=one["column"]) if one.get("column") else ""
-    key = key_text(one.get("key") or {})
-    yield _("key {key}{column}: {verdict}").format(key=key, column=column, verdict=words.term(one["class"]))
-    yield "  " + _("source: {value}").format(value=_value(one["source"]))
-    yield "  " + _("target: {value}").format(value=_value(one["target"]))
-    if one.get("cause"):
-        yield "  " + _("cause: {text}").format(text=known(one["cause"]))
-
-
-def _value(value: object) -> str:
-    return _("(none)") if value is None else str(value)
 
 
 def report(place: Place) -> Next:

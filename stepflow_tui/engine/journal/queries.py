@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +21,16 @@ CATCH_UP = 200
 """A front end further behind than `EVENTS_AT_ONCE` jumps to the last so many."""
 
 
+_HOLDS = "data LIKE ? ESCAPE '\\' OR code LIKE ? ESCAPE '\\' OR step LIKE ? ESCAPE '\\'"
+
+
 def _bound(limit: int, offset: int, table: str | None) -> tuple[Any, ...]:
     return (limit, offset) if table is None else (limit, offset, table)
 
 
 def _escaped(text: str) -> str:
-    """A text for LIKE, as JSON writes it."""
-    written = json.dumps(text, ensure_ascii=False)[1:-1]
-    return written.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    """A text for LIKE, its wildcards taken literally."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +164,7 @@ class RunQueries(Rows):
 
         Args:
             codes: only these event codes.
-            texts: only events whose data, code or step holds one of these, whatever the case.
+            texts: only events whose data (as JSON writes it), code or step holds one of these, whatever the case of A to Z.
         """
         where, bound = [], list[Any]()
         if after is not None or before is not None:
@@ -173,8 +174,8 @@ class RunQueries(Rows):
             where.append(f"code IN ({','.join('?' * len(codes))})")
             bound += codes
         if texts:
-            where.append("(" + " OR ".join(["code||' '||coalesce(step,'')||' '||data LIKE ? ESCAPE '\\'"] * len(texts)) + ")")
-            bound += [f"%{_escaped(text)}%" for text in texts]
+            where.append("(" + " OR ".join([_HOLDS] * len(texts)) + ")")
+            bound += [pattern for text in texts for pattern in [f"%{_escaped(text)}%"] * 3]
         sql = "SELECT seq,at_ms,level,step,code,data FROM event"
         sql += f" WHERE {' AND '.join(where)}" if where else ""
         sql += f" ORDER BY seq {'' if after is not None else 'DESC '}LIMIT ?"

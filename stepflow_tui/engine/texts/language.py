@@ -63,7 +63,7 @@ def use(language: str) -> None:
 
 
 def _catalog(name: str) -> NullTranslations:
-    import gettext  # noqa: PLC0415 - English, the language of most calls, needs no catalog
+    import gettext  # English, the language of most calls, needs no catalog
 
     return gettext.translation(DOMAIN, _FOLDER, [name], fallback=True)
 
@@ -110,7 +110,8 @@ def known(sentence: str) -> str:
             return template.translated.format(*map(inner, values))
     if "\n" in sentence:
         return "\n".join(map(known, sentence.split("\n")))
-    return sentence
+    text, got, value = sentence.partition(", got ")
+    return known(text) + _(", got {0}").format(value) if got and known(text) != text else sentence
 
 
 _PROBLEM = re.compile(r"(?P<where>\S.*?:\d+:(?: [\w.\[\]-]+:)?) (?P<text>.*?)(?: \((?P<hint>.*)\))?")
@@ -122,18 +123,16 @@ def _problem(line: str) -> str:
     if found is None:
         return line
     hint = f" ({known(found['hint'])})" if found["hint"] else ""
-    text, got, value = found["text"].partition(", got ")
-    shown = known(text) + (_(", got {0}").format(value) if got else "")
-    return f"{found['where']} {shown}{hint}"
+    return f"{found['where']} {known(found['text'])}{hint}"
 
 
 def inner(value: str) -> str:
     """What stands in a place of a sentence: another sentence of ours, a list of them, or somebody else's words.
 
-    A single word is a name or a value, even where it looks like a word of ours.
+    A single word is a name or a value, even where it looks like a word of ours; but for what a rollback would lose.
     """
     if " " not in value:
-        return value
+        return _(value) if value == "nothing" else value
     found = known(value)
     if found == value and ("; " in value or ", " in value):
         return "".join(part if part in ("; ", ", ") else inner(part) for part in _LISTED.split(value))
