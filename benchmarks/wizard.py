@@ -36,7 +36,9 @@ def main() -> None:
         bench = Bench(Path(folder))
         lines = [*bench.first_paint(chosen.rounds), *bench.key_to_paint(), *bench.bytes_a_second(chosen.seconds)]
         bench.close()
-    text = "\n".join((f"# Wizard, {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}", "", *lines, ""))
+    text = "\n".join(
+        (f"# Wizard, {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}", "", *lines, "")
+    )
     sys.stdout.write(text)
     (Path(__file__).parent / "results" / f"{time.strftime('%Y%m%dT%H%M%S')}-wizard.md").write_text(text)
 

@@ -17,6 +17,7 @@ from textual.widgets import Footer, OptionList
 from screens.bindings import bindings
 from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
 from screens.host import host
+from screens.widgets.guarded import guarded
 from screens.widgets.pick_list import Line, PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
@@ -39,6 +40,7 @@ class Read:
 class ConfigScreen(Screen[None]):
     """One config file."""
 
+    NAME = N_("Config")
     HELP = N_(
         "The problems of this file stand above, its text below with the lines marked. Correct it in an editor, then press "
         "r. When nothing is wrong any more, Enter or c starts its run: checks, backup and plan first, then it asks."
@@ -68,7 +70,7 @@ class ConfigScreen(Screen[None]):
 
     def action_reread(self) -> None:
         """r: read the file again."""
-        self.run_worker(self._read(), group="read", exclusive=True, exit_on_error=False)
+        self.run_worker(guarded(self, self._read()), group="read", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         self.show(await asyncio.to_thread(self._look))

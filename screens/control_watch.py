@@ -8,10 +8,10 @@ from typing import Any
 from textual import on
 
 from screens.acting import Acting
-from screens.modals.engine_lost import lost_engine
 from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.alerts import lost_engine
 from stepflow_tui.render.clean import clean_line
 
 RENEW_BELOW_SECONDS = 40
@@ -100,7 +100,7 @@ class ControlWatch(Acting):
         """Open the dialog once per loss: whoever closed it wants to look around."""
         from screens.modals.engine_lost import EngineLost
 
-        lost = lost_engine(snapshot) is not None
+        lost = lost_engine(snapshot.status) is not None
         if lost and not self._lost:
             self.push_screen(EngineLost(snapshot))
         self._lost = lost

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from screens.copying import save_text
 from stepflow_tui.facade import Facade, RunInfo
 from stepflow_tui.render.events import public_event
-from stepflow_tui.render.history import AUDIT, KINDS, Stamp, audit_event, history_lines, ndjson, said, spellings
+from stepflow_tui.render.history import AUDIT, KINDS, Stamp, audit_event, history_lines, named, ndjson, said, written
 
 Event = Mapping[str, Any]
 
@@ -37,7 +37,8 @@ class Query:
     @property
     def filters(self) -> dict[str, Any]:
         """For the journal."""
-        return {"codes": KINDS[self.kind], "texts": spellings(self.text) if self.text else ()}
+        text = {"text": written(self.text), "named": named(self.text)} if self.text else {}
+        return {"codes": KINDS[self.kind], **text}
 
 
 @dataclass(slots=True, kw_only=True)

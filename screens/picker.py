@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from time import monotonic
 from typing import ClassVar
 
@@ -17,16 +16,16 @@ from textual.widgets import Footer, Input, OptionList
 from screens.bindings import bindings
 from screens.host import host
 from screens.picker_data import Listing, look
-from screens.picker_rows import CONFIG, RUN, START, lines, steered
+from screens.picker_open import demo, open_entry, set_up
+from screens.picker_rows import CONFIG, RUN, lines, steered
+from screens.widgets.guarded import guarded
 from screens.widgets.pick_list import PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.clean import clean_line
 
 REFRESH_SECONDS = 2.0
-DEMO_ROWS = 200_000
 
 WELCOME = N_(
     "StepFlow moves a database without losing a row. It checks both sides first, makes a backup and tests it, copies, "
@@ -44,6 +43,7 @@ class FilterInput(Input):
 class PickerScreen(Screen[None]):
     """Runs, configs, and what can be begun."""
 
+    NAME = N_("Runs")
     HELP = N_(
         "Runs that are not finished come first. Enter opens the selected run or config; the run goes on whether or not "
         "somebody watches. Letters begin something new: n a migration, w the question which one fits, d the demo."
@@ -86,8 +86,8 @@ class PickerScreen(Screen[None]):
 
     def action_reread(self) -> None:
         """r: read runs and configs again."""
-        if not any(w.node is self and w.group == "list" and w.is_running for w in self.workers):
-            self.run_worker(self._look(), group="list", exit_on_error=False)
+        if not any(w.node is self and w.group == "list" and not w.is_finished for w in self.workers):
+            self.run_worker(guarded(self, self._look()), group="list", exit_on_error=False)
 
     async def _look(self) -> None:
         began = monotonic()
@@ -134,30 +134,11 @@ class PickerScreen(Screen[None]):
 
     def action_details(self) -> None:
         """Enter, where the list has not taken it."""
-        self._open(self.query_one(PickList).current or "")
+        open_entry(self, self.query_one(PickList).current or "")
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
-        self._open(event.option_id or "")
-
-    def _open(self, entry: str) -> None:
-        if entry.startswith(RUN):
-            self._open_run(entry.removeprefix(RUN))
-        elif entry.startswith(CONFIG):
-            from screens.config import ConfigScreen
-
-            self.app.push_screen(ConfigScreen(Path(entry.removeprefix(CONFIG))))
-        elif entry.startswith(START):
-            self.call_later(self.run_action, entry.removeprefix(START))
-
-    def _open_run(self, run: str) -> None:
-        try:
-            found = host(self).api.resolve_run(host(self).options.state, run)
-        except StepFlowError as error:
-            host(self).show_error(error)
-            self.action_reread()
-            return
-        host(self).open_run(found)
+        open_entry(self, event.option_id or "")
 
     def action_find(self) -> None:
         """/: filter the list."""
@@ -183,32 +164,12 @@ class PickerScreen(Screen[None]):
 
     def action_new(self) -> None:
         """n: set up a migration."""
-        self._set_up(advise=False)
+        set_up(self, advise=False)
 
     def action_advise(self) -> None:
         """w: find out which one is needed."""
-        self._set_up(advise=True)
-
-    def _set_up(self, *, advise: bool) -> None:
-        from screens.setup import SetupScreen
-
-        self.app.push_screen(SetupScreen(advise=advise))
+        set_up(self, advise=True)
 
     def action_demo(self) -> None:
         """d: a sample shop, and its migration."""
-        if host(self).options.read_only:
-            self.notify(
-                _("This session is read-only: it watches and changes nothing."), severity="warning", markup=False
-            )
-            return
-        self.notify(_("Making a sample shop of {rows} rows…").format(rows=f"{DEMO_ROWS:,}"), markup=False)
-        self.run_worker(self._demo(), group="demo", exclusive=True, exit_on_error=False)
-
-    async def _demo(self) -> None:
-        app = host(self)
-        try:
-            config = await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS)
-        except StepFlowError as error:
-            app.show_error(error)
-            return
-        app.begin(config)
+        demo(self)

@@ -130,7 +130,16 @@ class Steering(Screen[None]):
         except StepFlowError as error:
             app.show_error(error)
             return
-        app_of(self).push_screen(TextDialog(_("Checked again"), list(findings_lines(checked.findings)), name="check"))
+        app_of(self).push_screen(
+            TextDialog(_("Checked again"), [*self._aside(), *findings_lines(checked.findings)], name="check")
+        )
+
+    def _aside(self) -> list[str]:
+        """Once the run has written to the target, the checks of an empty target say so."""
+        phases = self.status.get("phases") or ()
+        if all(p["state"] == "pending" for p in phases[1:]):
+            return []
+        return [_("This run has written to the target already: that it is not empty is to be expected."), ""]
 
     def _start_again(self) -> None:
         assert self.snapshot is not None

@@ -11,11 +11,14 @@ from textual.widget import Widget
 from screens.panels.base import Panel
 from screens.panels.diffs import DiffsPanel
 from screens.panels.log import LogPanel
+from screens.panels.steps import StepsPanel
 from screens.run_words import Status
 from stepflow_tui.engine.texts.language import _
 
 TABS = (2, 3, 4)
 NOW = 1
+LOOKS = 3
+"""How often a panel that is being shown is asked whether it takes the focus."""
 TITLE_AT = 3
 """Cells from a panel's edge to its title."""
 
@@ -70,11 +73,11 @@ class Panels(Screen[None]):
 
     def on_click(self, event: events.Click) -> None:
         """A click on the name of a tab."""
-        panel = event.widget
+        panel, region = self.get_widget_at(event.screen_x, event.screen_y)
         if not self.tabbed or not isinstance(panel, Panel) or panel.NUMBER not in TABS:
             return
-        if event.screen_y == panel.region.y:
-            self._clicked(event.screen_x - panel.region.x - TITLE_AT, panel.NUMBER)
+        if event.screen_y == region.y:
+            self._clicked(event.screen_x - region.x - TITLE_AT, panel.NUMBER)
 
     def _clicked(self, x: int, seen: int) -> None:
         at = 0
@@ -91,13 +94,21 @@ class Panels(Screen[None]):
         if number in TABS:
             self.choose_tab(number)
             self.call_after_refresh(self.fit)
-        if self.maximized is not None or (number == 0 and self.has_class("-narrow")):
+        hidden = number == 0 and self.has_class("-narrow")
+        if hidden:
+            panel.styles.display = (
+                "block"  # at once: the stylesheet follows a class later, and hidden panels take no focus
+            )
+        if self.maximized is not None or hidden:
             self.maximize(panel, container=False)
         self.call_after_refresh(self._focus, panel)
 
-    def _focus(self, panel: Widget) -> None:
-        if panel.display:
+    def _focus(self, panel: Widget, looks: int = LOOKS) -> None:
+        """A tab that was hidden takes the focus once the stylesheet has shown it."""
+        if panel.focusable:
             panel.focus()
+        elif looks:
+            self.call_after_refresh(self._focus, panel, looks - 1)
 
     def fit(self) -> None:
         """Sizes have changed: draw again what depends on them."""
@@ -105,8 +116,10 @@ class Panels(Screen[None]):
     def watch_maximized(self, before: Widget | None, now: Widget | None) -> None:
         """Small again: a panel that has no place of its own here loses the focus."""
         self.call_after_refresh(self.fit)
-        if before is not None and now is None:
-            self.call_after_refresh(lambda: None if before.display else self.go_to(NOW))
+        if isinstance(before, StepsPanel):
+            before.styles.display = None
+            if now is None and self.has_class("-narrow"):
+                self.go_to(NOW)
 
     def action_panel_0(self) -> None:
         """To the steps."""

@@ -196,7 +196,7 @@ _PLACE = re.compile(r"\{[a-z_0-9]*\}")
 _WORD = re.compile(r"[A-Za-z][a-z']+")
 _CODE = re.compile(
     r"""(?x)
-    \\[sdwWDb.(\[] | \(\?[P:!=<i] | ::\w | =\?|=\$\d | \$\d\b | x' | \|\| | ^SELECT|^INSERT|^UPDATE|^DELETE|^PRAGMA|^ALTER|^CREATE
+    \\[sdwWDb.(\[] | \(\?[P:!=<i] | ::\w | =\?|LIKE\ \?|=\$\d | \$\d\b | x' | \|\| | ^SELECT|^INSERT|^UPDATE|^DELETE|^PRAGMA|^ALTER|^CREATE
     | ^[\s(]*(select|insert|update|delete|create|alter|drop|pragma|grant|revoke|cast|count|max|min|iif|case|when|with|order\ by|where
       |typeof|coalesce|nullif|to_char|to_jsonb|floor|string_agg|date_trunc|convert_to|ifnull|length|unixepoch|datetime|generated|get_byte
       |raise\ exception|return|begin|end\ if|if\ \{|group\ by|array|extract|regexp|union|cross|add|on|and|or|references|filter|strftime\('

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from textual.message import Message
@@ -96,6 +97,8 @@ class Bridge:
         self._after = 0
         self._skipped = 0
         self._last: Mapping[str, Any] = {}
+        self._lock = Lock()
+        self._closed = False
 
     @property
     def reader(self) -> RunReaderApi:
@@ -110,6 +113,10 @@ class Bridge:
 
     def look(self) -> Snapshot:
         """The state now and the events since the last look. A journal that can't be read gives the last known state."""
+        with self._lock:
+            return self._snapshot((), None) if self._closed else self._look()
+
+    def _look(self) -> Snapshot:
         try:
             rows: list[Mapping[str, Any]] = []
             while more := self.reader.events(self._after):
@@ -148,9 +155,11 @@ class Bridge:
         )
 
     def close(self) -> None:
-        """Stop watching."""
-        self._stack.close()
-        self._reader = None
+        """Stop watching. Waits for a look under way: a connection closed under its query ends the process."""
+        with self._lock:
+            self._closed = True
+            self._stack.close()
+            self._reader = None
 
 
 def terminal_name() -> str:

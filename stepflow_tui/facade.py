@@ -74,10 +74,11 @@ class RunReaderApi(Protocol):
         after: int | None = None,
         limit: int = 500,
         codes: Sequence[str] = (),
-        texts: Sequence[str] = (),
+        text: str = "",
+        named: Sequence[tuple[str, str, Sequence[str]]] = (),
     ) -> Sequence[Mapping[str, Any]]:
         """Rows like those of `events`, oldest first: the first ones after a `seq`, else the last ones before one, else the
-        newest; only of some codes, only those that hold one of the texts."""
+        newest; only of some codes, only those that hold a text, or what is `named`: code, key of its data, values."""
         ...
 
     def discrepancies(

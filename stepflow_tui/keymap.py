@@ -7,12 +7,18 @@ import re
 import string
 import unicodedata
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from stepflow_tui.actions import ACTIONS, BY_ID, Action, Scope
-from stepflow_tui.engine.model.config import Config
+
+if TYPE_CHECKING:  # pydantic takes longer to load than anything else here, and the first picture waits for it
+    from stepflow_tui.engine.model.config import Config
 
 RESERVED = ("ctrl+c", "escape", "enter")
 """Leave, close, open: these mean the same on every screen, whatever the config says."""
+
+MOVES = ("up", "down", "j", "k", "g", "G", "home", "end", "pageup", "pagedown")
+"""Move in every list and text."""
 
 _RENAMED = {
     "solidus": "slash",
@@ -61,8 +67,10 @@ def _wrong(name: str, keys: str) -> Iterator[tuple[str, str]]:
     for key in _split(keys):
         if key in RESERVED:
             yield f"{key} can't be given to another action", f"it keeps its meaning; reserved are {', '.join(RESERVED)}"
+        elif key in MOVES:
+            yield f"{key} moves in lists", f"choose another key; {', '.join(MOVES)} are taken everywhere"
         elif not _is_key(key):
-            yield f"{key!r} is no key", "such as k, f7, ctrl+t, slash; `stepflow keys --listen` shows their names"
+            yield f"{key!r} is no key", "such as t, f7, ctrl+t, slash; `stepflow keys --listen` shows their names"
 
 
 def _is_key(key: str) -> bool:

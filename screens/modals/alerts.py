@@ -35,8 +35,6 @@ class AlertsDialog(Dialog[None]):
     AlertsDialog OptionList {
         height: auto;
         max-height: 60vh;
-        border: none;
-        padding: 0;
     }
     """
 
@@ -48,7 +46,7 @@ class AlertsDialog(Dialog[None]):
         """The list."""
         with Vertical(classes="box"):
             yield title(_("Alerts"))
-            yield OptionList(*self._options())
+            yield OptionList(*self._options(), compact=True)
             yield Static(markup=False, id="hint")
 
     def on_mount(self) -> None:

@@ -43,7 +43,7 @@ class Dialog(Guarded, ModalScreen[T]):
         height: auto;
         max-height: 60vh;
     }
-    Dialog Input {
+    Dialog Input, Dialog Input:focus {
         margin-top: 1;
         border: none;
         height: 1;

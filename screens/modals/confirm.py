@@ -51,7 +51,7 @@ class ConfirmTyped(Dialog[str]):
             yield title(self._heading)
             yield Lines(self._lines)
             yield Static(_("Type {name} to confirm:").format(name=clean_line(self._name_to_type)), markup=False)
-            yield Input()
+            yield Input(compact=True)
             yield Choices([("cancel", _("Cancel")), ("yes", _("Confirm"))])
 
     def on_mount(self) -> None:

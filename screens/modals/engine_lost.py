@@ -16,7 +16,9 @@ from screens.modals.base import Dialog, Lines, title
 from screens.widgets.choices import Choices
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.running import PHASES, step_title
 from stepflow_tui.render import words
+from stepflow_tui.render.alerts import lost_engine
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.events import event_lines
 
@@ -42,7 +44,7 @@ class EngineLost(Dialog[None]):
     def apply(self, snapshot: Snapshot) -> None:
         """Close when the engine is back."""
         self.snapshot = snapshot
-        if lost_engine(snapshot) is None:
+        if lost_engine(snapshot.status) is None:
             self.dismiss(None)
 
     @property
@@ -55,7 +57,7 @@ class EngineLost(Dialog[None]):
 
     def _known(self) -> Iterator[str]:
         status = self.snapshot.status
-        phase, step = words.phrase(str(status.get("phase"))), words.phrase(str(status.get("step")))
+        phase, step = _(PHASES.get(str(status.get("phase")), "?")), _(step_title(str(status.get("step"))))
         yield _("State: {state}, in {phase}, step {step}").format(
             state=words.term(status["state"]), phase=phase, step=step
         )
@@ -111,9 +113,3 @@ class EngineLost(Dialog[None]):
     @on(Button.Pressed, "#leave")
     def _leave(self) -> None:
         host(self).leave()
-
-
-def lost_engine(snapshot: Snapshot) -> Mapping[str, Any] | None:
-    """The alert about a lost engine, if there is one."""
-    alerts = snapshot.status.get("alerts") or ()
-    return next((a for a in alerts if a["code"] == "engine_lost"), None)

@@ -31,7 +31,7 @@ class AskNote(Dialog[str]):
             yield title(self._heading)
             yield Lines(self._lines)
             yield Static(_("Note (needed, goes into the audit and the report):"), markup=False)
-            yield Input(max_length=MAX_NOTE)
+            yield Input(max_length=MAX_NOTE, compact=True)
             yield Choices([("cancel", _("Cancel")), ("save", self._save)])
 
     def on_mount(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from screens.modals.note import AskNote
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.running import PHASES
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
@@ -20,6 +21,6 @@ class TickDialog(AskNote):
 
     def __init__(self, item: Mapping[str, Any]) -> None:
         lines = [clean_line(_(str(item.get("title") or words.spaced(str(item["id"])))))]
-        if item.get("phase"):
-            lines.append(_("Due before: {phase}").format(phase=words.phrase(str(item["phase"]))))
+        if item.get("phase") in PHASES:
+            lines.append(_("Due before: {phase}").format(phase=_(PHASES.get(str(item["phase"]), ""))))
         super().__init__(_("Tick this item?"), lines, _("Tick"))

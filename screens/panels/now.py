@@ -129,7 +129,7 @@ class NowPanel(Panel):
 
 def said_text(what: Said, width: int, glyphs: Glyphs) -> Text:
     """Heading, what to do, then the rest: a small panel still shows the first two."""
-    text = Text(f"{getattr(glyphs, what.sign)} {what.head}", f"bold {what.colour}".strip())
+    text = Text().append(f"{getattr(glyphs, what.sign)} {what.head}", f"bold {what.colour}".strip())
     if what.act:
         text.append("\n" + what.act, "bold")
     for line in what.lines:

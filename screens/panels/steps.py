@@ -27,9 +27,9 @@ from screens.run_words import (
     title_of,
 )
 from screens.widgets.cells import fit
+from screens.widgets.flow import Line, cut
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
-from screens.widgets.flow import Line, cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 

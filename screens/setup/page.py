@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -25,6 +25,12 @@ class Page(VerticalScroll, can_focus=False):
 
     NAME: ClassVar[str]
     INTRO: ClassVar[str]
+    HELP: ClassVar[str]
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """The sentence on the page is its help as well."""
+        super().__init_subclass__(**more)
+        cls.HELP = cls.INTRO
 
     class Done(Message):
         """Enter in the last field: on to the next page."""

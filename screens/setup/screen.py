@@ -24,6 +24,7 @@ from screens.setup.review import ReviewPage
 from screens.setup.source import SourcePage
 from screens.setup.state import SetupState
 from screens.setup.target import TargetPage
+from screens.widgets.guarded import guarded
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
@@ -40,6 +41,7 @@ class SetupScreen(Screen[None]):
         advise: begin with the question which migration is needed.
     """
 
+    NAME = N_("New migration")
     HELP = N_(
         "One page after the other: F8 goes on, Esc goes back, Tab goes from field to field. Enter in a list chooses. Left "
         "and right change a value between ‹ and ›. Nothing is written before the last page, and nothing started."
@@ -126,10 +128,10 @@ class SetupScreen(Screen[None]):
 
     def _go_on(self, *, start: bool) -> None:
         """One at a time: a key pressed twice must not save twice."""
-        if any(w.node is self and w.group == "page" and w.is_running for w in self.workers):
+        if any(w.node is self and w.group == "page" and not w.is_finished for w in self.workers):
             return
         self._say(_("Checking…"))
-        self.run_worker(self._next(start=start), group="page", exit_on_error=False)
+        self.run_worker(guarded(self, self._next(start=start)), group="page", exit_on_error=False)
 
     async def _next(self, *, start: bool) -> None:
         try:
@@ -137,6 +139,9 @@ class SetupScreen(Screen[None]):
         except StepFlowError as error:
             self._problem(error)
             return
+        except Exception:
+            self._say("")
+            raise
         self._say("")
         if not self.last:
             await self._open(self.at + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from screens.host import host
 from screens.setup.page import Page, table
 from screens.setup.paths import PathField
 from screens.setup.state import SetupState
+from screens.widgets.guarded import guarded
 from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.texts.language import N_, _, known
@@ -67,12 +69,14 @@ class SourcePage(Page):
     def _changed(self, event: PathField.Changed) -> None:
         if event.value != self.state.source or self._facts is None:
             self._facts = None
-            self.run_worker(self._describe(event.value), group="describe", exclusive=True, exit_on_error=False)
+            self.run_worker(
+                guarded(self, self._describe(event.value)), group="describe", exclusive=True, exit_on_error=False
+            )
 
     async def _describe(self, typed: str) -> None:
         summary = self.query_one(Summary)
         await asyncio.sleep(PAUSE_SECONDS)
-        if not typed or not await asyncio.to_thread(self.state.place(typed).is_file):
+        if not typed or not await asyncio.to_thread(os.path.isfile, self.state.place(typed)):
             summary.show("")
             return
         try:
@@ -105,7 +109,7 @@ class SourcePage(Page):
                 _("No file is named yet."), hint=_("Type its path, or choose one below."), code="no_source"
             )
         place = state.place(state.source)
-        if not await asyncio.to_thread(place.exists):
+        if not await asyncio.to_thread(os.path.exists, place):
             raise UsageError(
                 _("There is no file of that name."), hint=_("Type its path, or choose one below."), code="no_source"
             )

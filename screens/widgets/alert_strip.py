@@ -29,12 +29,15 @@ class AlertStrip(Value):
         display: none;
         text-wrap: nowrap;
     }
+    AlertStrip.-open {
+        display: block;
+    }
     """
 
     def apply(self, snapshot: Snapshot) -> None:
         """Show the open alerts."""
         alerts = snapshot.status.get("alerts") or ()
-        self.display = bool(alerts)
+        self.set_class(bool(alerts), "-open")
         if alerts:
             self.show(strip_line(alerts, self.screen.size.width, host(self).glyphs))
 

@@ -131,7 +131,8 @@ class LineList(Widget, can_focus=False):
         row = self._drawn[y]
         indent = row.line.indent if row.start else 0
         piece = row.line.text[row.start : row.end]
-        text = Text(" " * indent + cut(piece, width - indent, self.more), style=style, no_wrap=True, end="")
+        text = Text(" " * indent + cut(piece, width - indent, self.more), no_wrap=True, end="")
+        text.stylize(style)  # a style of the whole text is lost where there are no marks
         shift = indent - row.start
         for start, end, role in self._marks(row):
             if end > row.start and start < row.end:

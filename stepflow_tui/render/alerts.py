@@ -33,3 +33,8 @@ def alert_facts(alert: Mapping[str, Any]) -> Iterator[str]:
 def alert_advice(alert: Mapping[str, Any]) -> str:
     """What to do about it; empty where there is nothing to say."""
     return _(ADVICE.get(str(alert["code"]), ""))
+
+
+def lost_engine(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The alert about a lost engine, if there is one."""
+    return next((a for a in status.get("alerts") or () if a["code"] == "engine_lost"), None)

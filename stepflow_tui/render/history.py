@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
@@ -138,19 +138,31 @@ def chain_line(verdict: Mapping[str, Any]) -> str:
 CHAIN_STATES = (N_("edited"), N_("truncated"), N_("rewritten"))
 
 
-def spellings(needle: str) -> list[str]:
-    """How a text that people see may stand in the journal: as itself, or as the names whose words hold it."""
+Named = tuple[str, str, list[str]]
+
+
+def written(needle: str) -> str:
+    """A text as JSON writes it."""
+    return json.dumps(needle, ensure_ascii=False)[1:-1]
+
+
+def named(needle: str) -> list[Named]:
+    """Events whose words in the language in use hold a text that the journal doesn't: code, key, names."""
     wanted = needle.casefold()
-    titled = ((f'"step":"{name}"', title) for name, title in STEPS.items())
-    phased = ((f'"phase":"{name}"', title) for name, title in PHASES.items())
-    found = ((f'"code":"{code}"', said.what) for code, said in findings().items())
-    alerts = ((f'"code":"{code}"', text) for code, text in ALERTS.items())
-    topics = ((code, text) for code, text in _TOPICS.items())
-    named = (*titled, *phased, *found, *alerts, *topics)
-    return [
-        json.dumps(needle, ensure_ascii=False)[1:-1],
-        *(written for written, text in named if wanted in _(text).casefold()),
-    ][:100]
+
+    def fitting(texts: Iterable[tuple[str, str]]) -> list[str]:
+        return [name for name, text in texts if wanted in _(text).casefold()]
+
+    phases = fitting(PHASES.items())
+    found = [
+        ("step", "step", fitting(STEPS.items())),
+        ("phase", "phase", phases),
+        ("gate", "phase", phases),
+        ("finding", "code", fitting((code, words_of.what) for code, words_of in findings().items())),
+        ("alert", "code", fitting(ALERTS.items())),
+    ]
+    topics = [(code, "", list[str]()) for code in fitting(_TOPICS.items())]
+    return [*(n for n in found if n[2]), *topics]
 
 
 def _finding(event: Mapping[str, Any]) -> list[str]:

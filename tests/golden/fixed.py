@@ -67,7 +67,7 @@ async def _begun(journal: Journal) -> None:
             mode="copy",
             environment="staging",
             config_hash="c0ffee",
-            config={"text": "keymap: {pause: k}\n", "relevant": {}, "sides": {}},
+            config={"text": "keymap: {pause: t}\n", "relevant": {}, "sides": {}},
             config_path="/srv/shop/stepflow.yaml",
             tool="1.0",
             versions={"stepflow": "1.0", "python": "3.11", "sqlite": "3.45"},

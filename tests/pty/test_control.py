@@ -15,7 +15,8 @@ DOWN = "\x1b[B"
 def choose(wizard: Terminal, key: str, dialog: str, choice: str) -> None:
     """Open a dialog and choose in it."""
     wizard.send(key)
-    lines = wizard.see(lambda shown: dialog in shown and choice in shown).splitlines()
+    wanted = (dialog, "  Close", f"  {choice}")
+    lines = wizard.see(lambda shown: all(text in shown for text in wanted)).splitlines()
     asked = wizard.questions
     first = next(n for n, line in enumerate(lines) if "  Close" in line)
     there = next(n for n, line in enumerate(lines) if f"  {choice}" in line)
@@ -61,9 +62,10 @@ def test_control_goes_from_one_terminal_to_the_other(stand: Stand, wizards: Open
 
 
 def test_a_lost_engine_is_told_and_started_again(stand: Stand, wizards: Open) -> None:
-    run = copying(stand, 4).name
+    run = copying(stand, 8).name
     wizard = wizards("attach", run, stand=stand)
-    wizard.see("rows/s")
+    wizard.see("acc")
+    assert result(stand) is None
     for engine in stand.engines():
         engine.kill()
     choose(wizard, "", "is lost", "Resume")

@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.harness import Stand
 from tests.acceptance.sources import shop
 from tests.pty.kit import Open, at_the_gate, commands, state
+from tests.run_kit import until
 
 RGB = re.compile(rb"[34]8;2;(\d+);(\d+);(\d+)")
 
@@ -58,7 +59,8 @@ def test_without_a_whole_terminal_nothing_is_drawn(tmp_path: Path, wizards: Open
     with file.open("r+b") as talk:
         wizard = wizards(redirected=dict.fromkeys(redirected, talk))
         wizard.send("\x04")  # the end of what is typed, where numbers are asked for
-        wizard.quiet(1.0)
+        until(lambda: wizard.written or file.stat().st_size)
+        wizard.quiet()
     written = bytes(wizard.raw) + file.read_bytes()
     assert written.strip()
     assert b"\x1b" not in written
@@ -67,8 +69,7 @@ def test_without_a_whole_terminal_nothing_is_drawn(tmp_path: Path, wizards: Open
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"ACCESSIBLE": "1"}], ids=str)
 def test_who_wants_lines_gets_lines(wizards: Open, env: dict[str, str]) -> None:
     wizard = wizards(env=env)
-    wizard.quiet(1.0)
-    assert wizard.written
+    wizard.see(lambda shown: shown.strip())
     assert b"\x1b" not in wizard.raw
 
 

@@ -12,8 +12,8 @@ from tests.acceptance.harness import Stand
 from tests.pty.kit import Open, at_the_gate, commands, copying, ended, result, rows_copied, started, state
 from tests.run_kit import until
 
-ATTACH_SECONDS = 4.0
-"""`attach` shows the truth within 2 seconds after its start, which takes a moment on a busy machine."""
+ATTACH_SECONDS = 10.0
+"""`attach` shows the truth within 2 seconds; the rest is for the start of a process on a busy machine."""
 
 
 def preparing(stand: Stand) -> object:
@@ -23,7 +23,7 @@ def preparing(stand: Stand) -> object:
 
 def copies(stand: Stand) -> object:
     """One that copies."""
-    return copying(stand, 2)
+    return copying(stand, 3)
 
 
 def verifies(stand: Stand) -> object:
@@ -89,7 +89,7 @@ def test_a_stalled_terminal_holds_up_nothing_but_itself(stand: Stand, wizards: O
 
 
 def test_a_stopped_wizard_shows_the_truth_when_it_goes_on(stand: Stand, wizards: Open) -> None:
-    run = copying(stand, 2).name
+    run = copying(stand, 6).name
     wizard = wizards("attach", run, stand=stand)
     wizard.see("acc")
     wizard.signal(signal.SIGSTOP)

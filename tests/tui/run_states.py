@@ -130,6 +130,7 @@ def _table(name: str, source: int, target: int, state: str = "verified") -> dict
         "target_rows": target,
         "diff": target - source,
         "state": state,
+        "verified": "equal" if source == target else "different",
     }
 
 

@@ -117,7 +117,7 @@ async def settled(pilot: Pilot[Any]) -> None:
         for _ in range(TURNS):
             await asyncio.sleep(0)
         await pilot.pause(0)
-        running = [w for w in pilot.app.workers if w.is_running]
+        running = [w for w in pilot.app.workers if not w.is_finished]
         await asyncio.gather(*(w.wait() for w in running), return_exceptions=True)
         quiet = 0 if running else quiet + 1
 

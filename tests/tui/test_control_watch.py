@@ -19,7 +19,13 @@ from stepflow_tui.bridge import Snapshot, SnapshotArrived
 from tests.tui.kit import RUN, snapshot, wizard
 
 ME, OTHER = "ann at pts/1", "bob at pts/2"
-LOST = {"code": "engine_lost", "severity": "critical", "since": None, "acknowledged": False, "params": {"cause": "gone"}}
+LOST = {
+    "code": "engine_lost",
+    "severity": "critical",
+    "since": None,
+    "acknowledged": False,
+    "params": {"cause": "gone"},
+}
 
 
 class Line:
@@ -69,7 +75,9 @@ def at_a_run(folder: Path, **more: Any) -> tuple[StepFlowApp, Line]:
     (held(ME, 5), {"read_only": True}, []),
     (held(ME, 5, engine={"pid": None, "alive": False, "heartbeat_seconds": 1.0}), {}, []),
 ])  # fmt: skip
-async def test_control_is_renewed_while_it_is_held(tmp_path: Path, shot: Snapshot, more: dict[str, Any], sent: list[str]) -> None:
+async def test_control_is_renewed_while_it_is_held(
+    tmp_path: Path, shot: Snapshot, more: dict[str, Any], sent: list[str]
+) -> None:
     app, line = at_a_run(tmp_path, **more)
     async with app.run_test() as pilot:
         await seen(pilot, app, shot)

@@ -18,9 +18,12 @@ from tests.golden.fixed import make
 from tests.tui.kit import wizard
 
 
-async def settled(pilot: Pilot[Any]) -> None:
-    await pilot.pause()
-    await pilot.app.workers.wait_for_complete([w for w in pilot.app.workers if w.group == "open"])
+async def settled(pilot: Pilot[Any], screen: type[Any]) -> None:
+    """Wait for a screen."""
+    for _ in range(200):
+        await pilot.pause(0.02)
+        if isinstance(pilot.app.screen, screen):
+            break
     await pilot.pause()
 
 
@@ -31,24 +34,24 @@ async def palette(app: StepFlowApp) -> list[str]:
 
 @pytest.fixture
 async def app(tmp_path: Path) -> StepFlowApp:
-    """The wizard on a run whose config says `keymap: {pause: k}`."""
+    """The wizard on a run whose config says `keymap: {pause: t}`."""
     await make(tmp_path / "state")
     return wizard(tmp_path / "state", open_run=api.resolve_run(tmp_path / "state", "shop"))
 
 
 async def test_the_keymap_of_a_runs_config_is_in_force(app: StepFlowApp) -> None:
     async with app.run_test() as pilot:
-        await settled(pilot)
+        await settled(pilot, RunScreen)
         assert isinstance(app.screen, RunScreen)
         bound = {key: b.binding.id for key, b in app.screen.active_bindings.items()}
-        assert bound["k"] == "pause"
+        assert bound["t"] == "pause"
         assert bound.get("p") != "pause"
         assert bound["a"] == "alerts"
 
 
 async def test_the_palette_lists_actions_with_the_keys_they_have(app: StepFlowApp) -> None:
     async with app.run_test() as pilot:
-        await settled(pilot)
+        await settled(pilot, RunScreen)
         listed = await palette(app)
         assert "Alerts (a)" in listed
         assert "Help (?)" in listed
@@ -58,7 +61,7 @@ async def test_the_palette_lists_actions_with_the_keys_they_have(app: StepFlowAp
 async def test_the_palette_of_the_first_screen_lists_all_its_actions(tmp_path: Path) -> None:
     app = wizard(tmp_path)
     async with app.run_test() as pilot:
-        await settled(pilot)
+        await settled(pilot, PickerScreen)
         assert isinstance(app.screen, PickerScreen)
         labels = {text.rpartition(" (")[0] for text in await palette(app)}
         enabled = {b.binding.id for b in app.screen.active_bindings.values() if b.enabled}

@@ -86,6 +86,16 @@ async def test_a_typed_question_takes_the_name_and_nothing_else() -> None:
         assert app.answers == ["shop"]
 
 
+@pytest.mark.parametrize("dialog", [NoteDialog, lambda: ConfirmTyped("Abort?", [], "shop")], ids=["note", "typed"])
+async def test_what_is_typed_can_be_seen(dialog: Callable[[], Dialog[str]]) -> None:
+    app = Desk()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, dialog())
+        await pressed(pilot, *"sho")
+        assert app.screen.query_one(Input).content_region.height == 1
+        assert any("sho " in strip.text for strip in app.screen._compositor.render_strips())
+
+
 @pytest.mark.parametrize("typed", ["Shop", "sho", "shop2", "*"])
 async def test_a_name_that_is_almost_right_is_wrong(typed: str) -> None:
     app = Desk()

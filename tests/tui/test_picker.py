@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from screens.config import ConfigScreen
-from screens.picker import DEMO_ROWS, PickerScreen
+from screens.picker import PickerScreen
 from screens.picker_data import Listing, look
+from screens.picker_open import DEMO_ROWS
 from screens.picker_rows import age, lines
 from screens.setup import SetupScreen
 from screens.widgets.pick_list import PickList

@@ -358,3 +358,17 @@ async def test_news_leave_the_reader_where_he_reads(tmp_path: Path) -> None:
         screen.show(replace(view, items=items))
         await pilot.pause()
         assert (screen.reader.selected, screen.reader.scroll_offset.y) == (selected, top)
+
+
+async def test_tab_goes_from_page_to_page_and_all_fits_on_the_smallest_terminal(tmp_path: Path) -> None:
+    app, _sent = recording(tmp_path)
+    async with app.run_test(size=(80, 20)) as pilot:
+        await opened(pilot, await plan_view(tmp_path))
+        for name in PAGES:
+            assert f"[{name}]" in shown(app)
+            assert len(shown(app).splitlines()) == 20
+            await pilot.press("tab")
+            await pilot.pause()
+        await pilot.press("shift+tab")
+        await pilot.pause()
+        assert "[Risks]" in shown(app)

@@ -211,6 +211,7 @@ async def test_continue_opens_the_gate(tmp_path: Path) -> None:
     async with on_screen(wizard(tmp_path), STATES["waiting"](), NARROW) as shown:
         await shown.press("c")
         assert isinstance(shown.app.screen, GateDialog)
+        drawn(shown.app)
         await shown.press("escape")
         assert shown.app.screen is shown.screen
         assert shown.sent == []

@@ -47,7 +47,13 @@ def test_it_speaks_chinese(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None
     (["--release"], "release", {}, False),
 ])  # fmt: skip
 def test_each_option_is_an_intent(
-    cli: Cli, ready: FakeEngine, monkeypatch: pytest.MonkeyPatch, option: list[str], verb: str, args: dict[str, Any], take: bool
+    cli: Cli,
+    ready: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    option: list[str],
+    verb: str,
+    args: dict[str, Any],
+    take: bool,
 ) -> None:
     sent = []
 

@@ -48,12 +48,12 @@ def test_json_names_keys_screens_and_command(cli: Cli, capsys: pytest.CaptureFix
 def test_a_config_changes_the_keys(
     cli: Cli, engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "stepflow.yaml").write_text(CONFIG + "keymap: {pause: 'k, /', quit-menu: f9, find: f8}\n")
+    (tmp_path / "stepflow.yaml").write_text(CONFIG + "keymap: {pause: 't, %', quit-menu: f9, find: f8}\n")
     assert cli("keys", "--config", "stepflow.yaml", "--json") == 0
     listed = {a["id"]: a["keys"] for a in json.loads(capsys.readouterr().out)["actions"]}
-    assert (listed["pause"], listed["quit-menu"]) == (["k", "slash"], ["f9", "ctrl+c"])
+    assert (listed["pause"], listed["quit-menu"]) == (["t", "percent_sign"], ["f9", "ctrl+c"])
     assert cli("keys", "--config", "stepflow.yaml") == 0
-    assert "k /               pause             stepflow pause" in capsys.readouterr().out
+    assert "t %               pause             stepflow pause" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["keys --config", "check", "plan", "run --yes"])

@@ -43,11 +43,17 @@ async def test_pages_forwards_and_backwards(reader: RunReader) -> None:
 
 async def test_filters_take_texts_literally(reader: RunReader) -> None:
     assert seqs(reader.history(codes=("step", "discrepancy"), limit=10)) == [9, 10, 11, 12]
-    assert seqs(reader.history(texts=("NOTE 3",))) == [4]
-    assert seqs(reader.history(texts=("100%_",))) == [10, 11]
-    assert seqs(reader.history(texts=("1%b",))) == []
-    assert seqs(reader.history(texts=("客户", "note 7"))) == [8, 12]
-    assert seqs(reader.history(after=9, texts=("copy", "changed"), codes=("discrepancy",))) == [10, 11, 12]
+    assert seqs(reader.history(text="NOTE 3")) == [4]
+    assert seqs(reader.history(text="100%_")) == [10, 11]
+    assert seqs(reader.history(text="1%b")) == []
+    assert seqs(reader.history(text="客户")) == [12]
+    assert seqs(reader.history(after=9, text="changed", codes=("discrepancy",))) == [10, 11, 12]
+
+
+async def test_what_is_named_counts_as_holding_a_text(reader: RunReader) -> None:
+    assert seqs(reader.history(text="复制", named=[("step", "step", ["copy", "verify"])])) == [9]
+    assert seqs(reader.history(text="复制", named=[("step", "step", ["verify"])])) == []
+    assert seqs(reader.history(text="客户", named=[("step", "", [])])) == [9, 12]
 
 
 async def test_rows_of_one_table(reader: RunReader) -> None:

@@ -27,9 +27,9 @@ def problems(folder: Path, *lines: str) -> list[str]:
 
 
 def test_an_action_gets_other_keys(tmp_path: Path) -> None:
-    keymap = load(tmp_path, "pause: k", 'note: "f7, %"', "freeze: 9").config.keymap
-    assert full_keymap(keymap) == {"pause": "k", "note": "f7,percent_sign", "freeze": "9"}
-    assert keys_of(BY_ID["pause"], keymap) == ("k",)
+    keymap = load(tmp_path, "pause: t", 'note: "f7, %"', "freeze: 9").config.keymap
+    assert full_keymap(keymap) == {"pause": "t", "note": "f7,percent_sign", "freeze": "9"}
+    assert keys_of(BY_ID["pause"], keymap) == ("t",)
     assert keys_of(BY_ID["abort"], keymap) == BY_ID["abort"].keys
 
 
@@ -49,7 +49,11 @@ def test_reserved_keys_stay_with_their_action() -> None:
         ),
         (
             "pause: slsh",
-            "7: keymap.pause: 'slsh' is no key (such as k, f7, ctrl+t, slash; `stepflow keys --listen` shows their names)",
+            "7: keymap.pause: 'slsh' is no key (such as t, f7, ctrl+t, slash; `stepflow keys --listen` shows their names)",
+        ),
+        (
+            "pause: k",
+            "7: keymap.pause: k moves in lists (choose another key; up, down, j, k, g, G, home, end, pageup, pagedown are taken everywhere)",
         ),
         ("pause: a", "7: keymap.pause: a is the key of alerts there already (choose another key, or move the other action too)"),
         ("pause: q", "7: keymap.pause: q is the key of quit-menu there already (choose another key, or move the other action too)"),
@@ -75,7 +79,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
 
 
 def test_a_keymap_of_another_version_is_used_as_far_as_it_goes() -> None:
-    assert full_keymap({"gone-action": "k", "pause": "nokey", "note": "k"}) == {"note": "k"}
+    assert full_keymap({"gone-action": "t", "pause": "nokey", "note": "t"}) == {"note": "t"}
 
 
 def test_keys_are_named_as_the_screens_name_them() -> None:

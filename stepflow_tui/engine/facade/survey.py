@@ -104,21 +104,22 @@ async def survey(source: str) -> Mapping[str, Any]:
     """
     if re.match(r"postgres(ql)?://", source.strip()):
         return {"source": "postgres"}
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111 - pathlib raises for an unknown user's home
     return await asyncio.to_thread(_exports, path) or await describe(path)
 
 
 def _exports(path: Path) -> dict[str, Any] | None:
-    """Exported files: one by its ending, or a folder that holds some."""
-    if path.is_dir():
-        found = [f for f in _entries(path) if f.suffix.lower() in EXPORTS]
-    else:
-        found = [path] if path.suffix.lower() in EXPORTS and path.is_file() and not _is_sqlite(path) else []
-    if not found:
-        return None
-    formats = sorted({EXPORTS[f.suffix.lower()] for f in found})
-    return {"source": "files", "path": shown(path), "format": ", ".join(formats),
-            "size": sum(f.stat().st_size for f in found)}  # fmt: skip
+    """Exported files: one by its ending, or a folder that holds some; None for all else, `describe` says what it is."""
+    with suppress(OSError):
+        if path.is_dir():
+            found = [f for f in _entries(path) if f.suffix.lower() in EXPORTS]
+        else:
+            found = [path] if path.suffix.lower() in EXPORTS and path.is_file() and not _is_sqlite(path) else []
+        if found:
+            formats = sorted({EXPORTS[f.suffix.lower()] for f in found})
+            size = sum(f.stat().st_size for f in found)
+            return {"source": "files", "path": shown(path), "format": ", ".join(formats), "size": size}
+    return None
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -21,11 +21,12 @@ CATCH_UP = 200
 """A front end further behind than `EVENTS_AT_ONCE` jumps to the last so many."""
 
 
-_HOLDS = "data LIKE ? ESCAPE '\\' OR code LIKE ? ESCAPE '\\' OR step LIKE ? ESCAPE '\\'"
-
-
 def _bound(limit: int, offset: int, table: str | None) -> tuple[Any, ...]:
     return (limit, offset) if table is None else (limit, offset, table)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _escaped(text: str) -> str:
@@ -158,24 +159,30 @@ class RunQueries(Rows):
         after: int | None = None,
         limit: int = EVENTS_AT_ONCE,
         codes: Sequence[str] = (),
-        texts: Sequence[str] = (),
+        text: str = "",
+        named: Sequence[tuple[str, str, Sequence[str]]] = (),
     ) -> list[dict[str, Any]]:
         """Events oldest first: the first ones after a `seq`, else the last ones before one, else the newest.
 
         Args:
             codes: only these event codes.
-            texts: only events whose data (as JSON writes it), code or step holds one of these, whatever the case of A to Z.
+            text: only events whose data (as JSON writes it), code or step holds this, whatever the case of A to Z.
+            named: events that count as holding it: code, key of its data, values of that key; no value: all of that code.
         """
         where, bound = [], list[Any]()
         if after is not None or before is not None:
             where.append("seq>?" if after is not None else "seq<?")
             bound.append(after if after is not None else before)
         if codes:
-            where.append(f"code IN ({','.join('?' * len(codes))})")
+            where.append(f"code IN ({_marks(codes)})")
             bound += codes
-        if texts:
-            where.append("(" + " OR ".join([_HOLDS] * len(texts)) + ")")
-            bound += [pattern for text in texts for pattern in [f"%{_escaped(text)}%"] * 3]
+        if text:
+            holding = [f"{column} LIKE ? ESCAPE '\\'" for column in ("data", "code", "step")]
+            bound += [f"%{_escaped(text)}%"] * len(holding)
+            for code, key, values in named:
+                holding.append(f"(code=? AND json_extract(data,?) IN ({_marks(values)}))" if values else "code=?")
+                bound += [code, f"$.{key}", *values] if values else [code]
+            where.append(f"({' OR '.join(holding)})")
         sql = "SELECT seq,at_ms,level,step,code,data FROM event"
         sql += f" WHERE {' AND '.join(where)}" if where else ""
         sql += f" ORDER BY seq {'' if after is not None else 'DESC '}LIMIT ?"

@@ -1,0 +1,59 @@
+"""What the entries of the list of runs open, and what can be begun from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from textual.screen import Screen
+
+from screens.host import host
+from screens.picker_rows import CONFIG, RUN, START
+from screens.widgets.guarded import guarded
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.texts.language import _
+
+DEMO_ROWS = 200_000
+
+
+def open_entry(screen: Screen[Any], entry: str) -> None:
+    """Open a run or a config, or begin something."""
+    if entry.startswith(RUN):
+        _open_run(screen, entry.removeprefix(RUN))
+    elif entry.startswith(CONFIG):
+        from screens.config import ConfigScreen
+
+        screen.app.push_screen(ConfigScreen(Path(entry.removeprefix(CONFIG))))
+    elif entry.startswith(START):
+        screen.call_later(screen.run_action, entry.removeprefix(START))
+
+
+def _open_run(screen: Screen[Any], run: str) -> None:
+    app = host(screen)
+    try:
+        found = app.api.resolve_run(app.options.state, run)
+    except StepFlowError as error:
+        app.show_error(error)
+        return
+    app.open_run(found)
+
+
+def set_up(screen: Screen[Any], *, advise: bool) -> None:
+    """The set-up of a new migration."""
+    from screens.setup import SetupScreen
+
+    screen.app.push_screen(SetupScreen(advise=advise))
+
+
+def demo(screen: Screen[Any]) -> None:
+    """Make a sample shop and begin its migration."""
+    if host(screen).options.read_only:
+        screen.notify(_("This session is read-only: it watches and changes nothing."), severity="warning", markup=False)
+        return
+    screen.notify(_("Making a sample shop of {rows} rows…").format(rows=f"{DEMO_ROWS:,}"), markup=False)
+    screen.run_worker(guarded(screen, _demo(screen)), group="demo", exclusive=True, exit_on_error=False)
+
+
+async def _demo(screen: Screen[Any]) -> None:
+    app = host(screen)
+    app.begin(await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS))
