@@ -168,10 +168,15 @@ def interactive(session: Session) -> bool:
 
 def ask(prompt: str) -> str:
     """A line from the terminal; the end of input answers nothing."""
-    sys.stderr.write(clean_line(prompt) + " ")
-    sys.stderr.flush()
+    put_prompt(prompt)
     with _ctrl_c_ends_it():
         return sys.stdin.readline().strip()
+
+
+def put_prompt(prompt: str) -> None:
+    """A question, with the cursor behind it."""
+    sys.stderr.write(clean_line(prompt) + " ")
+    sys.stderr.flush()
 
 
 @contextmanager

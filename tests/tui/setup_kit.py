@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -119,7 +119,12 @@ async def settled(pilot: Pilot[Any]) -> None:
         await pilot.pause(0)
         running = [w for w in pilot.app.workers if not w.is_finished]
         await asyncio.gather(*(w.wait() for w in running), return_exceptions=True)
-        quiet = 0 if running else quiet + 1
+        guard = cast(StepFlowApp, pilot.app)
+        if guard._busy or guard._typed:  # the app takes keys one at a time; one whose widget is gone is waited for
+            await asyncio.sleep(0.01)
+            quiet = 0
+        else:
+            quiet = 0 if running else quiet + 1
 
 
 async def keys(pilot: Pilot[Any], *pressed: str) -> None:

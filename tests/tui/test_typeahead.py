@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -18,6 +20,7 @@ from screens.modals.note import NoteDialog
 from screens.typeahead import TypeAheadGuard
 
 LATER = 3600.0
+SECONDS = 20.0
 
 
 class Desk(TypeAheadGuard):
@@ -75,6 +78,14 @@ async def done(pilot: Pilot[Any]) -> None:
     """Everything that is under way has happened."""
     for _ in range(4):
         await pilot.pause()
+
+
+async def until(pilot: Pilot[Any], seen: Callable[[], bool]) -> None:
+    """Wait for what a timer does."""
+    deadline = monotonic() + SECONDS
+    while not seen():
+        assert monotonic() < deadline
+        await pilot.pause(0.01)
 
 
 @pytest.mark.parametrize("keys", [("u", "x", "right", "enter"), ("u", "tab", "enter"), ("t", *"shop", "enter")])
@@ -173,7 +184,8 @@ async def test_a_terminal_that_never_answered_is_believed_after_a_while(monkeypa
     async with app.run_test() as pilot:
         await done(pilot)
         app.burst("u")
-        await pilot.pause(0.2)
+        await done(pilot)
+        await until(pilot, lambda: app.deaf_until < inf)
         app.burst("right", "enter", ahead=1)
         await done(pilot)
         assert app.answers == [True]
@@ -189,10 +201,8 @@ async def test_a_terminal_that_answered_before_is_asked_again(monkeypatch: pytes
         app.terminal_answers()
         app.burst("u")
         await done(pilot)
-        while app._asked and len(app._asked) < 3:
-            assert app.deaf_until > monotonic() + LATER
-            await pilot.pause(0.01)
-        await pilot.pause(0.1)
+        await until(pilot, lambda: app.deaf_until < inf)
+        assert len(app._asked) == 3
         app.burst("right", "enter", ahead=1)
         await done(pilot)
         assert app.answers == [True]
@@ -223,9 +233,7 @@ async def test_typed_text_arrives_in_order() -> None:
         for char in text:
             event = events.Key("space" if char == " " else char, char)
             app.post_message(event)
-        await done(pilot)
-        await pilot.pause(0.1)
-        assert field.value == text
+        await until(pilot, lambda: field.value == text)
 
 
 async def test_a_key_whose_widget_vanishes_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,5 +249,4 @@ async def test_a_key_whose_widget_vanishes_holds_nobody_up(monkeypatch: pytest.M
     async with app.run_test() as pilot:
         await done(pilot)
         app.burst("v", "x")
-        await pilot.pause(0.2)
-        assert app.reached == 1
+        await until(pilot, lambda: app.reached == 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.facade import compose
 from stepflow_tui.engine.model.finding import Finding, warning
 
 RUN = "shop-20260101t000000-abcd"
@@ -148,6 +149,9 @@ class FakeEngine:
     fails: Exception | None = None
 
     load_config = staticmethod(load_config)
+    config_text = staticmethod(compose.config_text)
+    save_config = staticmethod(compose.save_config)
+    free_path = staticmethod(compose.free_path)
 
     def RunReader(self, run_dir: Path) -> FakeReader:
         return self.reader

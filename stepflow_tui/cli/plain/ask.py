@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from stepflow_tui.cli.diagnostics import say
+from stepflow_tui.cli.diagnostics import put_prompt, say
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
-from stepflow_tui.render.clean import clean, clean_line
+from stepflow_tui.render.clean import clean_line
 
 T = TypeVar("T")
 
@@ -30,11 +30,10 @@ def read(prompt: str) -> str:
     Raises:
         EndOfInput: there is none.
     """
-    sys.stderr.write(clean(prompt) + " ")
-    sys.stderr.flush()
+    put_prompt(prompt)
     text = sys.stdin.readline()
     if not text:
-        sys.stderr.write("\n")
+        say("")
         raise EndOfInput
     return text.strip()
 
