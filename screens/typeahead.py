@@ -88,7 +88,10 @@ class TypeAheadGuard(App[Any]):
     @property
     def deaf_until(self) -> float:
         """What was typed before this moment is dropped."""
-        top = self.screen_stack[-1] if self._screen_stacks.get(self._current_mode) else None
+        stack = self._screen_stacks.get(self._current_mode)
+        if not stack:  # typed before the first screen is there
+            return inf
+        top = stack[-1]
         return top.heard_from if isinstance(top, Guarded) and top.ARMED else 0.0
 
     @deaf_until.setter

@@ -77,7 +77,7 @@ class Watching(App[Any]):
 
     def show_snapshot(self) -> None:
         """Have the screens on the stack show the newest state: also those under a dialog."""
-        if self.snapshot is None:
+        if self.snapshot is None or not self.is_running:  # on the way out screens lose their parts before they go
             return
         with self.batch_update():
             for screen in self.screen_stack:
