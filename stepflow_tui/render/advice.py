@@ -24,7 +24,9 @@ def reason_text(reason: Reason) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == "size":
         return words.size(value)
-    return words.count(value) if isinstance(value, int | float) else str(value)
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.1f}"
+    return words.count(value) if isinstance(value, int | float) else _or_unknown(value)
 
 
 def advice_json(advice: Advice, facts: Mapping[str, Any]) -> dict[str, Any]:
