@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
 
     def on_mount(self) -> None:
         """Open what was asked for."""
+        self.call_after_refresh(gc.enable)
         self.add_mode("home", _screen("picker", "PickerScreen"))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
         if self.options.open_run is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.cli import diagnostics, output
-from stepflow_tui.cli.options import Session
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.advice import QUESTIONS
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import facade

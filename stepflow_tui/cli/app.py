@@ -15,9 +15,10 @@ from typer.exceptions import TyperException
 
 from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.commands import COMMANDS, load
+from stepflow_tui.cli.door import tolerant_streams
 from stepflow_tui.cli.help import speak
-from stepflow_tui.cli.options import VALUED, Globals, Session, hoist
 from stepflow_tui.cli.output import OutputLost
+from stepflow_tui.cli.session import VALUED, Globals, Session, hoist
 from stepflow_tui.cli.wizard import plain_wanted
 from stepflow_tui.engine.texts import language
 
@@ -149,7 +150,7 @@ def run_command_line(args: Sequence[str]) -> int:
     Returns:
         The process's exit code.
     """
-    _tolerant_streams()
+    tolerant_streams()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     session = _first_look(args)
@@ -207,15 +208,3 @@ def _first_look(args: Sequence[str]) -> Session:
             words.append(arg)
     asked = Globals(json="--json" in hoisted, lang=given.get("--lang"))
     return Session(globals=asked, streams=bool(words) and words[0] in STREAMING)
-
-
-def _tolerant_streams() -> None:
-    """A terminal that can't show a character gets its escape, not an error; a closed stream swallows what is said."""
-    # open for the life of the process
-    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")

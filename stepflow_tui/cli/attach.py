@@ -13,7 +13,7 @@ from stepflow_tui.engine.errors import ExitCode
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.options import Session
+    from stepflow_tui.cli.session import Session
     from stepflow_tui.facade import Facade, RunInfo
 
 CATCH_UP = 200

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stepflow_tui.cli.options import ConfirmOption, RunArgument, Session, YesOption, commands, session_of
+from stepflow_tui.cli.options import ConfirmOption, RunArgument, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo

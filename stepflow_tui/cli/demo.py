@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stepflow_tui.cli.options import ConfirmOption, Session, YesOption, commands, session_of
+from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:

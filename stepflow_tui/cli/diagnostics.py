@@ -22,7 +22,7 @@ from stepflow_tui.render.clean import clean_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stepflow_tui.cli.options import Session
+    from stepflow_tui.cli.session import Session
 
 __all__ = ["ExitCode", "NeedsConfirmation", "StepFlowError", "UsageError"]
 

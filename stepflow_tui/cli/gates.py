@@ -11,7 +11,7 @@ from stepflow_tui.render import words
 from stepflow_tui.render.events import question_text, summary
 
 if TYPE_CHECKING:
-    from stepflow_tui.cli.options import Session
+    from stepflow_tui.cli.session import Session
     from stepflow_tui.facade import Facade, RunInfo
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepflow_tui.cli import diagnostics
-from stepflow_tui.cli.options import Session
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import _, known
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, Session, YesOption, commands, session_of
+from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, Draft
 from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import N_, _

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stepflow_tui.cli.options import RunArgument, Session, commands, session_of
+from stepflow_tui.cli.options import RunArgument, commands, session_of
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stepflow_tui.cli.options import (
-    DEFAULT_CONFIG,
-    ConfigArgument,
-    ConfirmOption,
-    Session,
-    YesOption,
-    commands,
-    session_of,
-)
+from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, ConfirmOption, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stepflow_tui.cli.options import (
-    ConfirmOption,
-    NeededRun,
-    RunArgument,
-    Session,
-    TakeControl,
-    YesOption,
-    commands,
-    session_of,
-)
+from stepflow_tui.cli.options import ConfirmOption, NeededRun, RunArgument, TakeControl, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import N_
 
 if TYPE_CHECKING:

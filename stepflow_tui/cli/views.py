@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow_tui.cli import output
 from stepflow_tui.cli.diagnostics import stamped
 from stepflow_tui.cli.follow import View
-from stepflow_tui.cli.options import Session
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words

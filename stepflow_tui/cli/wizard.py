@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gc
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepflow_tui.cli.options import Session
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import language
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
     encoding = terminal_encoding(os.environ, sys.stderr.encoding)
     slow = session.globals.slow or bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
     _prepare(session, slow=slow)
+    gc.disable()  # nothing that is imported becomes garbage; the app switches it on again once it has painted
     from stepflow_tui.app import StepFlowApp
     from stepflow_tui.bridge import WizardOptions
     from stepflow_tui.facade import facade

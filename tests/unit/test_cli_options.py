@@ -10,7 +10,7 @@ import pytest
 
 from stepflow_tui import __version__
 from stepflow_tui.cli.commands import COMMANDS, GROUPS, load
-from stepflow_tui.cli.options import hoist
+from stepflow_tui.cli.session import hoist
 from tests.unit.cli_kit import CONFIG, RUN, STATUS, FakeEngine, FakeReader, finished, started
 
 Cli = Callable[..., int]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stepflow_tui.cli.options import Globals, Session
 from stepflow_tui.cli.plain import ask, gate, menu, runs, setup, steer, tables
 from stepflow_tui.cli.plain import target as targets
 from stepflow_tui.cli.plain.desk import Desk, Next, Place
 from stepflow_tui.cli.plain.run_menu import RUN_MENU, open_run_menu
+from stepflow_tui.cli.session import Globals, Session
 from stepflow_tui.engine import api
 from stepflow_tui.engine.errors import Held, TargetConnectionError, UsageError
 from tests.golden.fixed import HOSTILE, RUN, make

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stepflow_tui.cli import diagnostics
-from stepflow_tui.cli.options import Session
 from stepflow_tui.cli.plain import ask
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.facade import Facade, RunInfo, RunReaderApi

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.cli.options import Session
 from stepflow_tui.cli.plain import ask, runs, setup
 from stepflow_tui.cli.plain.desk import Desk, Next
 from stepflow_tui.cli.plain.plan import open_config
+from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.facade import facade

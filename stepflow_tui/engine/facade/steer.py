@@ -112,7 +112,7 @@ async def _answer(run: HasRun, number: int, after: int) -> dict[str, Any]:
 async def _ended(run: HasRun) -> None:
     """Wait for the end of an engine that was started for this intent only: its last act is to rewrite the report."""
     deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
-    while engine_alive(run.path) and asyncio.get_running_loop().time() < deadline:
+    while engine_alive(run.path) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - another process ends
         await asyncio.sleep(LOOK_SECONDS)
 
 
