@@ -7,7 +7,7 @@ ROWS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-wizard format texts clean
+.PHONY: help demo test lint bench bench-wizard format texts pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ bench: $(VENV)/dev.stamp ## compare with pgloader, DuckDB and \copy (SCALE=1 is 
 
 bench-wizard: $(VENV)/dev.stamp ## measure first paint, key to paint and bytes a second of the wizard
 	$(BIN)/python -m benchmarks.wizard
+
+pictures: $(VENV)/dev.stamp ## take the README's pictures from the running wizard
+	$(BIN)/python -m scripts.pictures
 
 clean: ## remove the virtual environment, caches and build results
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/data benchmarks/.venv

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.files import file_name, save_text
 from stepflow_tui.render.clean import clean, clean_line
 
 if TYPE_CHECKING:
@@ -79,43 +78,3 @@ def folders(seen: Host) -> Iterator[Path]:
         yield seen.bridge.run.path / FOLDER
     yield seen.options.state / FOLDER
     yield Path(tempfile.mkdtemp(prefix="stepflow-"))
-
-
-def save_text(places: Iterator[Path], stem: str, suffix: str, pieces: Any) -> Path:
-    """Write a new private file in the first folder that takes it; never over one that is there.
-
-    Args:
-        pieces: texts, written one after the other.
-
-    Raises:
-        OSError: no folder takes it.
-    """
-    problem = OSError(_("no folder can be written"))
-    for folder in places:
-        try:
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            path, handle = _new_file(folder, stem, suffix)
-        except OSError as error:
-            problem = error
-            continue
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(pieces)
-        return path
-    raise problem
-
-
-def _new_file(folder: Path, stem: str, suffix: str) -> tuple[Path, int]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    number = 1
-    while True:
-        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-        try:
-            return path, os.open(path, flags, 0o600)
-        except FileExistsError:
-            number += 1
-
-
-def file_name(name: str) -> str:
-    """A name of ours or of a table as a file name: plain letters only."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "text"

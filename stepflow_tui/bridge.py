@@ -13,7 +13,7 @@ from typing import Any
 
 from textual.message import Message
 
-from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.errors import StepFailed, StepFlowError
 from stepflow_tui.facade import Facade, RunInfo, RunReaderApi
 from stepflow_tui.render.events import public_event
 
@@ -107,7 +107,7 @@ class Bridge:
             self._reader = self._stack.enter_context(self.api.RunReader(self.run.path))
             self._stack.enter_context(self.api.watching(self.run.path))
             newest = self._reader.max_seq()
-            if newest > 2 * FIRST_EVENTS:
+            if not self._after and newest > 2 * FIRST_EVENTS:
                 self._after = self._skipped = newest - FIRST_EVENTS
         return self._reader
 
@@ -117,15 +117,26 @@ class Bridge:
             return self._snapshot((), None) if self._closed else self._look()
 
     def _look(self) -> Snapshot:
+        rows: list[Mapping[str, Any]] = []
+        error: StepFlowError | None = None
         try:
-            rows: list[Mapping[str, Any]] = []
+            self.reader.check_in_place()
             while more := self.reader.events(self._after):
                 rows += more
                 self._after = int(more[-1]["seq"])
             self._last = self.reader.status()
         except StepFlowError as exc:
-            return self._snapshot((), exc)
-        return self._snapshot(tuple(public_event(row, self.run.id) for row in rows), None)
+            error = exc
+        except (OSError, ValueError, LookupError, TypeError) as exc:  # rows that no engine writes: the file is damaged
+            error = StepFailed(f"The journal of {self.run.id} can't be read.", detail=str(exc), code="journal_failed")
+        if error is not None:
+            self._let_go()
+        return self._snapshot(tuple(public_event(row, self.run.id) for row in rows), error)
+
+    def _let_go(self) -> None:
+        """Close the journal; the next look opens it anew."""
+        self._stack.close()
+        self._reader = None
 
     def _snapshot(self, events: tuple[Mapping[str, Any], ...], error: StepFlowError | None) -> Snapshot:
         return Snapshot(
@@ -158,8 +169,7 @@ class Bridge:
         """Stop watching. Waits for a look under way: a connection closed under its query ends the process."""
         with self._lock:
             self._closed = True
-            self._stack.close()
-            self._reader = None
+            self._let_go()
 
 
 def terminal_name() -> str:

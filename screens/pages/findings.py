@@ -29,12 +29,15 @@ class FindingsPage(Page[PlanView]):
         """One block per finding."""
         said = [(f, shown(f)) for f in view.findings]
         fitting = [(f, w) for f, w in said if fits(needle, f.code, f.object, f.severity.value, w.what, w.why, w.fix)]
-        yield from finding_lines(fitting, glyphs)
+        yield from finding_lines(fitting, glyphs, narrowed=bool(needle))
 
 
-def finding_lines(said: Sequence[tuple[Finding, Words]], glyphs: Glyphs) -> Iterator[Line]:
-    """Findings with their words, the heaviest first, their numbers on top."""
+def finding_lines(said: Sequence[tuple[Finding, Words]], glyphs: Glyphs, *, narrowed: bool) -> Iterator[Line]:
+    """Findings with their words, the heaviest first, their numbers on top; `narrowed` by a filter, none says little."""
     order = list(Severity)
+    if not said and narrowed:
+        yield line(_("Nothing fits."), DIM)
+        return
     if not said:
         yield line(f"{glyphs.done} {_('nothing found')}", GOOD)
         return

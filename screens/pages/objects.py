@@ -28,19 +28,21 @@ class ObjectsPage(Page[PlanView]):
         if view.plan is None:
             return
         rows = [r for r in view.objects if fits(needle, r["type"], r["name"], r["reason"])]
-        yield from object_lines(rows, glyphs)
+        yield from object_lines(rows, view.objects, glyphs)
         changed = {a: b for a, b in view.plan.name_changes.items() if fits(needle, a, b)}
         if changed:
             yield heading(_("Names that change"))
             yield from (line(f"{old} → {new}", indent=2) for old, new in changed.items())
 
 
-def object_lines(rows: Rows, glyphs: Glyphs) -> Iterator[Line]:
-    """What is not carried, then what is carried in another form."""
+def object_lines(rows: Rows, every: Rows, glyphs: Glyphs) -> Iterator[Line]:
+    """What is not carried, then what is carried in another form: `rows` of `every` object there is."""
     lost = [r for r in rows if not r["carried"]]
     other = [r for r in rows if r["carried"] and r["reason"]]
     yield heading(f"{_('Will NOT be carried')} ({len(lost)})")
-    if not lost:
+    if not lost and any(not r["carried"] for r in every):
+        yield line(_("Nothing fits."), DIM, indent=2)
+    elif not lost:
         yield line(f"{glyphs.done} {_('Everything is carried.')}", GOOD, indent=2)
     for row in lost[:SHOWN]:
         yield from _lost(row, glyphs)

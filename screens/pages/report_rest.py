@@ -30,8 +30,11 @@ class ReportObjectsPage(Page[ReportView]):
 
     def lines(self, view: ReportView, needle: str, glyphs: Glyphs) -> Iterator[Line]:
         """Both lists."""
+        if not view.report["plan_hash"]:
+            yield line(_("Nothing is known yet: there is no plan."), DIM)
+            return
         rows = [o for o in view.report["objects"] if fits(needle, o["type"], o["name"], o["reason"])]
-        yield from object_lines(rows, glyphs)
+        yield from object_lines(rows, view.report["objects"], glyphs)
 
 
 class ReportFindingsPage(Page[ReportView]):
@@ -48,7 +51,7 @@ class ReportFindingsPage(Page[ReportView]):
         """One block per finding."""
         said = [(f, shown(f)) for f in view.findings]
         fitting = [(f, w) for f, w in said if fits(needle, f.code, f.object, f.severity.value, w.what, w.why, w.fix)]
-        yield from finding_lines(fitting, glyphs)
+        yield from finding_lines(fitting, glyphs, narrowed=bool(needle))
 
 
 class ReportChecklistPage(Page[ReportView]):

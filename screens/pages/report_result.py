@@ -189,7 +189,7 @@ class DifferencesPage(Page[ReportView]):
         found = [d for d in view.report["discrepancies"] if fits(needle, *d.values())]
         rejects = [r for r in view.report["rejects"] if fits(needle, *r.values())]
         if not found and not rejects:
-            yield line(f"{glyphs.done} {_('Nothing differs and nothing was rejected.')}", GOOD)
+            yield _none(view.report, glyphs)
         if found:
             yield heading(f"{_('Differences')} ({words.count(len(found))})")
             for row in found[:SHOWN]:
@@ -201,6 +201,18 @@ class DifferencesPage(Page[ReportView]):
             for row in rejects[:SHOWN]:
                 yield from _reject(row, glyphs)
             yield from rest(len(rejects))
+
+
+def _none(report: Row, glyphs: Glyphs) -> Line:
+    """Nothing is listed: because of the filter, because nothing was compared, or because all is equal."""
+    if report["discrepancies"] or report["rejects"]:
+        return line(_("Nothing fits."), DIM)
+    verdicts = {t["verified"] for t in report["tables"]}
+    if verdicts == {Verified.EQUAL}:
+        return line(f"{glyphs.done} {_('Nothing differs and nothing was rejected.')}", GOOD)
+    if verdicts & {Verified.EQUAL, Verified.DIFFERENT}:
+        return line(f"{glyphs.confirm} {_('No single row is listed; the page Tables tells what is not equal.')}", CARE)
+    return line(_("Nothing was compared yet."), DIM)
 
 
 def _place(row: Row) -> str:

@@ -7,13 +7,12 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.cli.output import emit_event, emit_object
+from stepflow_tui.crashes import unforeseen
 from stepflow_tui.engine.errors import ExitCode, NeedsConfirmation, StepFlowError, UsageError
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import _, known
@@ -100,14 +99,7 @@ def emit_finished(run: str | None, exit_code: int, report: str | None = None) ->
 
 def crash(exc: BaseException, session: Session) -> int:
     """An error nobody foresaw: one line, the traceback goes to a file in the state directory."""
-    where = _keep_traceback(exc, session.state_path)
-    error = StepFlowError(
-        "StepFlow met an error of its own.",
-        detail=f"{type(exc).__name__}; the traceback is in {where}" if where else type(exc).__name__,
-        hint="A run that was started goes on or can be resumed; please report the traceback.",
-        code="internal",
-    )
-    return fail(error, session)
+    return fail(unforeseen(exc, session.state_path), session)
 
 
 class Terminated(BaseException):
@@ -129,19 +121,6 @@ def _interruption(code: ExitCode) -> StepFlowError:
     error = StepFlowError("Interrupted.", hint="`stepflow runs` shows whether a run goes on.", code="interrupted")
     error.exit_code = code
     return error
-
-
-def _keep_traceback(exc: BaseException, state: Path) -> Path | None:
-    path = state / f"crash-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.log"
-    text = "".join(traceback.format_exception(exc))
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return None
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-    return path
 
 
 def broken_pipe() -> int:

@@ -82,7 +82,7 @@ def _row(table: Mapping[str, Any]) -> TableRow:
         source=clean_line(str(table["source"])),
         target=clean_line(str(table["target"])),
         source_rows=_number(table.get("source_rows")),
-        target_rows=_number(table.get("target_rows")),
+        target_rows=_so_far(table),
         diff=_signed(table.get("diff")),
         checked=str(table.get("as_of") or UNKNOWN)[11:19] or UNKNOWN,
         word=_(_WORDS.get(state, state)),
@@ -90,11 +90,19 @@ def _row(table: Mapping[str, Any]) -> TableRow:
     )
 
 
+def _so_far(table: Mapping[str, Any]) -> str:
+    """The target's rows; while they arrive, about how many are there."""
+    done = table.get("done_rows")
+    return _number(table.get("target_rows")) if done is None else f"~{done:,}"
+
+
 def _state(table: Mapping[str, Any]) -> str:
     """The verdict where there is one, else how far the table is."""
     state = str(table["state"])
     if state == "verified":
         return str(table.get("verified") or state)
+    if state == "copying" and "done_rows" in table and table["done_rows"] is None and table.get("target_rows") is None:
+        return "pending"  # the step has begun, this table has not
     return "different" if state in _COUNTED and table.get("diff") else state
 
 

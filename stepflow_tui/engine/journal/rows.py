@@ -21,10 +21,24 @@ class Rows:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self._db = connect(run_dir)
+        self._file = _identity(run_dir)
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+    def check_in_place(self) -> None:
+        """Whether what is read is still the file that the next engine would open.
+
+        Raises:
+            StepFailed: it was removed, or another file took its place. An open one goes on answering as if nothing had happened.
+        """
+        if _identity(self.run_dir) != self._file:
+            raise StepFailed(
+                f"The journal of {self.run_dir.name} is no longer in its place.",
+                hint="Bring the run's folder back: without its journal the run can't go on.",
+                code="journal_gone",
+            )
 
     @property
     def ready(self) -> bool:
@@ -62,6 +76,14 @@ class Rows:
             raise StepFailed(
                 f"The journal of {self.run_dir.name} can't be read.", detail=str(exc), code="journal_failed"
             ) from exc
+
+
+def _identity(run_dir: Path) -> tuple[int, int] | None:
+    try:
+        found = (run_dir / JOURNAL).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(run_dir: Path) -> sqlite3.Connection:

@@ -40,7 +40,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         },
         "phases": phases,
         "progress": _step_progress(step["name"], progress) if step else None,
-        "tables": [_table(t) for t in reader.tables()],
+        "tables": _tables(reader.tables(), progress),
         "level": (run["config"].get("relevant") or {}).get("verify.level") if run else None,
         "lag": None,
         "wal": None,
@@ -120,13 +120,20 @@ def _progress(p: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(t: dict[str, Any]) -> dict[str, Any]:
+def _tables(tables: list[dict[str, Any]], progress: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    done = {p["item"]: p["done"] for p in progress if p["step"] == "copy"}
+    return [_table(t, done.get(t["source"])) for t in tables]
+
+
+def _table(t: dict[str, Any], done: int | None) -> dict[str, Any]:
+    """A table; `done_rows` are the rows dealt with so far while it is being copied, rejected ones included."""
     counted = t["source_rows"] is not None and t["target_rows"] is not None
     return {
         "source": t["source"],
         "target": t["target"],
         "source_rows": t["source_rows"],
         "target_rows": t["target_rows"],
+        "done_rows": done if t["state"] == "copying" and t["target_rows"] is None else None,
         "diff": t["target_rows"] - t["source_rows"] if counted else None,
         "state": t["state"],
         "verified": t["verified"],
