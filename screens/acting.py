@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.app import App
 
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Bridge, WizardOptions
 from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.texts.language import _, known
@@ -28,7 +29,7 @@ class Acting(App[Any]):
         if self.bridge is None or self.refused():
             return
         work = self._send(self.bridge, verb, dict(args or {}), then, take_control=take_control)
-        self.run_worker(work, group="act", exit_on_error=False)
+        in_background(self, work, group="act")
 
     def refused(self) -> bool:
         """Whether this session may only watch; if so, it says so."""

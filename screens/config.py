@@ -17,7 +17,7 @@ from textual.widgets import Footer, OptionList
 from screens.bindings import bindings
 from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
 from screens.host import host
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.pick_list import Line, PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
@@ -70,7 +70,7 @@ class ConfigScreen(Screen[None]):
 
     def action_reread(self) -> None:
         """r: read the file again."""
-        self.run_worker(guarded(self, self._read()), group="read", exclusive=True, exit_on_error=False)
+        in_background(self, self._read(), group="read", exclusive=True)
 
     async def _read(self) -> None:
         self.show(await asyncio.to_thread(self._look))

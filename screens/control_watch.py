@@ -8,6 +8,7 @@ from typing import Any
 from textual import on
 
 from screens.acting import Acting
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _
@@ -86,7 +87,7 @@ class ControlWatch(Acting):
         alive = (snapshot.status.get("engine") or {}).get("alive")
         if due and alive and not self._renewing and not self.options.read_only:
             self._renewing = True
-            self.run_worker(self._hold(bridge), group="hold", exit_on_error=False)
+            in_background(self, self._hold(bridge), group="hold")
 
     async def _hold(self, bridge: Bridge) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Copying out of the terminal: always into a file, and into the clipboard by tmux or OSC 52 where that can work.
+"""Taking what is shown out of the terminal: copies always into a file, and into the clipboard where that can work; exports.
 
 A terminal never says whether it took an OSC 52, so the file is what can be relied on.
 """
@@ -10,12 +10,16 @@ import base64
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from textual.screen import Screen
+
+from screens.host import app_of
+from screens.widgets.guarded import in_background
 from stepflow_tui.engine.texts.language import _
-from stepflow_tui.files import file_name, save_text
+from stepflow_tui.files import file_name, save_text, write_new
 from stepflow_tui.render.clean import clean, clean_line
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ def copy_text(app: App[Any], text: str, name: str) -> None:
     Args:
         name: what the file is called; a time is added.
     """
-    app.run_worker(_copy(app, clean(text), name), group="copy", exit_on_error=False)
+    in_background(app, _copy(app, clean(text), name), group="copy")
 
 
 async def _copy(app: App[Any], text: str, name: str) -> None:
@@ -78,3 +82,14 @@ def folders(seen: Host) -> Iterator[Path]:
         yield seen.bridge.run.path / FOLDER
     yield seen.options.state / FOLDER
     yield Path(tempfile.mkdtemp(prefix="stepflow-"))
+
+
+def save(screen: Screen[Any], base: Path, texts: Callable[[], Mapping[str, str]]) -> None:
+    """Write what `texts` gives (by suffix) beside each other, and tell the paths. It is called in a thread."""
+    in_background(screen, _saving(screen, base, texts), group="save")
+
+
+async def _saving(screen: Screen[Any], base: Path, texts: Callable[[], Mapping[str, str]]) -> None:
+    written = await asyncio.to_thread(lambda: write_new(base, texts()))
+    listed = "\n".join(clean_line(str(path)) for path in written)
+    app_of(screen).notify(listed, title=_("Written"), timeout=15, markup=False)

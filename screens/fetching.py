@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from textual.screen import Screen
 
-from screens.host import host
-from stepflow_tui.engine.errors import StepFlowError
+from screens.widgets.guarded import in_background
 
 T = TypeVar("T")
 
@@ -26,7 +25,7 @@ class Fetching(Screen[Any]):
             self._again = True
             return
         self._busy = True
-        self.run_worker(self._fetching(work, done), group="read", exit_on_error=False)
+        in_background(self, self._fetching(work, done), group="read")
 
     async def _fetching(self, work: Callable[[], T], done: Callable[[T], object]) -> None:
         try:
@@ -34,7 +33,5 @@ class Fetching(Screen[Any]):
             while self._again:
                 self._again = False
                 done(await asyncio.to_thread(work))
-        except StepFlowError as error:
-            host(self).show_error(error)
         finally:
             self._busy = False

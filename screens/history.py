@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from screens.copying import save_text
 from stepflow_tui.facade import Facade, RunInfo
+from stepflow_tui.files import save_text
 from stepflow_tui.render.events import public_event
 from stepflow_tui.render.history import AUDIT, KINDS, Stamp, audit_event, history_lines, named, ndjson, said, written
 

@@ -15,9 +15,9 @@ from screens.host import app_of, host
 from screens.journal_pages import NAMES, JournalPages
 from screens.modals.text import TextDialog
 from screens.widgets.find_bar import FindBar
+from screens.widgets.guarded import in_background
 from screens.widgets.sections import Sections
 from stepflow_tui.actions import Scope
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.history import whole_event
@@ -109,7 +109,7 @@ class JournalScreen(JournalPages):
 
     def action_export(self) -> None:
         """Write all entries that fit to files."""
-        app_of(self).run_worker(self._export(), group="export", exclusive=True, exit_on_error=False)
+        in_background(app_of(self), self._export(), group="export", exclusive=True)
 
     async def _export(self) -> None:
         history, seen, left = self.history, host(self), self._left
@@ -119,8 +119,6 @@ class JournalScreen(JournalPages):
         stem = f"journal-{self.wanted.kind}-{seen.options.now():%Y%m%dT%H%M%S}"
         try:
             paths = await asyncio.to_thread(history.export, self.wanted, lambda: folders(seen), stem, left.is_set)
-        except StepFlowError as error:
-            seen.show_error(error)
         except OSError as error:
             self.notify(clean_line(str(error)), title=_("Not written"), severity="error", markup=False)
         else:

@@ -17,6 +17,7 @@ from screens.panels.log import log_lines
 from screens.widgets.columns import listed
 from screens.widgets.find_bar import FindBar
 from screens.widgets.flow import Line, cut
+from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
 from screens.widgets.sections import Sections
@@ -75,7 +76,7 @@ class JournalPages(Moving, Screen[None]):
         self.query_one(Sections).choose(0)
         self.listed.light(True)
         self.load("newest")
-        self.run_worker(self._verify(), group="verify", exclusive=True, exit_on_error=False)
+        in_background(self, self._verify(), group="verify", exclusive=True)
 
     def apply(self, snapshot: Snapshot) -> None:
         """Read what is new while following; else say that there is something."""
@@ -96,7 +97,7 @@ class JournalPages(Moving, Screen[None]):
             self.listed.window.needle = query.text
             self.load("newest")
             if query.audited:
-                self.run_worker(self._verify(), group="verify", exclusive=True, exit_on_error=False)
+                in_background(self, self._verify(), group="verify", exclusive=True)
 
     def load(self, where: Where) -> None:
         """Read a page in the background: one at a time, for a thread that searches can't be stopped."""
@@ -105,7 +106,7 @@ class JournalPages(Moving, Screen[None]):
             return
         self._reading = True
         self.tell()
-        self.run_worker(self._load(where), group="history", exit_on_error=False)
+        in_background(self, self._load(where), group="history")
 
     async def _load(self, where: Where) -> None:
         history, query, loaded, looked = self.history, self.wanted, self.loaded, self._newest

@@ -18,7 +18,7 @@ from screens.host import host
 from screens.picker_data import Listing, look
 from screens.picker_open import demo, open_entry, set_up
 from screens.picker_rows import CONFIG, RUN, lines, steered
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.pick_list import PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
@@ -87,7 +87,7 @@ class PickerScreen(Screen[None]):
     def action_reread(self) -> None:
         """r: read runs and configs again."""
         if not any(w.node is self and w.group == "list" and not w.is_finished for w in self.workers):
-            self.run_worker(guarded(self, self._look()), group="list", exit_on_error=False)
+            in_background(self, self._look(), group="list")
 
     async def _look(self) -> None:
         began = monotonic()

@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from screens.host import host
 from screens.picker_rows import CONFIG, RUN, START
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _
 
@@ -51,7 +51,7 @@ def demo(screen: Screen[Any]) -> None:
         screen.notify(_("This session is read-only: it watches and changes nothing."), severity="warning", markup=False)
         return
     screen.notify(_("Making a sample shop of {rows} rows…").format(rows=f"{DEMO_ROWS:,}"), markup=False)
-    screen.run_worker(guarded(screen, _demo(screen)), group="demo", exclusive=True, exit_on_error=False)
+    in_background(screen, _demo(screen), group="demo", exclusive=True)
 
 
 async def _demo(screen: Screen[Any]) -> None:

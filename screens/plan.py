@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from screens.bindings import bindings
-from screens.copying import copy_text
+from screens.copying import copy_text, save
 from screens.host import app_of, host
-from screens.keeping import save
 from screens.modals.confirm import ConfirmPlain, ConfirmTyped
 from screens.modals.details import DetailsDialog
 from screens.modals.export import ExportDialog

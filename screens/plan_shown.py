@@ -20,6 +20,7 @@ from screens.pages.steps import StepsPage
 from screens.pages.view import PlanView
 from screens.plan_reading import JournalPlan, Preview
 from screens.widgets.document import Line
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.finding import Severity
@@ -94,7 +95,7 @@ class PlanShown(PagedScreen[PlanView]):
         if self._preview is not None:
             self._preview.stop()
         self._preview = Preview(host(self).api, config, host(self).options)
-        self.run_worker(self._making(self._preview), group="make", exclusive=True, exit_on_error=False)
+        in_background(self, self._making(self._preview), group="make", exclusive=True)
 
     def _fetched(self, view: PlanView) -> None:
         self.show(view)
@@ -104,9 +105,8 @@ class PlanShown(PagedScreen[PlanView]):
         try:
             view = await asyncio.to_thread(preview.make)
         except StepFlowError as error:
-            host(self).show_error(error)
             self.head(_("There is no plan: {reason}").format(reason=known(error.message)))
-            return
+            raise
         if view is not None:
             self._fetched(view)
 

@@ -9,9 +9,8 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from screens.bindings import bindings
-from screens.copying import copy_text
+from screens.copying import copy_text, save
 from screens.host import app_of, host
-from screens.keeping import save
 from screens.modals.export import ExportDialog
 from screens.paged import PagedScreen
 from screens.pages.report_rest import (

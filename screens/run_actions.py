@@ -15,8 +15,8 @@ from screens.modals.text import TextDialog
 from screens.panels.steps import StepsPanel
 from screens.run_reasons import resumable, why_not
 from screens.run_words import SETTLED, Status, item_words
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.facade import Checked
 from stepflow_tui.render.clean import clean_line
@@ -115,7 +115,7 @@ class Steering(Screen[None]):
         """Run the preflight checks again, aside: nothing is changed."""
         if self.snapshot is not None:
             self.say(_("Checking. This changes nothing."))
-            self.run_worker(self._recheck(self.snapshot.path), group="recheck", exclusive=True, exit_on_error=False)
+            in_background(self, self._recheck(self.snapshot.path), group="recheck", exclusive=True)
 
     async def _recheck(self, run: Path) -> None:
         app = host(self)
@@ -125,11 +125,7 @@ class Steering(Screen[None]):
             loaded = app.api.load_config(Path(str(config)), app.options.env)
             return asyncio.run(_checked(app.api.check(loaded, state=app.options.state)))
 
-        try:
-            checked = await asyncio.to_thread(work)
-        except StepFlowError as error:
-            app.show_error(error)
-            return
+        checked = await asyncio.to_thread(work)
         app_of(self).push_screen(
             TextDialog(_("Checked again"), [*self._aside(), *findings_lines(checked.findings)], name="check")
         )

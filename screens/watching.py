@@ -12,6 +12,7 @@ from textual import on
 from textual.app import App
 
 from screens.host import KEPT_EVENTS
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived, WizardOptions
 from stepflow_tui.facade import RunInfo
 
@@ -43,7 +44,7 @@ class Watching(App[Any]):
         self.events: deque[Mapping[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self.bridge = Bridge(self.api, run, self.options)  # type: ignore[attr-defined]  # the app has it
         self._wake = asyncio.Event()
-        self.run_worker(self._look_on(self.bridge, self._wake), group="watch", exclusive=True, exit_on_error=False)
+        in_background(self, self._look_on(self.bridge, self._wake), group="watch", exclusive=True)
 
     def stop_watching(self) -> None:
         """Let go of the run."""

@@ -19,9 +19,9 @@ from screens.modals.text import TextDialog
 from screens.panels.base import Value
 from screens.widgets.columns import Column, heading, listed, rest, row_line
 from screens.widgets.flow import Line, cut, wrapped
+from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.facade import Facade, RunInfo
 from stepflow_tui.render.clean import clean_line
@@ -130,14 +130,10 @@ class DiffKeys(Moving, Dialog[None]):
 
     def turn_to(self, offset: int) -> None:
         """Read another page in the background."""
-        self.run_worker(self._read(offset), group="page", exclusive=True, exit_on_error=False)
+        in_background(self, self._read(offset), group="page", exclusive=True)
 
     async def _read(self, offset: int) -> None:
-        try:
-            self._page = await asyncio.to_thread(read_page, host(self).api, self._run, self._table, offset)
-        except StepFlowError as error:
-            host(self).show_error(error)
-            return
+        self._page = await asyncio.to_thread(read_page, host(self).api, self._run, self._table, offset)
         self.listed.select(0)
         self.show()
 

@@ -10,8 +10,8 @@ from textual.screen import Screen
 from screens.host import app_of, host
 from screens.modals.confirm import ConfirmTyped
 from screens.modals.text import TextDialog
+from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import terminal_name
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.facade import RunInfo
 from stepflow_tui.render.clean import clean_line
@@ -34,26 +34,22 @@ def ask_to_reveal(screen: Screen[Any], run: RunInfo, row: DiffRow, column: str) 
     def confirmed(typed: str | None) -> None:
         if typed is not None:
             work = _reveal(screen, run, row, column, typed)
-            app_of(screen).run_worker(work, group="reveal", exclusive=True, exit_on_error=False)
+            in_background(app_of(screen), work, group="reveal", exclusive=True)
 
     app_of(screen).push_screen(ConfirmTyped(_("Show value"), lines, name), confirmed)
 
 
 async def _reveal(screen: Screen[Any], run: RunInfo, row: DiffRow, column: str, typed: str) -> None:
     seen = host(screen)
-    try:
-        found = await seen.api.reveal(
-            run,
-            row.table,
-            row.raw_key,
-            column,
-            state=seen.options.state,
-            confirm=typed,
-            front=terminal_name(),
-        )
-    except StepFlowError as error:
-        seen.show_error(error)
-        return
+    found = await seen.api.reveal(
+        run,
+        row.table,
+        row.raw_key,
+        column,
+        state=seen.options.state,
+        confirm=typed,
+        front=terminal_name(),
+    )
     heading = clean_line(f"{row.table}.{column} ({row.key})")
     app_of(screen).push_screen(TextDialog(heading, shown_values(found)))
 

@@ -28,6 +28,7 @@ from screens.run_words import (
 )
 from screens.widgets.cells import fit
 from screens.widgets.flow import Line, cut
+from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
 from stepflow_tui.bridge import Snapshot
@@ -122,7 +123,7 @@ class StepsPanel(Moving, Panel):
         """Open what is known about the selected row."""
         chosen = self.selected()
         if chosen is not None:
-            self.run_worker(self._open(*chosen), group="details", exclusive=True, exit_on_error=False)
+            in_background(self, self._open(*chosen), group="details", exclusive=True)
 
     async def _open(self, sort: str, about: Mapping[str, Any]) -> None:
         from screens.modals.text import TextDialog

@@ -19,7 +19,7 @@ from textual.message import Message
 from textual.widgets import Input, OptionList
 
 from screens.setup.page import Field
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.pick_list import Line, PickList
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean_line
@@ -140,7 +140,7 @@ class PathField(Vertical):
         self.post_message(self.Changed(event.value.strip()))
 
     def _complete(self, typed: str) -> None:
-        self.run_worker(guarded(self, self._find(typed)), group="complete", exclusive=True, exit_on_error=False)
+        in_background(self, self._find(typed), group="complete", exclusive=True)
 
     async def _find(self, typed: str) -> None:
         self._found = await asyncio.to_thread(completions, typed, self._folder)

@@ -24,7 +24,7 @@ from screens.setup.review import ReviewPage
 from screens.setup.source import SourcePage
 from screens.setup.state import SetupState
 from screens.setup.target import TargetPage
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
@@ -131,7 +131,7 @@ class SetupScreen(Screen[None]):
         if any(w.node is self and w.group == "page" and not w.is_finished for w in self.workers):
             return
         self._say(_("Checking…"))
-        self.run_worker(guarded(self, self._next(start=start)), group="page", exit_on_error=False)
+        in_background(self, self._next(start=start), group="page")
 
     async def _next(self, *, start: bool) -> None:
         try:

@@ -16,7 +16,7 @@ from screens.host import host
 from screens.setup.page import Page, table
 from screens.setup.paths import PathField
 from screens.setup.state import SetupState
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.texts.language import N_, _, known
@@ -69,9 +69,7 @@ class SourcePage(Page):
     def _changed(self, event: PathField.Changed) -> None:
         if event.value != self.state.source or self._facts is None:
             self._facts = None
-            self.run_worker(
-                guarded(self, self._describe(event.value)), group="describe", exclusive=True, exit_on_error=False
-            )
+            in_background(self, self._describe(event.value), group="describe", exclusive=True)
 
     async def _describe(self, typed: str) -> None:
         summary = self.query_one(Summary)

@@ -17,7 +17,7 @@ from screens.setup.page import Field, Page, explained, table, text_field
 from screens.setup.source import error_text
 from screens.setup.state import SERVER, SetupState
 from screens.widgets.cycle import Cycle
-from screens.widgets.guarded import guarded
+from screens.widgets.guarded import in_background
 from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.model.draft import EMBEDDED, ENVIRONMENT
@@ -85,7 +85,7 @@ class TargetPage(Page):
     @on(Cycle.Submitted)
     def test(self) -> None:
         """Enter: test the connection."""
-        self.run_worker(guarded(self, self._show_test()), group="test", exclusive=True, exit_on_error=False)
+        in_background(self, self._show_test(), group="test", exclusive=True)
 
     async def _show_test(self) -> None:
         result = self.query_one("#result", Said)

@@ -8,22 +8,27 @@ from typing import Any
 from textual.dom import DOMNode
 
 from screens.host import host
-from stepflow_tui.engine.errors import StepFailed, StepFlowError
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.crashes import unforeseen
+from stepflow_tui.engine.errors import StepFlowError
 
 
-async def guarded(node: DOMNode, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; an error is shown with its hint, one that nobody foresaw as what it is."""
+def in_background(
+    node: DOMNode, work: Coroutine[Any, Any, object], *, group: str, exclusive: bool = False
+) -> None:
+    """Do the work in a worker of this node; whatever goes wrong is shown.
+
+    Args:
+        exclusive: end the same group's earlier work.
+    """
+    node.run_worker(guarded(node, work), group=group, exclusive=exclusive, exit_on_error=False)
+
+
+async def guarded(node: DOMNode, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work; an error is shown with its hint, one that nobody foresaw with the place of its traceback."""
+    app = host(node)
     try:
         await work
     except StepFlowError as error:
-        host(node).show_error(error)
+        app.show_error(error)
     except Exception as error:  # the border of a worker: beyond it nobody would hear of it
-        host(node).show_error(
-            StepFailed(
-                _("StepFlow met an error of its own."),
-                detail=f"{type(error).__name__}: {error}",
-                hint=_("Nothing was changed. Please report it."),
-                code="internal",
-            )
-        )
+        app.show_error(unforeseen(error, app.options.state))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from screens.copying import LONGEST_CLIP, copy_text, file_name
+from screens.copying import LONGEST_CLIP, copy_text
+from stepflow_tui.files import file_name
 from tests.tui.kit import wizard
 from tests.tui.run_rows import attached, make_run, settled
 
