@@ -12,12 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList
+from textual.widgets import OptionList
 
 from screens.bindings import bindings
 from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
 from screens.host import host
 from screens.widgets.guarded import in_background
+from screens.widgets.key_line import KeyLine
 from screens.widgets.pick_list import Line, PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
@@ -60,7 +61,7 @@ class ConfigScreen(Screen[None]):
         yield PickList(id="problems")
         with VerticalScroll(id="file"):
             yield Said(id="text")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read it."""

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from screens.history import KEPT, PAGE, Event, History, Loaded, Query, Where
 from screens.host import app_of, host
@@ -18,6 +17,7 @@ from screens.widgets.columns import listed
 from screens.widgets.find_bar import FindBar
 from screens.widgets.flow import Line, cut
 from screens.widgets.guarded import in_background
+from screens.widgets.key_line import KeyLine
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
 from screens.widgets.sections import Sections
@@ -69,7 +69,7 @@ class JournalPages(Moving, Screen[None]):
         yield LineList(cursor=True, follow=True, more=host(self).glyphs.more)
         yield FindBar(_("text to filter by"))
         yield Value(id="place")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read the newest page, and whether the audit is whole."""
@@ -116,7 +116,8 @@ class JournalPages(Moving, Screen[None]):
                 found = await asyncio.to_thread(history.page, query, **loaded.edge(where))
         except StepFlowError as error:
             host(self).show_error(error)
-        self._reading = False
+        finally:
+            self._reading = False
         if found is not None and loaded is self.loaded:
             empty = not loaded.events
             loaded.take(where, found, looked)

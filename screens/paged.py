@@ -8,13 +8,14 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from screens.fetching import Fetching
 from screens.host import app_of, host
 from screens.pages.lines import Page
 from screens.widgets.document import Line
 from screens.widgets.find_bar import FindBar
+from screens.widgets.key_line import KeyLine
 from screens.widgets.reader import Reader
 from screens.widgets.sections import Sections
 from stepflow_tui.engine.texts.language import _
@@ -43,7 +44,7 @@ class PagedScreen(Fetching, Generic[View]):
         yield Sections([_(page.NAME) for page in self.PAGES])
         yield Reader(id="page")
         yield FindBar(_("Search or filter; Enter keeps it, Esc forgets it"))
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     @property
     def page(self) -> Page[Any]:

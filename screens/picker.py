@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList
+from textual.widgets import Input, OptionList
 
 from screens.bindings import bindings
 from screens.host import host
@@ -19,6 +19,7 @@ from screens.picker_data import Listing, look
 from screens.picker_open import demo, open_entry, set_up
 from screens.picker_rows import CONFIG, RUN, lines, steered
 from screens.widgets.guarded import in_background
+from screens.widgets.key_line import KeyLine
 from screens.widgets.pick_list import PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
@@ -63,7 +64,7 @@ class PickerScreen(Screen[None]):
         yield FilterInput(id="filter", compact=True, placeholder=_("filter"))
         yield PickList(id="list")
         yield Said(id="detail")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Look, and go on looking: runs begin and end elsewhere too."""

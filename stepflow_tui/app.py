@@ -17,11 +17,13 @@ from textual.screen import Screen
 from screens.bindings import bindings
 from screens.continuing import Continuing
 from screens.control_watch import ControlWatch
+from screens.crashing import Crashing
 from screens.glyphs import ASCII, UNICODE
 from screens.palette import ActionCommands
 from screens.plain_signs import PlainSigns
 from screens.typeahead import TypeAheadGuard
 from screens.watching import Watching
+from screens.widgets.guarded import in_background
 from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import WizardOptions
 from stepflow_tui.engine.errors import ConfigError, StepFlowError
@@ -32,7 +34,7 @@ SLOW_SECONDS = 2.0
 RUN_MODES = ("plan", "run", "journal")
 
 
-class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch):
+class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, ControlWatch):
     """StepFlow's wizard."""
 
     TITLE = "StepFlow"
@@ -67,7 +69,7 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
     def open_run(self, run: RunInfo) -> None:
         """Watch a run and show it on fresh screens."""
         self.watch_run(run)
-        self.run_worker(self._show_run(run), group="open", exclusive=True, exit_on_error=False)
+        in_background(self, self._show_run(run), group="open", exclusive=True)
 
     async def _show_run(self, run: RunInfo) -> None:
         if self.current_mode != "home":
@@ -78,8 +80,8 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
             if mode in self._modes:
                 await self.remove_mode(mode)
             self.add_mode(mode, _screen(mode, f"{mode.capitalize()}Screen"))
+        await self._use_keymap(run)  # before it is seen: a key must not change its meaning under the hand
         await self.switch_mode("run")
-        await self._use_keymap(run)
         self.show_snapshot()
 
     async def _use_keymap(self, run: RunInfo) -> None:
@@ -90,7 +92,7 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
     def begin(self, config: Path, *, new: bool = False) -> None:
         """Start, resume or attach to the run of a config."""
         if not self.refused():
-            self.run_worker(self._begin(config, new=new), group="begin", exclusive=True, exit_on_error=False)
+            in_background(self, self._begin(config, new=new), group="begin", exclusive=True)
 
     async def _begin(self, config: Path, *, new: bool) -> None:
         try:
@@ -98,23 +100,16 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Watching, ControlWatch
         except ConfigError:
             self.open_config(config)
             return
-        except StepFlowError as error:
-            self.show_error(error)
-            return
-        try:
-            started = await self.api.start(
-                loaded,
-                state=self.options.state,
-                until=None,
-                plan_file=None,
-                new=new,
-                yes=False,
-                confirm=None,
-                interactive=True,
-            )
-        except StepFlowError as error:
-            self.show_error(error)
-            return
+        started = await self.api.start(
+            loaded,
+            state=self.options.state,
+            until=None,
+            plan_file=None,
+            new=new,
+            yes=False,
+            confirm=None,
+            interactive=True,
+        )
         self.open_run(started.run)
 
     def open_config(self, config: Path) -> None:

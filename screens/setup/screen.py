@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 from textual.screen import Screen
-from textual.widgets import Button, Footer
+from textual.widgets import Button
 
 from screens.bindings import bindings
 from screens.host import host
@@ -25,6 +25,7 @@ from screens.setup.source import SourcePage
 from screens.setup.state import SetupState
 from screens.setup.target import TargetPage
 from screens.widgets.guarded import in_background
+from screens.widgets.key_line import KeyLine
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
@@ -65,7 +66,7 @@ class SetupScreen(Screen[None]):
             yield Button(_("Back"), id="back", compact=True)
             yield Button(_("Next page"), id="next", compact=True)
             yield Button(_("Only save"), id="save", compact=True)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         """Open the first page."""
@@ -100,8 +101,13 @@ class SetupScreen(Screen[None]):
         where = _("{n} of {total}").format(n=self.at + 1, total=len(self.pages))
         title = f" {_('New migration')} {separator} {where} {separator} {_(self.pages[self.at].NAME)}"
         self.query_one("#title", Said).show(title)
-        self.query_one("#next", Button).label = _("Save and start") if self.last else _("Next page")
+        self.query_one("#next", Button).label = self.key_label("page-next") or _("Next page")
         self.query_one("#save", Button).display = self.last
+        self.refresh_bindings()
+
+    def key_label(self, action: str) -> str:
+        """What F8 does on the last page."""
+        return _("Save and start") if action == "page-next" and self.last else ""
 
     def _problem(self, error: StepFlowError) -> None:
         text = Text(f"{host(self).glyphs.failed} {clean_line(known(error.message))}", style="bold red")

@@ -14,8 +14,20 @@ from screens.panels.base import Value
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
 
-FIRST = ("continue", "pause", "help", "quit-menu", "detach", "zoom", "command-palette")
-"""The last ones to be left out where there is little room."""
+FIRST = (
+    "continue",
+    "pause",
+    "page-next",
+    "page-back",
+    "section-next",
+    "help",
+    "quit-menu",
+    "run",
+    "report",
+    "detach",
+    "command-palette",
+)
+"""The last ones to be left out where there is little room; before all of them, what can't be done just now."""
 
 Key = tuple[Action, ActiveBinding, str]
 
@@ -54,8 +66,9 @@ class KeyLine(Value):
 
     def _keys(self) -> list[Key]:
         keys = list(self._all())
-        leave_out = [k for k in reversed(keys) if k[0].id not in FIRST]
-        leave_out += [k for name in reversed(FIRST) for k in keys if k[0].id == name]
+        leave_out = [k for k in reversed(keys) if not k[1].enabled]
+        leave_out += [k for k in reversed(keys) if k[1].enabled and k[0].id not in FIRST]
+        leave_out += [k for name in reversed(FIRST) for k in keys if k[1].enabled and k[0].id == name]
         room = self.size.width - 1
         while leave_out and sum(map(self._cells, keys)) > room:
             keys.remove(leave_out.pop(0))
@@ -68,7 +81,12 @@ class KeyLine(Value):
             keys = {k: a for k, a in active.items() if a.binding.id == action.id} if action.footer else {}
             if keys:
                 first = next((k for k in action.keys if k in keys), next(iter(keys)))
-                yield action, keys[first], _(action.label)
+                yield action, keys[first], self._label(action)
+
+    def _label(self, action: Action) -> str:
+        """The action's own, or what it does on the screen as it is now (`key_label`)."""
+        said = getattr(self.screen, "key_label", None)
+        return (said(action.id) if said is not None else "") or _(action.label)
 
     def _cells(self, key: Key) -> int:
         return cell_len(self.app.get_key_display(key[1].binding)) + cell_len(key[2]) + 3

@@ -95,7 +95,9 @@ class Place:
             return None
         try:
             return asyncio.run(
-                desk.engine.send(self.info, verb, args, state=desk.state, take_control=take, front=terminal_name())
+                desk.engine.send(
+                    self.info, verb, args, state=desk.state, take_control=take, front=terminal_name(), env=desk.env
+                )
             )
         except StepFlowError as error:
             if take or not (isinstance(error, Held) or error.code == "control_held"):
