@@ -50,11 +50,18 @@ class Acting(App[Any]):
             if error.code == "control_held":
                 self.control_is_held(error, lambda: self.act(verb, args, then=then, take_control=True))
             else:
-                self.show_error(error)
+                self._asked_or_shown(error, lambda: self.act(verb, args, then=then, take_control=take_control))
         else:
             self.look_now()  # type: ignore[attr-defined]  # the watching half of the app
             if then is not None:
                 then(answer)
+
+    def _asked_or_shown(self, error: StepFlowError, again: Callable[[], None]) -> None:
+        """A variable that is all the config lacks is asked for; other errors are shown."""
+        from screens.modals.missing import ask_missing
+
+        if not ask_missing(self, error, self.options.env, again):
+            self.show_error(error)
 
     def control_is_held(self, error: StepFlowError, again: Callable[[], None]) -> None:
         """Somebody else steers: say who, and offer to take control."""

@@ -17,6 +17,7 @@ from textual.widgets import OptionList
 from screens.bindings import bindings
 from screens.config_text import Problem, numbered, problem_line, problems_of, read_text
 from screens.host import host
+from screens.modals.missing import missing_variables
 from screens.widgets.guarded import in_background
 from screens.widgets.key_line import KeyLine
 from screens.widgets.pick_list import Line, PickList
@@ -25,6 +26,7 @@ from stepflow_tui.actions import Scope
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.keymap import check_keymap
+from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
 
@@ -34,6 +36,8 @@ class Read:
 
     text: str
     problems: tuple[Problem, ...] = ()
+    lacks: tuple[str, ...] = ()
+    """Variables whose values are all that is missing: they can be typed."""
     name: str = ""
     kind: str = ""
 
@@ -81,7 +85,7 @@ class ConfigScreen(Screen[None]):
         try:
             config = host(self).api.load_config(self.config, host(self).options.env, (check_keymap,)).config
         except StepFlowError as error:
-            return Read(text=text, problems=problems_of(error, self.config))
+            return Read(text=text, problems=problems_of(error, self.config), lacks=missing_variables(error))
         return Read(text=text, name=config.name, kind=config.kind.value)
 
     def show(self, read: Read) -> None:
@@ -110,14 +114,14 @@ class ConfigScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Starting is greyed out while there are problems."""
-        if action == "start" and self.read is not None and self.read.problems:
+        if action == "start" and self.read is not None and self.read.problems and not self.read.lacks:
             return None
         return super().check_action(action, parameters)
 
     @on(OptionList.OptionSelected)
     def action_start(self) -> None:
         """c, Enter: start or resume the run of a config without problems."""
-        if self.read is None or self.read.problems:
+        if self.read is None or (self.read.problems and not self.read.lacks):
             self.notify(_("Correct the lines that are marked, then press r."), severity="warning", markup=False)
         elif host(self).options.read_only:
             self.notify(
@@ -131,8 +135,11 @@ class ConfigScreen(Screen[None]):
 
 def _verdict(read: Read) -> str:
     count = len(read.problems)
+    if read.lacks:
+        said = _("This config needs variables that are not set: {names}.").format(names=", ".join(read.lacks))
+        return words.sentences(said, _("Enter or c asks for them and starts its run."))
     if count:
         said = ngettext("This config has {n} problem.", "This config has {n} problems.", count).format(n=count)
-        return said + " " + _("Correct it in an editor, then press r.")
+        return words.sentences(said, _("Correct it in an editor, then press r."))
     said = _("This config can be used: {name}, {kind}.").format(name=read.name, kind=read.kind)
-    return said + " " + _("Enter starts its run: checks, backup and plan first, then it asks.")
+    return words.sentences(said, _("Enter starts its run: checks, backup and plan first, then it asks."))

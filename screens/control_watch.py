@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from textual import on
 
@@ -28,7 +28,7 @@ class ControlWatch(Acting):
     snapshot: Snapshot | None
     _seen: Control = {}  # noqa: RUF012 - replaced, never changed
     _renewing: bool = False
-    _lost: bool = False
+    _lost: str = ""
 
     @on(SnapshotArrived)
     def _look_after_control(self, message: SnapshotArrived) -> None:
@@ -46,14 +46,14 @@ class ControlWatch(Acting):
         """C: who steers, and what can be done about it."""
         from screens.modals.control import ControlDialog
 
-        if self.snapshot is not None:
+        if self._known(self.snapshot):
             self.push_screen(ControlDialog(self.snapshot))
 
     def action_alerts(self) -> None:
         """a: the open alerts."""
         from screens.modals.alerts import AlertsDialog
 
-        if self.snapshot is not None:
+        if self._known(self.snapshot):
             self.push_screen(AlertsDialog(self.snapshot))
 
     def action_note(self) -> None:
@@ -62,6 +62,13 @@ class ControlWatch(Acting):
 
         if self.bridge is not None and not self.refused():
             self.push_screen(NoteDialog(), self._noted)
+
+    def _known(self, snapshot: Snapshot | None) -> TypeGuard[Snapshot]:
+        """Whether anything was read of the run yet; if not, it says so: "no alerts" would be a guess."""
+        if snapshot is not None and snapshot.status:
+            return True
+        self.notify(_("The state of this run is not known."), severity="warning", markup=False)
+        return False
 
     def _noted(self, text: str | None) -> None:
         if text:
@@ -101,7 +108,7 @@ class ControlWatch(Acting):
         """Open the dialog once per loss: whoever closed it wants to look around."""
         from screens.modals.engine_lost import EngineLost
 
-        lost = lost_engine(snapshot.status) is not None
-        if lost and not self._lost:
+        lost = snapshot.run if lost_engine(snapshot.status) is not None else ""
+        if lost and lost != self._lost:
             self.push_screen(EngineLost(snapshot))
         self._lost = lost

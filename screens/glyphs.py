@@ -20,6 +20,7 @@ class Glyphs:
     arrow: str
     ticked: str
     unticked: str
+    unticked_accepted: str
     full: str
     empty: str
     sparks: str
@@ -49,6 +50,7 @@ UNICODE = Glyphs(
     arrow="→",
     ticked="[x]",
     unticked="[ ]",
+    unticked_accepted="[~]",
     full="█",
     empty="░",
     sparks="▁▂▃▄▅▆▇█",
@@ -66,6 +68,7 @@ ASCII = Glyphs(
     arrow=">",
     ticked="[x]",
     unticked="[ ]",
+    unticked_accepted="[~]",
     full="#",
     empty=".",
     sparks="_.-=+*%#",

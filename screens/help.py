@@ -15,8 +15,10 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from screens.modals.base import Dialog, title
+from screens.widgets.folded import Folded
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
 
 
 class HelpScreen(Dialog[None]):
@@ -50,7 +52,7 @@ class HelpScreen(Dialog[None]):
             yield title(_("Help"))
             with VerticalScroll():
                 for node in explained(self.about):
-                    yield Static(_about(node), classes="about", markup=False)
+                    yield Folded(_about(node), classes="about", markup=False)
                 yield Static(self._keys(), markup=False)
             yield Static(_("Up and Down scroll, Esc closes."), markup=False)
 
@@ -82,7 +84,7 @@ def explained(screen: Screen[Any]) -> Iterator[DOMNode]:
 
 def _about(node: DOMNode) -> Text:
     name, text = getattr(node, "NAME", None), str(getattr(node, "HELP", ""))
-    return Text.assemble((f"{_(name)}: ", "bold") if name else "", _(text))
+    return Text.assemble((words.about(_(name), ""), "bold") if name else "", _(text))
 
 
 def _sentence(action: Action) -> str:

@@ -13,9 +13,10 @@ from screens.history import KEPT, PAGE, Event, History, Loaded, Query, Where
 from screens.host import app_of, host
 from screens.panels.base import Value
 from screens.panels.log import log_lines
+from screens.widgets.cells import cut
 from screens.widgets.columns import listed
 from screens.widgets.find_bar import FindBar
-from screens.widgets.flow import Line, cut
+from screens.widgets.flow import Line
 from screens.widgets.guarded import in_background
 from screens.widgets.key_line import KeyLine
 from screens.widgets.line_list import LineList

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from textual.binding import ActiveBinding
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.keymap import key_label
+
+
+class Palette(CommandPalette):
+    """Textual's, which says in the language in use what to type."""
+
+    def __init__(self) -> None:
+        super().__init__(placeholder=_("Search for an action…"), id="--command-palette")
 
 
 class ActionCommands(Provider):

@@ -24,6 +24,7 @@ from screens.widgets.pick_list import PickList
 from screens.widgets.said import Said
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.texts.language import N_, _, known
+from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
 REFRESH_SECONDS = 2.0
@@ -123,7 +124,7 @@ class PickerScreen(Screen[None]):
             return ""
         error = self._listing.error
         if error is not None:
-            return clean_line(f"{known(error.message)} {known(error.hint)}")
+            return clean_line(words.sentences(known(error.message), known(error.hint)))
         if entry.startswith(RUN):
             run = next((r for r in self._listing.runs if r["id"] == entry.removeprefix(RUN)), None)
             return clean_line(f"{run['id']}  {run.get('kind') or ''}  {steered(run)}") if run else ""

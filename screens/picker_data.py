@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stepflow_tui.bridge import WizardOptions
 from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.facade import Facade
 from stepflow_tui.keymap import check_keymap
 
 MAX_CONFIGS = 50
-MAX_BYTES = 262_144
-FINISHED = ("completed", "incomplete", "rolled_back", "aborted")
-_KEYS = (re.compile(r"^version\s*:", re.MULTILINE), re.compile(r"^kind\s*:", re.MULTILINE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +50,7 @@ def look(api: Facade, options: WizardOptions) -> Listing:
 
 
 def _configs(api: Facade, options: WizardOptions) -> list[FoundConfig]:
-    with suppress(OSError):
-        files = sorted(p for p in options.folder.iterdir() if p.suffix in (".yaml", ".yml") and _is_config(p))
-        return [_found(api, path, options.env) for path in files[:MAX_CONFIGS]]
-    return []
-
-
-def _is_config(path: Path) -> bool:
-    """Whether it looks like one of ours: other programs' YAML is none of our business."""
-    with suppress(OSError, UnicodeDecodeError):
-        if path.is_file() and path.stat().st_size <= MAX_BYTES:
-            text = path.read_text(encoding="utf-8")
-            return all(key.search(text) for key in _KEYS)
-    return False
+    return [_found(api, path, options.env) for path in api.find_configs(options.folder)[:MAX_CONFIGS]]
 
 
 def _found(api: Facade, path: Path, env: Mapping[str, str]) -> FoundConfig:

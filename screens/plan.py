@@ -22,13 +22,18 @@ from screens.pages.view import PlanView
 from screens.plan_shown import PlanShown
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.model.checklist import ItemKind
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.plan import plan_text, sql_text
 
 
 class PlanScreen(PlanShown):
     """The plan of the open run; with `config`, a preview of a run that is not started."""
 
+    NAME = N_("Plan")
+    HELP = N_(
+        "What the run is going to do, why, and how long it takes. Left and right go from page to page, / searches or "
+        "filters, Enter tells more about a line. Nothing is changed while you read."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.PLAN)]
 
     def action_continue(self) -> None:

@@ -119,7 +119,7 @@ def _head(view: PlanView, gate: str) -> Iterator[str]:
     """What the plan is about, the most important first: a narrow terminal cuts the rest."""
     yield _("Plan of {name}").format(name=view.name)
     if gate:
-        yield _("c answers the gate before {phase}").format(phase=words.phrase(gate))
+        yield _("c answers the gate before {phase}").format(phase=words.phase(gate))
     grave = sum(f.severity is Severity.BLOCKING for f in view.findings)
     warned = sum(f.severity is Severity.WARNING for f in view.findings)
     if grave:

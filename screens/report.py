@@ -26,7 +26,7 @@ from screens.pages.report_result import DifferencesPage, ReportView, TablesPage,
 from screens.plan_reading import distinct
 from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import Bridge, Snapshot
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
 
 SUFFIXES = (".md", ".html", ".json")
@@ -46,6 +46,11 @@ class ReportScreen(PagedScreen[ReportView]):
         BackupPage(),
         ApplicationPage(),
         RecordPage(),
+    )
+    NAME = N_("Report")
+    HELP = N_(
+        "How the run ended and what it found, the verdict first. Left and right go from page to page, / searches. The "
+        "report is made from the run's journal: it can be read again at any time."
     )
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.REPORT)]
 

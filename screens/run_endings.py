@@ -18,12 +18,18 @@ from screens.run_words import (
     title_of,
 )
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import _, known, ngettext
+from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import summary
 
 SHOWN_TABLES = 4
+
+
+_REPORT_OR_ROLLBACK = N_("Press R to roll back, e for the report.")
+_REPORT_OR_RUNS = N_("Press e for the report, F5 for the list of runs.")
+_RESUME = N_("Put the cause right, then press c to go on; F4 shows the journal.")
+_RESUME_OR_ROLLBACK = N_("Put the cause right, then press c to go on; R rolls back, F4 shows the journal.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +126,15 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         sign="confirm",
         colour="yellow",
         head=head,
-        lines=(", ".join(_asked(questions)), *(clean_line(line) for line in summary(questions))),
+        lines=(words.listed(_asked(questions)), *(clean_line(line) for line in summary(questions))),
         act=_("Press c to answer and go on."),
         short=True,
     )
+
+
+def _idle(status: Status) -> Iterator[str]:
+    if not (status.get("engine") or {}).get("alive"):
+        yield _("No engine works on it now; the answer starts one.")
 
 
 def _asked(questions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -165,17 +176,21 @@ def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Sai
         colour="",
         head=_("Rolled back: what the run did to the target is undone."),
         lines=tuple(_report(snapshot)),
-        act=_("Press e for the report, F5 for the list of runs."),
+        act=_(_REPORT_OR_RUNS),
     )
 
 
 def _aborted(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    made, act = _("What the run made stays in the target until it is rolled back."), _REPORT_OR_ROLLBACK
+    if not _undoable(snapshot.status):
+        made, act = _("Nothing was changed yet, neither in the source nor in the target."), _REPORT_OR_RUNS
+    act = _(act)
     return Said(
         sign="failed",
         colour="yellow",
         head=_("Aborted by the operator."),
-        lines=(_("What the run made stays in the target until it is rolled back."), *_report(snapshot)),
-        act=_("Press R to roll back, e for the report."),
+        lines=(made, *_report(snapshot)),
+        act=act,
     )
 
 
@@ -194,7 +209,7 @@ def _failed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         colour="red",
         head=head,
         lines=(*lines, _("What is done is kept: the run goes on from where it stopped.")),
-        act=_("Put the cause right, then press c to go on; R rolls back, F4 shows the journal."),
+        act=_(_RESUME_OR_ROLLBACK if _undoable(snapshot.status) else _RESUME),
     )
 
 
@@ -267,6 +282,10 @@ def _table_line(table: Mapping[str, Any]) -> str:
     else:
         text = ngettext("{table}: {count} row too many", "{table}: {count} rows too many", diff)
     return text.format(table=name, count=words.count(abs(diff)))
+
+
+def _undoable(status: Status) -> bool:
+    return bool((status.get("rollback") or {}).get("possible"))
 
 
 def _report(snapshot: Snapshot) -> Iterator[str]:

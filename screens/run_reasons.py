@@ -16,7 +16,9 @@ ABORTABLE = frozenset({"pending", "running", "waiting", "pausing", "paused", "ro
 def why_not(action: str, status: Status) -> str:
     """The reason, or "" where the action can be done."""
     ask = _REASONS.get(action)
-    return ask(status) if ask is not None and status else ""
+    if ask is None:
+        return ""
+    return ask(status) if status else _("The state of this run is not known.")
 
 
 def resumable(status: Status) -> bool:

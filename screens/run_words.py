@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from screens.widgets.flow import cut
+from screens.widgets.cells import cut
 from stepflow_tui.engine.texts.language import N_, _
-from stepflow_tui.engine.texts.running import PHASES, step_title
+from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
@@ -38,7 +38,7 @@ ETA_STATES: Mapping[str, str] = {
 
 def phase_title(name: str) -> str:
     """A phase in the language in use."""
-    return clean_line(_(PHASES.get(name) or words.spaced(name)))
+    return clean_line(words.phase(name))
 
 
 def title_of(step: Mapping[str, Any]) -> str:
@@ -125,7 +125,7 @@ def next_line(status: Status, width: int, more: str) -> str:
     if stop is not None:
         then = _("Stops before {phase} and asks.").format(phase=phase_title(stop))
     room = width - cell_len(text.format(step="")) - cell_len(then) - 1
-    return f"{text.format(step=cut(title_of(step), max(SHORTEST, room), more))} {then}"
+    return words.sentences(text.format(step=cut(title_of(step), max(SHORTEST, room), more)), then)
 
 
 def next_stop(status: Status, now: Mapping[str, Any]) -> str | None:

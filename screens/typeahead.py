@@ -26,7 +26,9 @@ ANSWER_SECONDS = 3.0
 MOST_TRIES = 10
 """After so many questions even a terminal that used to answer counts as dumb: nobody is locked out for good."""
 DONE_SECONDS = 0.5
-"""A key whose trace was lost (its widget was just removed) counts as done after this long."""
+"""A key whose trace was lost counts as done after this long."""
+LOOK_SECONDS = 0.03
+"""So often it is looked whether the widget that a trace went through was removed; then it goes through the screen instead."""
 
 TYPED = (events.Key, events.Paste, events.MouseDown, events.MouseUp)
 
@@ -63,6 +65,7 @@ class TypeAheadGuard(App[Any]):
     _answers: bool = False
     _number: int = 0
     _busy: bool = False
+    _traced: KeyDone | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,14 +125,24 @@ class TypeAheadGuard(App[Any]):
                 self._follow(target, KeyDone(self._number, rounds=2))
 
     def _follow(self, target: Any, trace: KeyDone) -> None:
+        self._traced = trace
         if not target.post_message(trace):
             self.post_message(KeyDone(trace.number, rounds=0))
         else:
-            self._fallback(trace.number)
+            asyncio.get_running_loop().call_later(
+                LOOK_SECONDS, self._look_after, target, trace, monotonic() + DONE_SECONDS
+            )
 
-    def _fallback(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(DONE_SECONDS, lambda: self.post_message(KeyDone(number, rounds=0)))
+    def _look_after(self, target: Any, trace: KeyDone, until: float) -> None:
+        """A removed widget (the page before) passes nothing on: its trace begins again at the screen."""
+        if trace.number != self._number or not self._busy or self._traced is not trace:
+            return
+        if not target.is_attached and target is not self.screen:
+            self._follow(self.screen, KeyDone(trace.number, trace.rounds))
+        elif monotonic() < until:
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_after, target, trace, until)
+        else:
+            self.post_message(KeyDone(trace.number, rounds=0))
 
     async def _followed(self, trace: KeyDone) -> None:
         """Round one follows the key, round two what it set off (a pressed button's message)."""

@@ -60,7 +60,10 @@ VOCABULARIES = {
 """Enumerations whose values are shown as words: `rolling_back` as "rolling back"."""
 
 ENGLISH_ONLY = (
-    "stepflow_tui/engine/report/",  # the report is evidence in one language, whoever reads it
+    *(
+        f"stepflow_tui/engine/report/{name}.py"  # the report is evidence in one language, whoever reads it
+        for name in ("__init__", "collect", "html", "markdown", "write")
+    ),
     "stepflow_tui/engine/texts/",  # tables, collected by name
     "stepflow_tui/engine/sqlite/sample.py",  # the demo's data
     "stepflow_tui/engine/testing.py",

@@ -355,7 +355,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("right", "right_square_bracket", "tab"),
         label=N_("Next part"),
         help=N_("Go to the next part of what is shown."),
-        scopes=(Scope.PLAN, Scope.REPORT),
+        scopes=(Scope.PLAN, Scope.REPORT, Scope.JOURNAL),
         only=ON_SCREEN,
         footer=True,
     ),

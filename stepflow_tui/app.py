@@ -97,8 +97,8 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
     async def _begin(self, config: Path, *, new: bool) -> None:
         try:
             loaded = await asyncio.to_thread(self.api.load_config, config, self.options.env, (check_keymap,))
-        except ConfigError:
-            self.open_config(config)
+        except ConfigError as error:
+            self.open_config(config, error)
             return
         started = await self.api.start(
             loaded,
@@ -112,11 +112,13 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
         )
         self.open_run(started.run)
 
-    def open_config(self, config: Path) -> None:
-        """Show what is wrong with a config."""
+    def open_config(self, config: Path, error: ConfigError | None = None) -> None:
+        """Show what is wrong with a config; if only the value of a variable is missing, ask for it."""
         from screens.config import ConfigScreen
+        from screens.modals.missing import ask_missing
 
-        self.push_screen(ConfigScreen(config))
+        if error is None or not ask_missing(self, error, self.options.env, lambda: self.begin(config)):
+            self.push_screen(ConfigScreen(config))
 
     def action_plan(self) -> None:
         """F2."""
@@ -137,6 +139,8 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
     def _show(self, mode: str) -> None:
         if self.bridge is None:
             return
+        if len(self.screen_stack) > 1 and not self.screen.is_modal:  # the report lies above one of them
+            self.pop_screen()
         self.switch_mode(mode)
         self.call_after_refresh(self.show_snapshot)
 
@@ -156,6 +160,13 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen))
+
+    def action_command_palette(self) -> None:
+        """:, ctrl+p."""
+        from screens.palette import Palette
+
+        if not Palette.is_open(self):
+            self.push_screen(Palette())
 
     def action_detach(self) -> None:
         """Leave at once."""

@@ -191,6 +191,10 @@ class Facade(Protocol):
         """Write a new file; never over one that is there."""
         ...
 
+    def find_configs(self, folder: Path) -> Sequence[Path]:
+        """Config files that lie in a folder."""
+        ...
+
     def free_path(self, path: Path) -> Path:
         """The path, or the next name beside it that is free."""
         ...

@@ -18,6 +18,7 @@ from screens.host import host
 from screens.modals.base import Dialog, Lines, title
 from screens.modals.note import AskNote
 from screens.widgets.choices import Choices
+from screens.widgets.folded import Folded
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.alerts import alert_advice, alert_facts, alert_line
@@ -47,7 +48,7 @@ class AlertsDialog(Dialog[None]):
         with Vertical(classes="box"):
             yield title(_("Alerts"))
             yield OptionList(*self._options(), compact=True)
-            yield Static(markup=False, id="hint")
+            yield Folded(markup=False, id="hint")
 
     def on_mount(self) -> None:
         """Say what can be done."""

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from screens.typeahead import Guarded, TypeAheadGuard
+from screens.widgets.folded import Folded
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean
 
@@ -68,14 +69,14 @@ class Dialog(Guarded, ModalScreen[T]):
 
 def title(text: str) -> Static:
     """A dialog's heading."""
-    return Static(Text(clean(text)), classes="title", markup=False)
+    return Folded(Text(clean(text)), classes="title", markup=False)
 
 
 class Lines(VerticalScroll, can_focus=False):
     """What a dialog says, scrolled with the wheel or page keys of the dialog when it is too long."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        super().__init__(Static(Text("\n".join(map(clean, lines))), markup=False), classes="lines")
+        super().__init__(Folded(Text("\n".join(map(clean, lines))), markup=False), classes="lines")
 
     def show(self, lines: Iterable[str]) -> None:
         """Say something else."""

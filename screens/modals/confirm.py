@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input
 
 from screens.modals.base import Dialog, Lines, title
 from screens.widgets.choices import Choices
+from screens.widgets.folded import Folded
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.clean import clean_line
 
@@ -50,7 +51,7 @@ class ConfirmTyped(Dialog[str]):
         with Vertical(classes="box"):
             yield title(self._heading)
             yield Lines(self._lines)
-            yield Static(_("Type {name} to confirm:").format(name=clean_line(self._name_to_type)), markup=False)
+            yield Folded(_("Type {name} to confirm:").format(name=clean_line(self._name_to_type)), markup=False)
             yield Input(compact=True)
             yield Choices([("cancel", _("Cancel")), ("yes", _("Confirm"))])
 

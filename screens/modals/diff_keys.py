@@ -17,8 +17,9 @@ from screens.host import app_of, host
 from screens.modals.base import Dialog, title
 from screens.modals.text import TextDialog
 from screens.panels.base import Value
+from screens.widgets.cells import cut
 from screens.widgets.columns import Column, heading, listed, rest, row_line
-from screens.widgets.flow import Line, cut, wrapped
+from screens.widgets.flow import Line, wrapped
 from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,23 @@ class EngineLost(Dialog[None]):
             yield Choices(self._choices(), column=True)
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Close when the engine is back."""
-        self.snapshot = snapshot
+        """Close when the engine is back; say so when one that hung is gone: now it can be resumed."""
+        if not self.is_mounted:
+            return
+        hung, self.snapshot = self._hangs, snapshot
         if lost_engine(snapshot.status) is None:
+            self._close_on_top()
+        elif self._hangs != hung:
+            self.refresh(recompose=True)
+            self.call_after_refresh(lambda: self.query_one("#cancel").focus())
+
+    def on_screen_resume(self) -> None:
+        """Close now if the engine came back while something else lay on top."""
+        if lost_engine(self.snapshot.status) is None:
+            self._close_on_top()
+
+    def _close_on_top(self) -> None:
+        if self.is_current:  # dismissing from below would close what lies on top
             self.dismiss(None)
 
     @property
@@ -53,7 +68,8 @@ class EngineLost(Dialog[None]):
 
     @property
     def _command(self) -> str:
-        return f"stepflow run {self._remains['config']}"
+        state = host(self).options.state
+        return shlex.join(["stepflow", "--state-dir", str(state), "run", str(self._remains["config"])])
 
     def _known(self) -> Iterator[str]:
         status = self.snapshot.status

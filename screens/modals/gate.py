@@ -16,8 +16,9 @@ from textual.widgets import Button, Input, Static
 from screens.fetching import Fetching
 from screens.host import app_of, host
 from screens.modals.base import Dialog, title
-from screens.pages.gate import GateFacts, gate_lines, gate_title, open_items, typed_questions
+from screens.pages.gate import GateFacts, gate_lines, gate_title, item_name, open_items, typed_questions, with_settled
 from screens.plan_reading import gate_facts
+from screens.widgets.folded import Folded
 from screens.widgets.reader import Reader
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.model.checklist import ItemKind
@@ -35,7 +36,7 @@ def open_gate(node: DOMNode) -> None:
     if snapshot is not None and snapshot.status.get("gate"):
         app_of(node).push_screen(GateDialog(snapshot))
         return
-    state = words.term(snapshot.status["state"]) if snapshot is not None else _("unknown")
+    state = words.term(snapshot.status["state"]) if snapshot is not None and snapshot.status else _("unknown")
     text = _("No gate is open: the run is {state}. It stops by itself where somebody has to decide.")
     app_of(node).notify(text.format(state=state), severity="warning", markup=False)
 
@@ -49,8 +50,8 @@ class GateDialog(Dialog[bool], Fetching):
         Binding("up", "list('move', -1)", show=False),
         Binding("pagedown", "list('page', 1)", show=False),
         Binding("pageup", "list('page', -1)", show=False),
-        Binding("right", "app.focus_next", show=False),
-        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "step(1)", show=False),
+        Binding("left", "step(-1)", show=False),
         Binding("space", "tick", show=False),
     ]
     DEFAULT_CSS = """
@@ -90,6 +91,7 @@ class GateDialog(Dialog[bool], Fetching):
         self._over: bool | None = None
         self._sent = False
         self._asking = False
+        self._noted_item = ""
 
     def compose(self) -> ComposeResult:
         """List, note, name, answers."""
@@ -99,7 +101,7 @@ class GateDialog(Dialog[bool], Fetching):
             yield Input(
                 placeholder=_("Done how, or by whom? Enter ticks it, Esc leaves it open"), id="note", max_length=500
             )
-            yield Static(id="state", markup=False)
+            yield Folded(id="state", markup=False)
             if typed_questions(self._gate):
                 prompt = _("Type {name} to confirm").format(name=clean_line(self._run_name))
                 yield Input(placeholder=prompt, id="name")
@@ -125,14 +127,14 @@ class GateDialog(Dialog[bool], Fetching):
             return
         gate = snapshot.status.get("gate")
         if gate and gate["phase"] == self._gate["phase"]:
-            self._gate, self._asking = gate, False
+            self._gate, self._asking = with_settled(gate, self._gate), False
             self._offer()
             if snapshot.events:
                 self._read()
             return
         if not self._sent:
             text = _("The gate before {phase} is no longer open: the run is {state}.")
-            phase, state = words.phrase(str(self._gate["phase"])), words.term(snapshot.status["state"])
+            phase, state = words.phase(str(self._gate["phase"])), words.term(snapshot.status["state"])
             app_of(self).notify(text.format(phase=phase, state=state), markup=False)
         self._close(answered=self._sent)
 
@@ -173,12 +175,23 @@ class GateDialog(Dialog[bool], Fetching):
             "{count} items are open: Space ticks the selected one, with a note.",
             left,
         ).format(count=left)
+        noted = next((q for q in open_items(self._gate, self._facts) if q["id"] == self._noted_item), None)
+        if noted is not None:
+            text = _("How was this done: {item}").format(item=item_name(noted))
         self.query_one("#state", Static).update(text if left else "")
 
     def action_list(self, how: str, step: int) -> None:
         """Move in the list, wherever the focus is."""
+        if self._noted_item:  # the note belongs to the item it was opened for
+            return
         reader = self.query_one(Reader)
         (reader.action_page if how == "page" else reader.action_move)(step)
+
+    def action_step(self, by: int) -> None:
+        """Go to the next answer that can be given, round and round."""
+        buttons = [b for b in self.query("#answers Button").results(Button) if b.display and not b.disabled]
+        at = next((n for n, b in enumerate(buttons) if b.has_focus), 0)
+        buttons[(at + by) % len(buttons)].focus()
 
     def action_tick(self) -> None:
         """Ask for the note that ticks the selected item."""
@@ -189,10 +202,12 @@ class GateDialog(Dialog[bool], Fetching):
         elif found["params"].get("kind") == ItemKind.AUTO:
             app_of(self).notify(_("A check decides this item, no person ticks it."), severity="warning", markup=False)
         else:
+            self._noted_item = str(found["id"])
             note = self.query_one("#note", Input)
             note.value = ""
             note.add_class("-open")
             note.focus()
+            self._offer()
 
     def action_cancel(self) -> None:
         """Close the note; then the dialog. Nothing was answered."""
@@ -202,12 +217,14 @@ class GateDialog(Dialog[bool], Fetching):
             self.dismiss(False)
 
     def _shut_note(self) -> None:
+        self._noted_item = ""
         self.query_one("#note").remove_class("-open")
         self.query_one("#cancel").focus()
+        self._offer()
 
     @on(Input.Submitted, "#note")
     def _noted(self, event: Input.Submitted) -> None:
-        item, note = self.query_one(Reader).selected, event.value.strip()
+        item, note = self._noted_item, event.value.strip()
         if note and item:
             self._shut_note()
             self.query_one(Reader).action_move(1)

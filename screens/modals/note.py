@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input
 
 from screens.modals.base import Dialog, Lines, title
 from screens.widgets.choices import Choices
+from screens.widgets.folded import Folded
 from stepflow_tui.engine.texts.language import _
 
 MAX_NOTE = 500
@@ -30,7 +31,7 @@ class AskNote(Dialog[str]):
         with Vertical(classes="box"):
             yield title(self._heading)
             yield Lines(self._lines)
-            yield Static(_("Note (needed, goes into the audit and the report):"), markup=False)
+            yield Folded(_("Note (needed, goes into the audit and the report):"), markup=False)
             yield Input(max_length=MAX_NOTE, compact=True)
             yield Choices([("cancel", _("Cancel")), ("save", self._save)])
 

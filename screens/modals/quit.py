@@ -25,15 +25,24 @@ class QuitMenu(Dialog[None]):
         """The choices that this run and this session have."""
         with Vertical(classes="box"):
             yield title(_("Leave this screen?"))
-            yield Lines([_("The run has an engine of its own; leaving the screen does not end it.")])
+            yield Lines([self._what_goes_on()])
             yield Choices(self._choices(), column=True)
 
     def _choices(self) -> list[tuple[str, str]]:
-        found = [("detach", _("Detach: leave, the run goes on"))]
+        found = [("detach", _("Detach: leave, the run goes on") if self._works() else _("Leave"))]
         if self._steers() and self._state() in PAUSABLE:
             found.append(("pause", _("Pause and detach: the engine waits at the next chunk")))
             found.append(("abort", _("Abort: end the run; what it made stays until it is rolled back")))
         return [*found, ("stay", _("Stay"))]
+
+    def _what_goes_on(self) -> str:
+        if self._works():
+            return _("The run has an engine of its own; leaving the screen does not end it.")
+        return _("No engine works on this run just now; leaving the screen changes nothing.")
+
+    def _works(self) -> bool:
+        snapshot = host(self).snapshot
+        return snapshot is not None and bool((snapshot.status.get("engine") or {}).get("alive"))
 
     def _steers(self) -> bool:
         return not host(self).options.read_only and host(self).snapshot is not None

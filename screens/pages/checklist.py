@@ -17,6 +17,8 @@ from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render import words
 from stepflow_tui.render.width import cells
 
+CHECK = "check"
+"""Who settled what no person did."""
 WHENS: dict[str, str] = {
     "before": N_("Before the migration"),
     "during": N_("During the migration"),
@@ -49,11 +51,17 @@ def item_blocks(rows: Rows, glyphs: Glyphs) -> Iterator[Line]:
     width = max((cells(item_state(str(r["state"]), glyphs)[1]) for r in rows), default=0)
     for when in whens:
         own = [r for r in rows if str((r.get("params") or {}).get("when") or r["phase"]) == when]
-        settled = sum(r["state"] in (ItemState.TICKED, ItemState.ACCEPTED) for r in own)
-        yield heading(f"{_(WHENS.get(when) or words.spaced(when))}  {settled}/{len(own)}")
+        yield heading(f"{_(WHENS.get(when) or words.spaced(when))}  {_counted(own)}")
         for row in own:
             yield from item_lines(row, glyphs, width)
         yield blank()
+
+
+def _counted(rows: Rows) -> str:
+    """`12/25 ticked, 10 accepted unticked`: what nobody did is not counted as done."""
+    ticked, accepted = (sum(r["state"] == state for r in rows) for state in (ItemState.TICKED, ItemState.ACCEPTED))
+    text = _("{count}/{total} ticked").format(count=ticked, total=len(rows))
+    return words.listed((text, _("{count} accepted unticked").format(count=accepted))) if accepted else text
 
 
 def item_lines(row: Mapping[str, Any], glyphs: Glyphs, width: int) -> Iterator[Line]:
@@ -67,7 +75,8 @@ def item_lines(row: Mapping[str, Any], glyphs: Glyphs, width: int) -> Iterator[L
 
 def title_of(row: Mapping[str, Any]) -> str:
     """The config's own words, or ours."""
-    return str((row.get("params") or {}).get("title") or row.get("title") or "") or _(item_title(str(row["id"])))
+    own = (row.get("params") or {}).get("title")
+    return str(own) if own else _(str(row.get("title") or item_title(str(row["id"]))))
 
 
 def owner_of(row: Mapping[str, Any]) -> str:
@@ -80,12 +89,13 @@ def _about(row: Mapping[str, Any]) -> Iterator[str]:
         owner = owner_of(row)
         yield _("{who} ticks it").format(who=owner) if owner else _("a person ticks it")
         if row["phase"]:
-            yield _("due before {phase}").format(phase=words.phrase(str(row["phase"])))
+            yield _("due before {phase}").format(phase=words.phase(str(row["phase"])))
     elif row["kind"] != ItemKind.MANUAL and row["state"] == ItemState.OPEN:
         yield _("a check decides it")
     if row.get("by"):
         when = f" {_moment(int(row['at_ms']))}" if row.get("at_ms") else ""
-        yield _("by {who}{when}").format(who=row["by"], when=when)
+        who = _("a check") if row["by"] == CHECK else row["by"]
+        yield _("by {who}{when}").format(who=who, when=when)
     if row.get("note"):
         yield _("note: {text}").format(text=known(str(row["note"])))
 

@@ -25,7 +25,7 @@ def item_details(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
     when = str(params.get("when") or row["phase"])
     yield line(_(WHENS.get(when) or words.spaced(when)))
     if row["phase"]:
-        yield line(_("due before {phase}").format(phase=words.phrase(str(row["phase"]))))
+        yield line(_("due before {phase}").format(phase=words.phase(str(row["phase"]))))
     if owner_of(row):
         yield line(_("owner: {who}").format(who=owner_of(row)))
     if params.get("due"):

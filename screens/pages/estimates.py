@@ -43,7 +43,7 @@ def _whole(plan: Plan, source_bytes: int | None) -> Iterator[Line]:
     guess = estimate(plan)
     low, high = words.seconds(guess.low_seconds), words.seconds(guess.high_seconds)
     fields = [
-        (_("tables"), words.count(len(plan.tables))),
+        (_("Tables"), words.count(len(plan.tables))),
         (_("rows"), words.count(guess.rows)),
         (_("values"), words.size(guess.bytes)),
         (_("whole run"), _("{low} to {high} (rough: it depends on disks, cores and load)").format(low=low, high=high)),

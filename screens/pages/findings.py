@@ -42,7 +42,7 @@ def finding_lines(said: Sequence[tuple[Finding, Words]], glyphs: Glyphs, *, narr
         yield line(f"{glyphs.done} {_('nothing found')}", GOOD)
         return
     counts = ((s, sum(f.severity is s for f, _w in said)) for s in order)
-    yield line(", ".join(f"{n} {words.term(s.value)}" for s, n in counts if n), DIM)
+    yield line(words.listed(words.counted(n, words.term(s.value)) for s, n in counts if n), DIM)
     yield blank()
     for finding, text in sorted(said, key=lambda pair: order.index(pair[0].severity))[:SHOWN]:
         yield from finding_block(finding, text, glyphs)

@@ -16,6 +16,7 @@ from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.texts import shown
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import question_text
 
 Gate = Mapping[str, Any]
@@ -41,7 +42,19 @@ def asked(gate: Gate, kind: str) -> list[Row]:
 def open_items(gate: Gate, facts: GateFacts) -> list[Row]:
     """Questions about items that nobody has settled since they were asked."""
     settled = {i["id"] for i in facts.items if i["state"] in _SETTLED}
-    return [q for q in asked(gate, "item") if q["id"] not in settled]
+    return [q for q in asked(gate, "item") if q["id"] not in settled and not q.get("settled")]
+
+
+def item_name(question: Row) -> str:
+    """The item a question is about, in words."""
+    return clean_line(title_of({"id": question["id"], **(question.get("params") or {})}))
+
+
+def with_settled(gate: Gate, before: Gate) -> Gate:
+    """The gate as it is now, and the items asked about before: one that was ticked stays in sight, as ticked."""
+    now = {q["id"]: q for q in asked(gate, "item")}
+    items = {q["id"]: now.get(q["id"]) or {**q, "settled": True} for q in asked(before, "item")} | now
+    return {**gate, "questions": [*items.values(), *(q for q in gate.get("questions") or () if q["kind"] != "item")]}
 
 
 def typed_questions(gate: Gate) -> list[Row]:
@@ -59,8 +72,8 @@ def gate_title(gate: Gate) -> str:
         parts.append(ngettext("{count} warning", "{count} warnings", warned).format(count=warned))
     if lost:
         parts.append(ngettext("{count} object not carried", "{count} objects not carried", lost).format(count=lost))
-    before = _("Before {phase}").format(phase=words.phrase(str(gate["phase"])))
-    return f"{before}: {', '.join(parts)}" if parts else before
+    before = _("Before {phase}").format(phase=words.phase(str(gate["phase"])))
+    return words.about(before, words.listed(parts)) if parts else before
 
 
 def gate_lines(gate: Gate, facts: GateFacts, glyphs: Glyphs) -> Iterator[Line]:
@@ -80,7 +93,11 @@ def _items(questions: Sequence[Row], facts: GateFacts, glyphs: Glyphs) -> Iterat
     rows = {i["id"]: i for i in facts.items}
     yield heading(_("Checklist"))
     for question in questions:
-        row = rows.get(question["id"]) or {"id": question["id"], "state": "open", **(question.get("params") or {})}
+        row = rows.get(question["id"]) or {
+            "id": question["id"],
+            "state": ItemState.TICKED.value if question.get("settled") else ItemState.OPEN.value,
+            **(question.get("params") or {}),
+        }
         sign, word, style = item_state(str(row["state"]), glyphs)
         yield marked(sign, word, f"{title_of(row)} ({row['id']})", style, key=str(row["id"]))
         if row.get("kind") == ItemKind.AUTO:

@@ -12,6 +12,7 @@ from screens.widgets.document import Line
 from stepflow_tui.engine.model.finding import Severity
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.plan.risks import RiskState
+from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.width import pad
@@ -65,13 +66,18 @@ def marked(sign: str, word: str, text: str, style: str, *, indent: int = 0, widt
 
 
 def item_state(state: str, glyphs: Glyphs) -> tuple[str, str, str]:
-    """Sign, word and colour of a checklist item."""
+    """Sign, word and colour of a checklist item. Accepted ones are told apart from ticked ones: nobody did them."""
     sign, style = {
         ItemState.TICKED.value: (glyphs.ticked, GOOD),
-        ItemState.ACCEPTED.value: (f"[{glyphs.skipped}]", CARE),
+        ItemState.ACCEPTED.value: (glyphs.unticked_accepted, CARE),
         ItemState.FAILED.value: (f"[{glyphs.confirm}]", BAD),
     }.get(state, (glyphs.unticked, CARE))
-    return sign, words.term(state), style
+    return sign, item_word(state), style
+
+
+def item_word(state: str) -> str:
+    """The state of a checklist item in words."""
+    return _("accepted unticked") if state == ItemState.ACCEPTED else words.term(state)
 
 
 def risk_state(state: RiskState, glyphs: Glyphs) -> tuple[str, str, str]:

@@ -64,7 +64,7 @@ def _lost(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
 
 
 def _named(row: Mapping[str, Any]) -> str:
-    return f"{words.term(row['type'])} {row['name']}: {known(str(row['reason']))}"
+    return words.about(f"{words.term(row['type'])} {row['name']}", known(str(row["reason"])))
 
 
 def _rest(count: int) -> Iterator[Line]:

@@ -14,6 +14,7 @@ from screens.pages.report_result import ReportView
 from screens.widgets.document import Line
 from stepflow_tui.engine.texts import shown
 from stepflow_tui.engine.texts.language import N_, _, known
+from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.events import alert_text
 
@@ -95,7 +96,7 @@ class AlertsPage(Page[ReportView]):
             yield line(about.format(time=alert["since"], count=alert["count"], state=state), DIM, indent=4)
             if alert["acknowledged"]:
                 acknowledged = _("acknowledged by {who}").format(who=alert["acknowledged"])
-                yield line(acknowledged + (f": {alert['note']}" if alert["note"] else ""), DIM, indent=4)
+                yield line(words.about(acknowledged, alert["note"]) if alert["note"] else acknowledged, DIM, indent=4)
 
 
 class BackupPage(Page[ReportView]):
@@ -162,7 +163,7 @@ class RecordPage(Page[ReportView]):
         if not report["notes"]:
             yield line(_("nobody wrote one; m on the run's screen does"), DIM, indent=2)
         for note in report["notes"]:
-            yield line(f"{note['at']} {note['by']}: {note['text']}", indent=2)
+            yield line(words.about(f"{note['at']} {note['by']}", note["text"]), indent=2)
         yield blank()
         audit = report["audit"]
         yield heading(_("Audit"))
@@ -174,5 +175,6 @@ class RecordPage(Page[ReportView]):
         yield heading(_("Steps"))
         for timing in report["timings"]:
             if timing["seconds"] is not None:
-                name = " ".join(str(timing[k]) for k in ("step", "item") if timing[k])
+                step = _(step_title(str(timing["step"])))
+                name = words.about(step, timing["item"]) if timing["item"] else step
                 yield line(f"{words.seconds(timing['seconds'])}  {name}", indent=2)

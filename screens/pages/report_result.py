@@ -126,7 +126,7 @@ def _facts(report: Row) -> Iterator[Line]:
         (_("config"), report["config_hash"]),
         (_("versions"), versions),
     )
-    yield from (line(f"{name}: {value}", indent=2) for name, value in fields if value is not None)
+    yield from (line(words.about(name, value), indent=2) for name, value in fields if value is not None)
     yield blank()
 
 
@@ -135,7 +135,7 @@ def _times(report: Row) -> Iterator[Line]:
         return
     yield heading(_("Time"))
     for phase, seconds in report["seconds"].items():
-        yield line(f"{_(PHASES.get(phase) or words.spaced(phase))}: {words.seconds(seconds)}", indent=2)
+        yield line(words.about(_(PHASES.get(phase) or words.spaced(phase)), words.seconds(seconds)), indent=2)
     yield blank()
 
 
@@ -233,7 +233,7 @@ def _difference(row: Row, glyphs: Glyphs) -> Iterator[Line]:
     yield marked(glyphs.failed, words.term(row["class"]), _place(row), BAD, indent=1)
     for name, value in ((_("source"), row["source"]), (_("target"), row["target"])):
         if value is not None:
-            yield line(f"{name}: {value}", indent=5)
+            yield line(words.about(name, value), indent=5)
     if row["cause"]:
         yield line(_("probable cause: {text}").format(text=known(str(row["cause"]))), DIM, indent=5)
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.containers import Vertical
-from textual.widgets import Static
 
+from screens.widgets.folded import Folded
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 
@@ -49,7 +49,7 @@ class Panel(Vertical, can_focus=True):
         return ""
 
 
-class Value(Static):
+class Value(Folded):
     """A line or block of text that is drawn again only when it changes. Values are data: never markup."""
 
     def __init__(self, text: str | Text = "", **more: Any) -> None:

@@ -49,7 +49,7 @@ def _phase(phase: Mapping[str, Any]) -> Iterator[str]:
     yield _("State: {state}").format(state=words.term(phase["state"]))
     for step in phase.get("steps") or ():
         took = f" ({words.seconds(step['seconds'])})" if step.get("seconds") is not None else ""
-        yield f"  {title_of(step)}: {words.term(step['state'])}{took}"
+        yield f"  {words.about(title_of(step), words.term(step['state']))}{took}"
 
 
 def _step(step: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _step(step: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
     if evidence:
         yield ""
         yield _("Evidence:")
-        yield from (f"  {words.spaced(str(name))}: {_value(value)}" for name, value in evidence.items())
+        yield from (f"  {words.about(words.spaced(str(name)), _value(value))}" for name, value in evidence.items())
 
 
 def _value(value: object) -> str:

@@ -13,9 +13,10 @@ from textual.binding import BindingType
 from screens.glyphs import Glyphs
 from screens.host import app_of, host
 from screens.panels.base import Panel, Value
+from screens.widgets.cells import cut
 from screens.widgets.columns import Column, heading, listed, rest, row_line
 from screens.widgets.find_bar import FindBar
-from screens.widgets.flow import Line, cut
+from screens.widgets.flow import Line
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
 from stepflow_tui.bridge import Snapshot

@@ -26,8 +26,8 @@ from screens.run_words import (
     time_left,
     title_of,
 )
+from screens.widgets.cells import cut
 from screens.widgets.fitting import cut_text
-from screens.widgets.flow import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words

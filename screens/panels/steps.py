@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -17,7 +18,6 @@ from screens.panels.base import Panel, Value
 from screens.panels.details import details, heading_of, step_row
 from screens.run_words import (
     OVER,
-    SETTLED,
     Status,
     item_words,
     manual_left,
@@ -26,8 +26,8 @@ from screens.run_words import (
     shown_items,
     title_of,
 )
-from screens.widgets.cells import fit
-from screens.widgets.flow import Line, cut
+from screens.widgets.cells import cut, fit
+from screens.widgets.flow import Line
 from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving
@@ -216,12 +216,16 @@ def _items(status: Status, width: int, glyphs: Glyphs) -> Iterator[Row]:
 
 def _item(item: Mapping[str, Any], width: int, glyphs: Glyphs) -> Row:
     state = str(item["state"])
-    box = glyphs.ticked if state in SETTLED else f" {glyphs.failed} " if state == "failed" else glyphs.unticked
-    role = "good" if state in SETTLED else "bad" if state == "failed" else ""
-    return _row(f"item:{item['id']}", f" {box} {item_words(item)}", "", width, glyphs, role)
+    box, role = {
+        "ticked": (glyphs.ticked, "good"),
+        "accepted": (glyphs.unticked_accepted, "warn"),
+        "failed": (f" {glyphs.failed} ", "bad"),
+    }.get(state, (glyphs.unticked, ""))
+    word = _("unticked") if state == "accepted" else ""
+    return _row(f"item:{item['id']}", f" {box} {item_words(item)}", word, width, glyphs, role)
 
 
 def _row(name: str, left: str, right: str, width: int, glyphs: Glyphs, role: str) -> Row:
-    room = width - (len(right) + 1 if right else 0)
+    room = width - (cell_len(right) + 1 if right else 0)
     text = fit(left, room, glyphs.more) + f" {right}" if right else cut(left, room, glyphs.more)
     return Row(name, Line(text, ((0, len(text), role),) if role else ()))

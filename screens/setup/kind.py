@@ -32,7 +32,9 @@ class KindPage(Page):
         yield PickList(id="kinds")
         advice = self.state.advice
         yield Said(id="not-for")
-        yield Said(verdict(advice) if advice is not None else "", id="advised")
+        yield Said(
+            _("Advice of the page before: {verdict}").format(verdict=verdict(advice)) if advice else "", id="advised"
+        )
 
     def on_mount(self) -> None:
         """Fill the list."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -47,6 +47,11 @@ class OwnersPage(Page):
                 self.state.owners.get(item, ""), id=f"owner-{item}", compact=True, placeholder=_("nobody named")
             )
             yield Field(_(item_title(item)), box, id=f"field-{item}", width=TITLE_WIDTH)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The whole name of the item the cursor is at: a narrow terminal cuts it in the list."""
+        item = str(event.widget.id or "").removeprefix("owner-")
+        self.query_one(".intro", Said).show(f"{_(self.INTRO)}\n{_(item_title(item))}" if item else _(self.INTRO))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

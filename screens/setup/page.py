@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
@@ -66,8 +67,12 @@ class Page(VerticalScroll, can_focus=False):
 
 
 class Field(Horizontal):
-    """A label and a control on one line."""
+    """A label and a control on one line; up and down go to the fields around it."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
+    ]
     DEFAULT_CSS = """
     Field {
         height: 1;

@@ -170,8 +170,7 @@ class PathField(Vertical):
         listed, line = self.query_one(PickList), self.query_one(PathInput)
         longer = common(self._found)
         if event.to_list:
-            if listed.display:
-                listed.focus()
+            (listed.focus if listed.display else self.screen.focus_next)()
         elif len(longer) > len(line.value):
             self._fill(longer)
         else:

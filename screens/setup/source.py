@@ -48,7 +48,7 @@ class SourcePage(Page):
     """Which file is moved."""
 
     NAME: ClassVar[str] = N_("Source")
-    INTRO: ClassVar[str] = N_("The SQLite file to move. It is only read, never changed.")
+    INTRO: ClassVar[str] = N_("The SQLite file to move. It is only read, never changed. Enter shows what is in it, then goes on.")
 
     def __init__(self, state: SetupState) -> None:
         super().__init__(state)
@@ -90,8 +90,18 @@ class SourcePage(Page):
         self.chosen()
 
     def chosen(self) -> None:
-        """Enter on a path."""
-        self.post_message(self.Done())
+        """Enter on a path: shows what is in the file before Enter, pressed again, goes on."""
+        if self._facts is not None:
+            self.post_message(self.Done())
+        else:
+            in_background(self, self._look_first(), group="describe", exclusive=True)
+
+    async def _look_first(self) -> None:
+        typed = self.query_one(PathField).value
+        if await asyncio.to_thread(os.path.isfile, self.state.place(typed)):
+            await self._describe(typed)
+        else:
+            self.post_message(self.Done())  # the check says what is wrong
 
     def gathered(self) -> SetupState:
         """The path; facts only if they are about it."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from screens.glyphs import Glyphs
-from screens.widgets.flow import Line, cut
+from screens.widgets.cells import cut
+from screens.widgets.flow import Line
 
 GAP = 1
 

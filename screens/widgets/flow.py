@@ -6,7 +6,9 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from rich.cells import cell_len, get_character_cell_size
+from rich.cells import cell_len
+
+from screens.widgets.wrapping import breaks
 
 SHORTEST = 8
 """A wrapped line's rows are at least this wide, however far it is indented."""
@@ -56,38 +58,9 @@ def pattern(needle: str) -> re.Pattern[str]:
 
 def wrapped(text: str, width: int, indent: int) -> list[tuple[int, int]]:
     """Where to break a line: ranges of characters, the rows after the first `indent` cells narrower."""
-    rows, start, room = [], 0, max(1, width)
-    while start < len(text):
-        end = start + fitting(text, start, room)
-        space = text.rfind(" ", start + 1, end + 1) if end < len(text) else -1
-        if space > start + (end - start) // 2:
-            end = space
-        rows.append((start, end))
-        start = end + (text[end : end + 1] == " ")
-        room = max(min(SHORTEST, width), width - indent, 1)
-    return rows or [(0, 0)]
-
-
-def fitting(text: str, start: int, room: int) -> int:
-    """How many characters from `start` on fit into so many cells; at least one."""
-    piece = text[start : start + room]
-    if piece.isascii():
-        return len(piece)
-    used = 0
-    for n, character in enumerate(text[start:]):
-        used += get_character_cell_size(character)
-        if used > room:
-            return max(1, n)
-    return len(text) - start
-
-
-def cut(text: str, width: int, more: str = "…") -> str:
-    """The text in at most so many cells, with a sign where it is cut."""
-    if width <= 0:
-        return ""
-    if len(text) <= width and cell_len(text) <= width:
-        return text
-    kept = text[: fitting(text, 0, width)] if width > 1 else ""
-    while cell_len(kept) > width - 1:
-        kept = kept[:-1]
-    return kept + more
+    if cell_len(text) <= width:
+        return [(0, len(text))]
+    room = max(1, width)
+    starts = [0, *breaks(text, room, room - max(min(SHORTEST, room), room - indent))]
+    ends = [*starts[1:], len(text)]
+    return [(start, start + len(text[start:end].rstrip(" "))) for start, end in zip(starts, ends, strict=True)]

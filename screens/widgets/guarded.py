@@ -12,9 +12,7 @@ from stepflow_tui.crashes import unforeseen
 from stepflow_tui.engine.errors import StepFlowError
 
 
-def in_background(
-    node: DOMNode, work: Coroutine[Any, Any, object], *, group: str, exclusive: bool = False
-) -> None:
+def in_background(node: DOMNode, work: Coroutine[Any, Any, object], *, group: str, exclusive: bool = False) -> None:
     """Do the work in a worker of this node; whatever goes wrong is shown.
 
     Args:

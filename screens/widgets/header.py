@@ -11,8 +11,8 @@ from screens.glyphs import Glyphs
 from screens.host import host
 from screens.panels.base import Value
 from screens.run_words import ENDED, Status, lost_alert, route
+from screens.widgets.cells import cut
 from screens.widgets.fitting import clock, cut_text, joined
-from screens.widgets.flow import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
@@ -119,7 +119,7 @@ def _people(status: Status, glyphs: Glyphs) -> str:
     if cell_len(who) > SHORT_NAME:
         who = who.partition("@")[0]
     text = _("operator {name}").format(name=cut(clean_line(who), SHORT_NAME, glyphs.more))
-    return f"{text}, {_watching(status)}"
+    return words.listed((text, _watching(status)))
 
 
 def _watching(status: Status) -> str:

@@ -24,6 +24,7 @@ FIRST = (
     "quit-menu",
     "run",
     "report",
+    "plan",
     "detach",
     "command-palette",
 )

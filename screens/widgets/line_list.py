@@ -17,7 +17,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.widgets.flow import Line, cut, pattern
+from screens.widgets.cells import cut
+from screens.widgets.flow import Line, pattern
 from screens.widgets.window import Shown, Window
 
 ROLES = ("cursor", "match", "found", "dim", "good", "warn", "bad", "strong")

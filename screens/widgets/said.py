@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
+
+from screens.widgets.folded import Folded
 
 
-class Said(Static):
+class Said(Folded):
     """One text."""
 
     def __init__(

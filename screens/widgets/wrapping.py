@@ -16,7 +16,7 @@ def wrapped(text: Text, width: int, hang: int = 0) -> list[Text]:
     if width < 1 or cell_len(text.plain) <= width:
         return [text]
     hang = min(hang, width // 2)
-    first, *rest = text.divide(_breaks(text.plain, width, hang))
+    first, *rest = text.divide(breaks(text.plain, width, hang))
     first.rstrip()
     lines = [first]
     for part in rest:
@@ -25,8 +25,8 @@ def wrapped(text: Text, width: int, hang: int = 0) -> list[Text]:
     return lines
 
 
-def _breaks(plain: str, width: int, hang: int) -> list[int]:
-    """Where a new line begins."""
+def breaks(plain: str, width: int, hang: int = 0) -> list[int]:
+    """Where a new line begins; blanks before it are cut. Lines after the first have `hang` cells less."""
     return (_breaks_of_ascii if plain.isascii() else _breaks_of_any)(plain, width, hang)
 
 

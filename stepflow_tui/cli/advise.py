@@ -12,6 +12,7 @@ from stepflow_tui.engine.texts.advice import QUESTIONS
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import facade
 from stepflow_tui.render import advice as texts
+from stepflow_tui.render import words
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.model.advice import Answers
@@ -60,7 +61,7 @@ def _tell(session: Session, facts: Mapping[str, Any], answers: Answers) -> int:
         output.emit_object(texts.advice_json(advice, facts))
         return 0
     for name, value in texts.source_rows(facts) if facts else ():
-        output.emit_text(f"{name}: {value}")
+        output.emit_text(words.about(name, value))
     for line in texts.advice_lines(advice):
         output.emit_text(line)
     return 0

@@ -10,6 +10,7 @@ import typer
 
 from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
+from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 app = commands()
 
 DEMO_ROWS = 200_000
-ENDED = ("completed", "incomplete", "rolled_back", "aborted")
-"""States that a run does not leave by itself: the demo's database is not needed any more."""
 
 
 @app.command("demo")
@@ -77,7 +76,7 @@ def has_ended(session: Session, engine: Facade, config: Path) -> bool:
     run = engine.resolve_run(session.state_path, config.parent.name)
     with engine.RunReader(run.path) as reader:
         status = reader.status()
-    return status["state"] in ENDED and not status["engine"]["alive"]
+    return status["state"] in FINISHED and not status["engine"]["alive"]
 
 
 async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, keep: bool, yes: bool) -> int:

@@ -24,7 +24,9 @@ def doctor(ctx: typer.Context) -> int:
         output.emit_object(found)
     else:
         for check in found["checks"]:
-            output.emit_text(f"{pad(words.term(check['state']), 8)}  {_(check['name'])}: {known(check['found'])}")
+            output.emit_text(
+                f"{pad(words.term(check['state']), 8)}  {words.about(_(check['name']), known(check['found']))}"
+            )
             if check.get("fix"):
                 output.emit_text("          " + _("fix: {text}").format(text=known(check["fix"])))
     return 4 if any(check["state"] == "missing" for check in found["checks"]) else 0

@@ -27,7 +27,7 @@ async def answer_gate(
         Whether the run may go on.
     """
     questions: Sequence[Mapping[str, Any]] = event.get("questions") or ()
-    diagnostics.say(_("Before {phase}:").format(phase=words.phrase(str(event["phase"]))))
+    diagnostics.say(_("Before {phase}:").format(phase=words.phase(str(event["phase"]))))
     unticked = await _tick(session, engine, run, [q for q in questions if q["kind"] == "item"], front)
     if unticked is None:
         return False

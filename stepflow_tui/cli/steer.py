@@ -245,5 +245,5 @@ def _answered(session: Session, info: RunInfo, answer: Mapping[str, Any]) -> int
     if session.globals.json:
         output.emit_object({"run": info.id, "state": answer["state"], "answer": answer.get("answer")})
     else:
-        output.emit_text(f"{info.id}: {words.term(answer['state'])}")
+        output.emit_text(words.about(info.id, words.term(answer["state"])))
     return 0

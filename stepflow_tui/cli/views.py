@@ -128,7 +128,7 @@ class PlainView:
         """The step's own line."""
         for row in self._running.wholes(rows):
             if self._ticker.lets(row["step"], row["done"]):
-                output.emit_text(f"   {_(step_title(row['step']))}: {words.progress(row)}")
+                output.emit_text(f"   {words.about(_(step_title(row['step'])), words.progress(row))}")
 
     def close(self) -> None:
         """Nothing moves."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepflow_tui.cli.diagnostics import fail
 from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.texts.language import language
 
@@ -65,6 +66,8 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
     )
     app = StepFlowApp(facade(), options)
     app.run(mouse=options.mouse)
+    if app.crash is not None:
+        return fail(app.crash, session)
     return app.return_code or 0
 
 

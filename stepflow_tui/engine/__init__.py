@@ -17,6 +17,7 @@ _NAMES = {
     "try_target": "stepflow_tui.engine.facade.try_target",
     "config_text": "stepflow_tui.engine.facade.compose",
     "save_config": "stepflow_tui.engine.facade.compose",
+    "find_configs": "stepflow_tui.engine.facade.find_configs",
     "free_path": "stepflow_tui.engine.facade.compose",
     "suggested_name": "stepflow_tui.engine.facade.compose",
     "holds_password": "stepflow_tui.engine.facade.compose",

@@ -95,7 +95,7 @@ def source_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield _("Tables"), _tables(facts)
     yield _("Rows"), rows_text(facts)
     yield (
-        _("Journal"),
+        _("Journal mode"),
         _("{mode}, pages of {bytes}, {encoding}").format(
             mode=facts["journal_mode"] or "?", bytes=words.size(facts["page_size"]), encoding=facts["encoding"] or "?"
         ),
@@ -122,7 +122,7 @@ def _tables(facts: Mapping[str, Any]) -> str:
         parts.append(ngettext("{n} view", "{n} views", facts["views"]).format(n=facts["views"]))
     if facts["triggers"]:
         parts.append(ngettext("{n} trigger", "{n} triggers", facts["triggers"]).format(n=facts["triggers"]))
-    return ", ".join(parts)
+    return words.listed(parts)
 
 
 def rows_text(facts: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def alert_facts(alert: Mapping[str, Any]) -> Iterator[str]:
         yield _("Since: {time}").format(time=alert["since"])
     for name, value in (alert.get("params") or {}).items():
         shown = words.size(value) if name.endswith("_bytes") else known(value) if isinstance(value, str) else value
-        yield clean_line(f"{words.phrase(name)}: {shown}")
+        yield clean_line(words.about(words.phrase(name), shown))
 
 
 def alert_advice(alert: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import _, inner, known, ngettext
-from stepflow_tui.engine.texts.running import ALERTS, PHASES, step_title
+from stepflow_tui.engine.texts.running import ALERTS, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import finding_lines, finding_of
@@ -37,11 +37,11 @@ def _run_started(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _phase(event: Mapping[str, Any]) -> Iterator[str]:
-    title = _(PHASES.get(event["phase"]) or words.spaced(event["phase"]))
+    title = words.phase(event["phase"])
     if event["state"] == "running":
         yield f"== {title}"
     elif event["state"] != "pending":
-        yield f"== {title}: {words.term(event['state'])}"
+        yield f"== {words.about(title, words.term(event['state']))}"
 
 
 def _step(event: Mapping[str, Any]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _step(event: Mapping[str, Any]) -> Iterator[str]:
             step=step, state=state, time=words.seconds(event["seconds"])
         )
     else:
-        yield f"   {step}: {state}"
+        yield f"   {words.about(step, state)}"
 
 
 def _finding(event: Mapping[str, Any]) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _finding(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gate(event: Mapping[str, Any]) -> Iterator[str]:
-    phase = words.phrase(event["phase"])
+    phase = words.phase(event["phase"])
     if event["state"] != "open":
         yield _("gate before {phase}: {state}").format(phase=phase, state=words.term(event["state"]))
         return
@@ -183,7 +183,7 @@ def different_line(found: Mapping[str, Any]) -> str:
     text = _("DIFFERENT {place} {key}: {verdict}").format(
         place=f"{found['table']}{column}", key=key_text(found.get("key")), verdict=words.term(found.get("class"))
     )
-    return f"{text}: {known(found['cause'])}" if found.get("cause") else text
+    return words.about(text, known(found["cause"])) if found.get("cause") else text
 
 
 def _error(event: Mapping[str, Any]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     """One finding: what was found, then why it matters and how to fix it, indented."""
     said = shown(finding)
     severity = words.term(finding.severity.value).upper()
-    yield f"{pad(severity, 8)}  {finding.code}: {said.what}"
+    yield f"{pad(severity, 8)}  {words.about(finding.code, said.what)}"
     if said.why:
         yield "          " + _("why: {text}").format(text=said.why)
     for i, line in enumerate(said.fix.splitlines()):
@@ -56,5 +56,5 @@ def findings_lines(findings: Iterable[Finding]) -> Iterator[str]:
     listed = sorted(findings, key=lambda f: _ORDER.index(f.severity))
     for finding in listed:
         yield from finding_lines(finding)
-    counts = ", ".join(f"{n} {words.term(s.value)}" for s in _ORDER if (n := sum(f.severity is s for f in listed)))
-    yield counts or _("nothing found")
+    counts = ((s, sum(f.severity is s for f in listed)) for s in _ORDER)
+    yield words.listed(words.counted(n, words.term(s.value)) for s, n in counts if n) or _("nothing found")

@@ -169,7 +169,7 @@ def _finding(event: Mapping[str, Any]) -> list[str]:
     """What was found and how to fix it; the level says how heavy it is, the whole entry why it matters."""
     words_of = shown(finding_of(event))
     fixes = words_of.fix.splitlines()[:1]
-    return [f"{event['code']}: {words_of.what}", *(_("fix: {text}").format(text=line) for line in fixes)]
+    return [words.about(str(event["code"]), words_of.what), *(_("fix: {text}").format(text=line) for line in fixes)]
 
 
 def _alert(event: Mapping[str, Any]) -> list[str]:
@@ -184,7 +184,7 @@ def _intent(event: Mapping[str, Any]) -> list[str]:
     line = text.format(verb=event.get("verb"), who=event.get("who"), state=words.term(event.get("state") or ""))
     answer = event.get("answer")
     reason = answer.get("message") or answer.get("text") if isinstance(answer, Mapping) else answer
-    return [f"{line}: {known(str(reason))}" if reason else line]
+    return [words.about(line, known(str(reason))) if reason else line]
 
 
 def _state(event: Mapping[str, Any]) -> list[str]:
@@ -192,7 +192,7 @@ def _state(event: Mapping[str, Any]) -> list[str]:
 
 
 def _note(event: Mapping[str, Any]) -> list[str]:
-    return [f"{event.get('who')}: {event.get('text')}"]
+    return [words.about(str(event.get("who")), event.get("text"))]
 
 
 def _audit(event: Mapping[str, Any]) -> list[str]:

@@ -148,7 +148,7 @@ def _objects(title: str, objects: Sequence[PlannedObject]) -> Iterator[str]:
     yield ""
     yield f"{title} ({len(objects)})"
     for item in objects:
-        yield clean_line(f"  {words.term(item.type.value)} {item.name}: {known(item.reason)}")
+        yield "  " + clean_line(words.about(f"{words.term(item.type.value)} {item.name}", known(item.reason)))
         if item.sql and not item.carried:
             yield clean_line(f"    {item.sql}")
 

@@ -69,7 +69,7 @@ def risk_title(risk: Risk) -> str:
     if risk.likelihood is not None:
         parts.append(_("likelihood {weight}").format(weight=words.term(risk.likelihood.value)))
     title = _(RISKS[risk.id])
-    return f"{title} ({', '.join(parts)})" if parts else title
+    return f"{title} ({words.listed(parts)})" if parts else title
 
 
 def proof_lines(risk: Risk) -> Iterator[str]:
@@ -83,4 +83,4 @@ def proof_lines(risk: Risk) -> Iterator[str]:
 def proof_text(proof: Proof) -> str:
     """An item with its title and state."""
     state = _(NOT_IN_THIS_RUN) if proof.state == NOT_LISTED else words.term(proof.state)
-    return f"{_(item_title(proof.item))} ({proof.item}): {state}"
+    return words.about(f"{_(item_title(proof.item))} ({proof.item})", state)

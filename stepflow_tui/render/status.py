@@ -42,14 +42,14 @@ def status_lines(status: Mapping[str, Any], *, signs: bool = True) -> Iterator[s
         yield clean_line(_alert(alert))
     back = status.get("rollback") or {}
     if back.get("possible"):
-        loses = "; ".join(map(lost, back.get("loses") or ())) or _("nothing")
+        loses = words.clauses(map(lost, back.get("loses") or ())) or _("nothing")
         yield _("rollback is possible; it would lose: {loses}").format(loses=loses)
 
 
 def _head(status: Mapping[str, Any]) -> str:
     run, state = status["run"], words.term(status["state"])
     if not status.get("phase"):
-        return f"{run}: {state}"
+        return words.about(run, state)
     return _("{run}: {state} in {phase}").format(run=run, state=state, phase=words.phrase(status["phase"]))
 
 
@@ -72,7 +72,7 @@ def _engine(engine: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _marked(name: str, state: str, *, signs: bool) -> str:
-    return f"{_MARKS.get(state, ' ')} {name}" if signs else f"{name}: {words.term(state)}"
+    return f"{_MARKS.get(state, ' ')} {name}" if signs else words.about(name, words.term(state))
 
 
 def _step(step: Mapping[str, Any], *, signs: bool) -> str:
@@ -80,7 +80,7 @@ def _step(step: Mapping[str, Any], *, signs: bool) -> str:
     if step.get("seconds") is not None:
         line += f" ({words.seconds(step['seconds'])})"
     if step.get("progress") and step["state"] == "running":
-        line += f": {words.progress(step['progress'])}"
+        line = words.about(line, words.progress(step["progress"]))
     return clean_line(line)
 
 

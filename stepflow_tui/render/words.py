@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from stepflow_tui.engine.texts.language import N_, _, known, language
+from stepflow_tui.engine.texts.running import PHASES
 
 UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"))
 """What is counted besides bytes."""
@@ -22,6 +23,48 @@ OTHER_STATES = (
     *(N_("ok"), N_("note"), N_("missing"), N_("installed")),  # what `doctor` found
 )
 """Values shown by `term` that are members of no enumeration."""
+
+
+class _Signs(NamedTuple):
+    """How a language joins texts."""
+
+    colon: str
+    comma: str
+    semicolon: str
+    counted: str
+
+
+_SIGNS = {"en": _Signs(": ", ", ", "; ", "{count} {what}"), "zh": _Signs("：", "，", "；", "{count} 项{what}")}
+_ENDS = ("。", "！", "？", "；", "：")
+"""After these no blank follows."""
+
+
+def about(name: str, text: object) -> str:
+    """`name: text`."""
+    return f"{name}{_SIGNS[language()].colon}{text}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`one, two, three`: words of ours; names and numbers are listed with a plain comma in every language."""
+    return _SIGNS[language()].comma.join(parts)
+
+
+def clauses(parts: Iterable[str]) -> str:
+    """`one; two; three`: for parts that may hold commas."""
+    return _SIGNS[language()].semicolon.join(parts)
+
+
+def counted(number: int, what: str) -> str:
+    """`3 warning`: how many of a sort."""
+    return _SIGNS[language()].counted.format(count=number, what=what)
+
+
+def sentences(*texts: str) -> str:
+    """Sentences one after the other, with a blank between them where the language has one."""
+    said = ""
+    for text in filter(None, texts):
+        said += text if not said or said.endswith(_ENDS) else f" {text}"
+    return said
 
 
 def seconds(value: float | None) -> str:
@@ -68,14 +111,14 @@ def progress(row: Mapping[str, Any]) -> str:
         text = _("{done} of {total}").format(done=first, total=amount(total, unit))
     if total:
         text += f" ({100 * done / total:.0f} %)"
-    rate = row.get("rate_per_second")
+    parts, rate = [text], row.get("rate_per_second")
     if rate:
-        text += f", {amount(rate, unit)}/s"
+        parts.append(f"{amount(rate, unit)}/s")
     if row.get("eta_seconds") is not None and (total is None or done < total):
-        text += ", " + _("{time} left").format(time=seconds(row["eta_seconds"]))
+        parts.append(_("{time} left").format(time=seconds(row["eta_seconds"])))
     if row.get("throttle"):
-        text += ", " + _("throttled: {reason}").format(reason=throttle(row["throttle"]))
-    return text
+        parts.append(_("throttled: {reason}").format(reason=throttle(row["throttle"])))
+    return listed(parts)
 
 
 def throttle(reason: str) -> str:
@@ -91,6 +134,11 @@ def spaced(name: str) -> str:
 def phrase(name: str) -> str:
     """A name of ours as words of the language in use."""
     return _(spaced(name))
+
+
+def phase(name: str) -> str:
+    """A phase as its title, the same words wherever a person meets it: `Copy`, not `backfill`."""
+    return _(PHASES.get(name) or spaced(name))
 
 
 def term(value: object) -> str:

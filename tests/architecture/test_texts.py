@@ -92,7 +92,7 @@ def bare_labels(path: Path) -> Iterator[str]:
                 yield f"{name(path)}:{node.lineno}: {text}"
 
 
-NAMES = ("stepflow {0}", "  {0}: {1} (stepflow {2})")
+NAMES = ("stepflow {0}", "  {0} (stepflow {1})")
 """Names that are the same in every language."""
 
 

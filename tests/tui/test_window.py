@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from screens.widgets.cells import cut
 from screens.widgets.columns import Column, heading, rest, row_line
-from screens.widgets.flow import Line, cut, wrapped
+from screens.widgets.flow import Line, wrapped
 from screens.widgets.window import Window
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Mn", "Me", "Cs")), max_size=60)

@@ -11,6 +11,7 @@ from typing import Any
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import UsageError
 from stepflow_tui.engine.facade import compose
+from stepflow_tui.engine.facade.find_configs import find_configs
 from stepflow_tui.engine.model.finding import Finding, warning
 
 RUN = "shop-20260101t000000-abcd"
@@ -152,6 +153,7 @@ class FakeEngine:
     config_text = staticmethod(compose.config_text)
     save_config = staticmethod(compose.save_config)
     free_path = staticmethod(compose.free_path)
+    find_configs = staticmethod(find_configs)
 
     def RunReader(self, run_dir: Path) -> FakeReader:
         return self.reader

@@ -182,7 +182,7 @@ def test_a_sentence_in_a_place_is_translated_a_name_is_not() -> None:
     # a table may be called like a word of ours
     assert lang.known("table Verify is gone") == "表 Verify 已不存在"
     assert lang.known("Roll back a? Lost now: nothing.") == "回滚 a？将会丢失：无。"
-    assert lang.known("mixed storage classes: 3 integers, 2 texts") == "混合的存储类：3 个整数, 2 个文本"
+    assert lang.known("mixed storage classes: 3 integers, 2 texts") == "混合的存储类：3 个整数，2 个文本"
 
 
 def test_problems_of_a_config_are_translated_line_by_line() -> None:
@@ -226,7 +226,7 @@ def test_a_finding_is_padded_by_cells() -> None:
     first = next(
         iter(finding_lines(info("library_versions", python="3", sqlite="3", adbc="1", adbc_sqlite="3", asyncpg="0")))
     )
-    assert first.startswith("信息      library_versions: ")
+    assert first.startswith("信息      library_versions：")
 
 
 def test_states_are_words_in_chinese_and_as_in_json_in_english() -> None:

@@ -65,7 +65,7 @@ def test_check_speaks_chinese(config: Path) -> None:
     done = stepflow(config.parent, "check", **CHINESE)
     page = done.stdout.decode()
     assert done.returncode == 3, done.stderr.decode()
-    assert "阻断      target_unreachable: " in page
+    assert "阻断      target_unreachable：" in page
     assert "          原因：没有目标，就什么也无法检查或复制。" in page
     english = stepflow(config.parent, "check", LANG="C").stdout.decode()
     assert "BLOCKING  target_unreachable: " in english

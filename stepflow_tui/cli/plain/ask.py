@@ -11,6 +11,7 @@ from typing import TypeVar
 from stepflow_tui.cli.diagnostics import put_prompt, say
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
+from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def checked(question: str, use: Callable[[str], T], default: str = "") -> T:
         try:
             return use(answer)
         except StepFlowError as error:
-            say(f"{known(error.message)} {known(error.hint)}")
+            say(words.sentences(known(error.message), known(error.hint)))
 
 
 def yes(question: str) -> bool:

@@ -29,7 +29,7 @@ def answer_open_gate(place: Place) -> Next:
 def answer(place: Place, event: Mapping[str, Any]) -> Next:
     """Ask what an open gate wants to know; an answer not given leaves the run waiting."""
     questions: Questions = event.get("questions") or ()
-    phase = words.phrase(str(event["phase"]))
+    phase = words.phase(str(event["phase"]))
     if place.desk.session.globals.read_only:
         say(_("The run waits at the gate before {phase}.").format(phase=phase))
         return Next.MENU

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from stepflow_tui.cli.plain import ask, runs, setup
@@ -16,15 +13,13 @@ from stepflow_tui.cli.plain.desk import Desk, Next
 from stepflow_tui.cli.plain.plan import open_config
 from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
+from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.facade import facade
 from stepflow_tui.render import words
 
 SHOWN_RUNS = 9
 """Runs of the first menu; the others stand behind one entry."""
-FINISHED = ("completed", "incomplete", "rolled_back", "aborted")
-MAX_BYTES = 262_144
-_KEYS = (re.compile(r"^version\s*:", re.MULTILINE), re.compile(r"^kind\s*:", re.MULTILINE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +102,7 @@ def _run(run: Mapping[str, Any]) -> str:
     parts = [words.term(run[key]) for key in ("state", "phase", "environment") if run.get(key)]
     if run.get("engine_alive"):
         parts.append(_("engine alive"))
-    return f"{run['id']}: {', '.join(parts)}"
+    return words.about(str(run["id"]), words.listed(parts))
 
 
 def _older(desk: Desk, found: list[Mapping[str, Any]]) -> Next:
@@ -117,15 +112,5 @@ def _older(desk: Desk, found: list[Mapping[str, Any]]) -> Next:
 
 
 def _configs(desk: Desk) -> Iterator[tuple[str, Callable[[], Next]]]:
-    with suppress(OSError):
-        for path in sorted(p for p in desk.folder.iterdir() if p.suffix in (".yaml", ".yml") and _is_config(p)):
-            yield _("config {file}").format(file=path.name), partial(open_config, desk, path)
-
-
-def _is_config(path: Path) -> bool:
-    """Whether it looks like one of ours: other programs' YAML is none of our business."""
-    with suppress(OSError, UnicodeDecodeError):
-        if path.is_file() and path.stat().st_size <= MAX_BYTES:
-            text = path.read_text(encoding="utf-8")
-            return all(key.search(text) for key in _KEYS)
-    return False
+    for path in desk.engine.find_configs(desk.folder):
+        yield _("config {file}").format(file=path.name), partial(open_config, desk, path)

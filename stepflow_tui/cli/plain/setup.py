@@ -106,7 +106,10 @@ def new_migration(desk: Desk, source: str = "") -> Next:
 
 def _kind() -> str:
     kinds = list(KINDS)
-    labels = [f"{kind}: {_(use)}" + ("" if kind in BUILT else " " + _("(comes later)")) for kind, use in KINDS.items()]
+    labels = [
+        words.sentences(words.about(kind, _(use)), "" if kind in BUILT else _("(comes later)"))
+        for kind, use in KINDS.items()
+    ]
     while True:
         kind = kinds[ask.choose(_("Which migration?"), labels, default=kinds.index(BUILT[0]) + 1) - 1]
         if kind in BUILT:
@@ -157,13 +160,13 @@ def _is_database(path: Path) -> bool:
 
 def _tell(facts: Mapping[str, Any]) -> None:
     for name, value in texts.source_rows(facts):
-        output.emit_text(f"{name}: {value}")
+        output.emit_text(words.about(name, value))
 
 
 def _options(desk: Desk, draft: Draft) -> Draft:
     names = list(OPTIONS)
     while True:
-        labels = [f"{_(OPTIONS[name])}: {getattr(draft, name) or _('(empty)')}" for name in names]
+        labels = [words.about(_(OPTIONS[name]), getattr(draft, name) or _("(empty)")) for name in names]
         number_ = ask.choose(_("Options; a number changes one"), [_("take them as they are"), *labels])
         if number_ == 1:
             return draft
@@ -197,7 +200,7 @@ def _owners(desk: Desk) -> dict[str, str]:
     say(_("Enter alone: nobody yet."))
     owners = {}
     for when, item in desk.engine.manual_items():
-        owner = ask.text(f"{words.phrase(when)}: {_(item_title(item))}")
+        owner = ask.text(words.about(words.phrase(when), _(item_title(item))))
         if owner:
             owners[item] = owner
     return owners

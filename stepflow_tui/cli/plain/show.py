@@ -15,6 +15,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.events import PUBLIC
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
 from stepflow_tui.render.events import event_lines, public_event
 from stepflow_tui.render.findings import finding_of, findings_lines
 from stepflow_tui.render.status import status_lines
@@ -111,7 +112,7 @@ def help_(place: Place) -> Next:
     say(_("Every question takes a number; ? lists the choices again, Ctrl-D leaves. The run goes on whoever watches."))
     for action in ACTIONS:
         if action.cli:
-            say(f"  {_(action.label)}: {_(action.help)} (stepflow {action.cli})")
+            say(f"  {words.about(_(action.label), _(action.help))} (stepflow {action.cli})")
     return Next.MENU
 
 

@@ -80,7 +80,8 @@ def alerts(place: Place) -> Next:
 
 
 def _alert(alert: Mapping[str, Any]) -> str:
-    line = f"{words.term(alert['severity'])}: {alert_text(str(alert['code']), alert.get('params') or {})} ({alert['code']})"
+    text = alert_text(str(alert["code"]), alert.get("params") or {})
+    line = words.about(words.term(alert["severity"]), f"{text} ({alert['code']})")
     return f"{line} {_('(acknowledged)')}" if alert.get("acknowledged") else line
 
 
@@ -105,7 +106,8 @@ def checklist(place: Place) -> Next:
 
 
 def _item(item: Mapping[str, Any]) -> str:
-    head = f"{words.phrase(str(item['phase']))}: {_(str(item['title']))} ({item['id']}): {words.term(item['state'])}"
+    name = words.about(words.phrase(str(item["phase"])), f"{_(str(item['title']))} ({item['id']})")
+    head = words.about(name, words.term(item["state"]))
     told = [str(item[key]) for key in ("by", "note") if item.get(key)]
     return f"{head} ({', '.join(told)})" if told else head
 
@@ -157,12 +159,12 @@ def roll_back(place: Place) -> Next:
     if not back.get("possible"):
         say(_("There is nothing to roll back."))
         return Next.MENU
-    loses = "; ".join(lost(one) for one in back.get("loses") or ()) or _("nothing")
+    loses = words.clauses(lost(one) for one in back.get("loses") or ()) or _("nothing")
     say(_("Rolling back would lose: {loses}").format(loses=loses))
     phases = [str(p["name"]) for p in status["phases"] if p["state"] in ("done", "running")][1:]
     labels = [
         _("everything"),
-        *(_("until {phase} is next").format(phase=words.phrase(p)) for p in phases),
+        *(_("until {phase} is next").format(phase=words.phase(p)) for p in phases),
         _("go back"),
     ]
     number = ask.choose(_("How far?"), labels, default=len(labels))

@@ -9,6 +9,7 @@ from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Next, Place, terminal_name
 from stepflow_tui.engine.texts.language import _, known
+from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.differences import DiffRow, different, rejected, sides
 from stepflow_tui.render.tables import Standing, TableRow, table_rows
@@ -55,7 +56,7 @@ def _label(place: Place, table: TableRow) -> str:
         table=table.source, source=table.source_rows, target=table.target_rows, state=table.word
     )
     count = _count(place, table)
-    return f"{text}; {_('rows that differ: {count}').format(count=count)}" if count else text
+    return words.clauses((text, _("rows that differ: {count}").format(count=count))) if count else text
 
 
 def _differences(place: Place, table: str) -> None:
@@ -86,7 +87,7 @@ def _lines(number: int, row: DiffRow) -> Iterator[str]:
         number=number, key=row.key, column=column, verdict=row.word
     )
     for name, value in zip((_("source"), _("target")), sides(row), strict=True):
-        yield f"   {name}: {value}"
+        yield f"   {words.about(name, value)}"
     if row.cause:
         yield "   " + _("cause: {text}").format(text=known(row.cause))
 
@@ -123,7 +124,7 @@ def _reveal(place: Place, row: DiffRow) -> None:
     if found is None:
         return
     for side, value in ((_("source"), found.get("source")), (_("target"), found.get("target"))):
-        output.emit_text(f"{side}: {_('(no row)') if value is None else value}")
+        output.emit_text(words.about(side, _("(no row)") if value is None else value))
     if found.get("problem"):
         output.emit_text(known(str(found["problem"])))
 

@@ -11,6 +11,7 @@ from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Desk
 from stepflow_tui.engine.model.draft import EMBEDDED, ENVIRONMENT
 from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import words
 from stepflow_tui.render.advice import target_rows
 from stepflow_tui.render.findings import findings_lines
 
@@ -86,7 +87,7 @@ def _tried(desk: Desk, chosen: Chosen) -> str:
     result = desk.tried(desk.engine.try_target(chosen.target, schema=chosen.schema, state=desk.state, env=desk.env))
     if result is not None:
         for name, value in target_rows(result):
-            output.emit_text(f"{name}: {value}")
+            output.emit_text(words.about(name, value))
         if result["findings"]:
             for line in findings_lines(result["findings"]):
                 output.emit_text(line)

@@ -57,12 +57,14 @@ async def send(
         )
     with RunReader(run.path) as reader:
         after = reader.max_seq()
+    # before the intent is written: one whose engine can't be started must not lie there for a later engine to take
+    used = None if engine_alive(run.path) else _used_env(run, env)
     sent = {**args, "take": True} if take_control else dict(args)
     who = sender(front)
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     alone = not engine_alive(run.path)
     if alone and verb not in LEASE:
-        await _start_engine(run, who, env if env is not None else os.environ)
+        await _start_engine(run, who, used if used is not None else _used_env(run, env))
     row = await _answer(run, number, after)
     if alone and verb in ENDING:
         await _ended(run)
@@ -76,11 +78,15 @@ def sender(front: str = "") -> str:
     return f"{operator(os.environ)} at {front}" if front else operator(os.environ)
 
 
-async def _start_engine(run: HasRun, who: str, env: Mapping[str, str]) -> None:
-    """Start an engine for intents; somebody else may have been faster, which is as good."""
+def _used_env(run: HasRun, env: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The variables that the run's config uses."""
     with RunReader(run.path) as reader:
         row = reader.run() or {}
-    used = load_config(Path(row["config_path"]), env).used_env
+    return load_config(Path(row["config_path"]), env if env is not None else os.environ).used_env
+
+
+async def _start_engine(run: HasRun, who: str, used: Mapping[str, str]) -> None:
+    """Start an engine for intents; somebody else may have been faster, which is as good."""
     try:
         await asyncio.to_thread(launch, run.path, StartLine(env=dict(used), command_only=True, who=who))
     except Held:

@@ -40,6 +40,8 @@ UNFINISHED = frozenset(
     {RunState.PENDING, RunState.RUNNING, RunState.WAITING, RunState.PAUSING, RunState.PAUSED, RunState.OBSERVING,
      RunState.ROLLING_BACK, RunState.FAILED}
 )  # fmt: skip
+FINISHED = frozenset(RunState) - UNFINISHED
+"""States that a run does not leave by itself."""
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
     # an engine takes it, or it is given up before it started

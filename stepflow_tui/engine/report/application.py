@@ -8,14 +8,14 @@ from stepflow_tui.engine.model.plan import ColumnPlan, ObjectType, Plan, TablePl
 from stepflow_tui.engine.model.types import EpochUnit, Kind
 
 _DRIVER_TYPE = {
-    Kind.BOOLEAN: "PostgreSQL's boolean: send and expect true and false, not 1 and 0",
-    Kind.DECIMAL: "an exact numeric: drivers return a decimal type, not a float",
-    Kind.TIMESTAMP: "a timestamp: drivers return a date-time object, not text",
-    Kind.DATE: "a date: drivers return a date object, not text",
-    Kind.EPOCH: "a timestamp: drivers return a date-time object, not a number",
-    Kind.JSONB: "jsonb: drivers may return parsed JSON; key order and duplicates are not kept",
-    Kind.MIXED_TEXT: "text, because it holds several storage classes: numbers come back as text",
-    Kind.MIXED_BYTEA: "bytea with a class byte in front (i, r, t or b), because it holds several storage classes",
+    Kind.BOOLEAN: "{column} is PostgreSQL's boolean: send and expect true and false, not 1 and 0.",
+    Kind.DECIMAL: "{column} is an exact numeric: drivers return a decimal type, not a float.",
+    Kind.TIMESTAMP: "{column} is a timestamp: drivers return a date-time object, not text.",
+    Kind.DATE: "{column} is a date: drivers return a date object, not text.",
+    Kind.EPOCH: "{column} is a timestamp: drivers return a date-time object, not a number.",
+    Kind.JSONB: "{column} is jsonb: drivers may return parsed JSON; key order and duplicates are not kept.",
+    Kind.MIXED_TEXT: "{column} is text, because it holds several storage classes: numbers come back as text.",
+    Kind.MIXED_BYTEA: "{column} is bytea with a class byte in front (i, r, t or b), because it holds several storage classes.",
 }
 
 
@@ -29,7 +29,7 @@ def _connection(target: str, owner: str | None, grants: dict[str, str]) -> Itera
     if owner:
         yield f"The tables belong to {owner}."
     for role, right in grants.items():
-        yield f"{role} may {'read and write' if right == 'rw' else 'read'} the tables."
+        yield f"{role} may read and write the tables." if right == "rw" else f"{role} may read the tables."
     if not owner and not grants:
         yield "No rights were granted: only the role that ran the migration can use the tables. Set target.owner or target.grant."
 
@@ -46,7 +46,7 @@ def _types(plan: Plan) -> Iterator[str]:
         for column in table.columns:
             words = _type_words(column)
             if words:
-                yield f"{table.source}.{column.source} is {words}."
+                yield words.format(column=f"{table.source}.{column.source}")
 
 
 def _type_words(column: ColumnPlan) -> str:

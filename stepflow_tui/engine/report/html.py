@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from stepflow_tui.engine.report.markdown import headline
+from stepflow_tui.engine.report.markdown import headline, item_state
 
 Report = dict[str, Any]
 
@@ -15,7 +15,7 @@ STYLE = """
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{margin-top:2.2rem;border-bottom:1px solid #8885;padding-bottom:.2rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{border:1px solid #8884;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
 th{background:#8882}pre{background:#8881;padding:.6rem;overflow:auto;white-space:pre-wrap}.banner{padding:.7rem 1rem;border-radius:.4rem;font-weight:600}
-.completed,.equal,.ticked{background:#2a93}.incomplete,.failed,.different,.blocking{background:#d333}.refused,.warning,.waiting,.stopped,.aborted,.not_verified{background:#fa03}
+.completed,.equal,.ticked{background:#2a93}.incomplete,.failed,.different,.blocking{background:#d333}.refused,.warning,.waiting,.stopped,.aborted,.not_verified,.accepted{background:#fa03}
 .meta{color:#888}code{overflow-wrap:anywhere}
 """
 
@@ -156,7 +156,8 @@ def _application(report: Report) -> str:
 
 def _checklist(report: Report) -> str:
     keys = ("phase", "id", "title", "kind", "state", "by", "at", "note")
-    return _section("Checklist", _table(keys, ([i[k] for k in keys] for i in report["checklist"]), mark=4))
+    rows = ([item_state(i) if k == "state" else i[k] for k in keys] for i in report["checklist"])
+    return _section("Checklist", _table(keys, rows, mark=4))
 
 
 def _notes(report: Report) -> str:

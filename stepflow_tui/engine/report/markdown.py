@@ -189,9 +189,14 @@ def _application(report: Report) -> str:
     return "## What to change in your application\n\n" + "\n".join(f"- {cell(i)}" for i in items) if items else ""
 
 
+def item_state(item: Report) -> str:
+    """A checklist item's state in words: an accepted one must not look like one that somebody did."""
+    return "accepted unticked" if item["state"] == "accepted" else str(item["state"])
+
+
 def _checklist(report: Report) -> str:
     rows = [
-        (i["phase"], i["id"], i["title"], i["kind"], i["state"], i["by"], i["at"], i["note"])
+        (i["phase"], i["id"], i["title"], i["kind"], item_state(i), i["by"], i["at"], i["note"])
         for i in report["checklist"]
     ]
     return "## Checklist\n\n" + table(("when", "id", "item", "kind", "state", "by", "at", "note"), rows) if rows else ""

@@ -135,11 +135,16 @@ def inner(value: str) -> str:
         return _(value) if value == "nothing" else value
     found = known(value)
     if found == value and ("; " in value or ", " in value):
-        return "".join(part if part in ("; ", ", ") else inner(part) for part in _LISTED.split(value))
+        parts = _LISTED.split(value)
+        told = [inner(part) for part in parts[::2]]
+        signs = parts[1::2] if told == parts[::2] else [_WIDE[sign] for sign in parts[1::2]]
+        return "".join(text for pair in zip(told, [*signs, ""], strict=True) for text in pair)
     return found
 
 
 _LISTED = re.compile(r"(; |, )")
+_WIDE = {"; ": "；", ", ": "，"}
+"""Between sentences that were translated."""
 
 
 FEW = 9

@@ -1,0 +1,34 @@
+"""Text cut into rows at blanks and between characters of scripts that have none: Textual knows blanks only."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.geometry import Size
+from textual.widgets import Static
+
+from screens.widgets.wrapping import wrapped
+
+
+class Folded(Static):
+    """A text that may be Chinese."""
+
+    def render(self) -> RenderResult:
+        """Its rows."""
+        rows = self._rows(self.content_size.width)
+        return super().render() if rows is None else Text("\n", no_wrap=True).join(rows)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many as there are rows."""
+        rows = self._rows(width)
+        return super().get_content_height(container, viewport, width) if rows is None else len(rows)
+
+    def _rows(self, width: int) -> list[Text] | None:
+        """None where Textual cuts it right: ASCII, one line, a table."""
+        content = self.content
+        text = Text(content) if isinstance(content, str) else content
+        if not isinstance(text, Text) or text.plain.isascii() or text.no_wrap or width < 1:
+            return None
+        if self.styles.text_wrap == "nowrap" or self.styles.is_auto_width:
+            return None
+        return [row for line in text.split("\n", allow_blank=True) for row in wrapped(line, width)]

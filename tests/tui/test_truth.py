@@ -1,0 +1,100 @@
+"""What the wizard must never claim: that nothing is wrong because a filter hid it, because nothing was looked at, or by habit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from screens.glyphs import UNICODE
+from screens.pages.findings import FindingsPage
+from screens.pages.objects import object_lines
+from screens.pages.report_rest import ReportFindingsPage, ReportObjectsPage
+from screens.pages.report_result import DifferencesPage
+from screens.run_endings import said
+from tests.tui.plans import report_view, table
+from tests.tui.run_rows import attached, make_run, note, seen, settled
+from tests.tui.run_states import aborted, failed, waiting
+
+NOTHING_DONE = {"rollback": {"possible": False, "loses": []}}
+
+
+def text(lines: Any) -> str:
+    """Lines as they are read."""
+    return "\n".join(line.text.plain for line in lines)
+
+
+def test_a_filter_that_hides_all_differences_does_not_say_that_there_are_none() -> None:
+    shown = text(DifferencesPage().lines(report_view(), "no such thing", UNICODE))
+    assert shown == "Nothing fits."
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ((), "Nothing was compared yet."),
+        (("not_verified", "not_verified"), "Nothing was compared yet."),
+        (("equal", "equal"), "✓ Nothing differs and nothing was rejected."),
+        (("equal", "not_verified"), "! No single row is listed; the page Tables tells what is not equal."),
+        (("equal", "different"), "! No single row is listed; the page Tables tells what is not equal."),
+    ],
+)
+def test_no_listed_difference_means_equal_only_where_all_was_compared(verdicts: tuple[str, ...], expected: str) -> None:
+    tables = [table(f"t{n}", 5, 5, verdict) for n, verdict in enumerate(verdicts)]
+    view = report_view(tables=tables, discrepancies=[], rejects=[])
+    assert text(DifferencesPage().lines(view, "", UNICODE)) == expected
+
+
+def test_a_filter_that_hides_what_is_lost_does_not_say_that_everything_is_carried() -> None:
+    shown = text(ReportObjectsPage().lines(report_view(), "no such thing", UNICODE))
+    assert "Everything is carried" not in shown
+    assert "Nothing fits." in shown
+    carried = [o for o in report_view().report["objects"] if o["carried"]]
+    assert "✓ Everything is carried." in text(object_lines([], carried, UNICODE))
+
+
+def test_without_a_plan_nothing_is_known_about_objects() -> None:
+    view = report_view(plan_hash=None, objects=[])
+    assert text(ReportObjectsPage().lines(view, "", UNICODE)) == "Nothing is known yet: there is no plan."
+
+
+@pytest.mark.parametrize("page", [FindingsPage(), ReportFindingsPage()])
+def test_a_filter_that_hides_all_findings_does_not_say_that_nothing_was_found(page: Any) -> None:
+    shown = text(page.lines(report_view(), "no such thing", UNICODE))
+    assert shown == "Nothing fits."
+
+
+def test_a_run_that_has_done_nothing_offers_no_rollback() -> None:
+    ended, stopped = said(aborted(**NOTHING_DONE), []), said(failed(**NOTHING_DONE), [])
+    assert ended is not None
+    assert stopped is not None
+    assert "R" not in ended.act.split()
+    assert ended.lines[0] == "Nothing was changed yet, neither in the source nor in the target."
+    assert "R" not in stopped.act.split()
+    undoable = said(failed(), [])
+    assert undoable is not None
+    assert "R rolls back" in undoable.act
+
+
+@pytest.mark.parametrize("key", ["c", "p", "R", "X", "C", "a"])
+async def test_of_a_run_that_can_not_be_read_nothing_is_offered(tmp_path: Path, key: str) -> None:
+    run = await make_run(tmp_path, lambda journal: note(journal, "one"))
+    (run.path / "journal.db").write_bytes(b"torn" * 2000)
+    app = attached(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "NO NEWS" in seen(app)
+        await pilot.press(key)
+        await settled(pilot)
+        assert not app.screen.is_modal
+        assert any("is not known" in n.message for n in app._notifications)
+
+
+def test_a_gate_without_an_engine_says_that_the_answer_starts_one() -> None:
+    nobody = {"engine": {"pid": None, "alive": False, "heartbeat_seconds": None}}
+    idle, busy = said(waiting(**nobody), []), said(waiting(), [])
+    assert idle is not None
+    assert busy is not None
+    assert idle.lines[1] == "No engine works on it now; the answer starts one."
+    assert set(idle.lines) - set(busy.lines) == {idle.lines[1]}
