@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from screens.modals.base import Dialog, title
-from screens.widgets.folded import Folded
+from screens.widgets.folded import Fold, Folded
 from stepflow_tui.actions import ACTIONS, Action
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
@@ -64,7 +64,7 @@ class HelpScreen(Dialog[None]):
         shown = self._shown_keys()
         for action in ACTIONS:
             if action.id in shown:
-                table.add_row(Text(shown[action.id]), Text(_(action.label)), Text(_sentence(action)))
+                table.add_row(Text(shown[action.id]), Text(_(action.label)), Fold(Text(_sentence(action))))
         return table
 
     def _shown_keys(self) -> dict[str, str]:

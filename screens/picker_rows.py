@@ -81,7 +81,7 @@ def run_line(run: Mapping[str, Any], glyphs: Glyphs, now: datetime, width: int) 
     named = str(run["id"]) if width >= 100 else str(run.get("name") or run["id"])
     phase = words.phase(str(run["phase"])) if run.get("phase") else ""
     name_width = max(12, width - 2 - 13 - 13 - 9 - 11 - 14)
-    state = words.term(run.get("state") or _("unknown"))
+    state = words.spaced(words.term(run.get("state") or _("unknown")))
     text = Text(style="" if unfinished(run) else "dim")
     text.append(f"{getattr(glyphs, sign)} ", style=_COLOURS.get(sign, ""))
     text.append(fit(state, 12, glyphs.more) + " ", style=_COLOURS.get(sign, ""))
@@ -107,7 +107,7 @@ def steered(run: Mapping[str, Any]) -> str:
         return clean_line(str(holder))
     if run.get("engine_alive"):
         return _("engine alive")
-    return _("resumable") if unfinished(run) else ""
+    return _("resumable") if run.get("state") and unfinished(run) else ""  # nobody knows of one that can't be read
 
 
 def age(created: Any, now: datetime) -> str:

@@ -110,8 +110,12 @@ class RunScreen(Viewing, Steering):
         text = _("Terminal too small (80x20 needed)")
         self.query_one("#too-small", Value).show(f"{text} · {state_text(snapshot, host(self).glyphs).plain}")
 
+    def key_label(self, action: str) -> str:
+        """What p does while the engine is paused."""
+        return _("Resume") if action == "pause" and self.status.get("state") in ("pausing", "paused") else ""
+
     def _enable(self) -> None:
-        could = tuple(why_not(action, self.status) for action in DEPENDING)
+        could = (*(why_not(action, self.status) for action in DEPENDING), self.key_label("pause"))
         if could != self._could:
             self._could = could
             self.refresh_bindings()

@@ -16,12 +16,16 @@ from screens.panels.steps import StepsPanel
 from screens.run_reasons import resumable, why_not
 from screens.run_words import SETTLED, Status, item_words
 from screens.widgets.guarded import in_background
+from stepflow_tui.actions import ACTIONS
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.facade import Checked
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import lost
 from stepflow_tui.render.findings import findings_lines
+
+ACTING = frozenset(action.method for action in ACTIONS if action.acts)
+"""Actions that a read-only session refuses."""
 
 
 class Steering(Screen[None]):
@@ -36,14 +40,20 @@ class Steering(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what can't be done now."""
-        return None if why_not(action, self.status) else True
+        return None if self._why_not(action) else True
+
+    def _why_not(self, action: str) -> str:
+        """Why an action can't be done now; a session that only watches says so before it asks for a name."""
+        if action in ACTING and host(self).options.read_only:
+            return _("This session is read-only: it watches and changes nothing.")
+        return why_not(action, self.status)
 
     def on_key(self, event: events.Key) -> None:
         """A key whose action can't be done now: say why."""
         found = self.active_bindings.get(event.key)
         if found is not None and not found.enabled and found.node is self:
             event.stop()
-            self.say(why_not(found.binding.action, self.status))
+            self.say(self._why_not(found.binding.action))
 
     def say(self, text: str) -> None:
         """A word to the operator."""

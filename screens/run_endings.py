@@ -119,6 +119,11 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     phase = phase_title(str(gate.get("phase") or ""))
     if not open_gate(snapshot.status):
         return Said(sign="confirm", colour="yellow", head=_("Waiting for an answer."), act=_("Press c to go on."))
+    if not questions:
+        head = _("Stopped before {phase}, as asked for when it was started.").format(phase=phase)
+        return Said(
+            sign="confirm", colour="yellow", head=head, lines=tuple(_idle(snapshot.status)), act=_("Press c to go on.")
+        )
     head = ngettext(
         "Waiting before {phase}: {count} question.", "Waiting before {phase}: {count} questions.", len(questions)
     ).format(phase=phase, count=len(questions))
@@ -126,7 +131,11 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         sign="confirm",
         colour="yellow",
         head=head,
-        lines=(words.listed(_asked(questions)), *(clean_line(line) for line in summary(questions))),
+        lines=(
+            words.listed(_asked(questions)),
+            *_idle(snapshot.status),
+            *(clean_line(line) for line in summary(questions)),
+        ),
         act=_("Press c to answer and go on."),
         short=True,
     )

@@ -98,7 +98,6 @@ class Bridge:
         self._after = 0
         self._skipped = 0
         self._last: Mapping[str, Any] = {}
-        self._crashes: dict[str, StepFlowError] = {}
         self._lock = Lock()
         self._closed = False
 
@@ -132,7 +131,7 @@ class Bridge:
         except (OSError, ValueError, LookupError, TypeError) as exc:  # rows that no engine writes: the file is damaged
             error = StepFailed(f"The journal of {self.run.id} can't be read.", detail=str(exc), code="journal_failed")
         except Exception as exc:  # the border of a look: shown like any other reason, and looked again
-            error = self._unforeseen(exc)
+            error = unforeseen(exc, self.options.state)
         if error is not None:
             self._let_go()
         return self._snapshot(tuple(public_event(row, self.run.id) for row in rows), error)
@@ -141,13 +140,6 @@ class Bridge:
         """Close the journal; the next look opens it anew."""
         self._stack.close()
         self._reader = None
-
-    def _unforeseen(self, exc: Exception) -> StepFlowError:
-        """One traceback per error, however often it comes back."""
-        told = self._crashes.get(repr(exc))
-        if told is None:
-            told = self._crashes[repr(exc)] = unforeseen(exc, self.options.state)
-        return told
 
     def _snapshot(self, events: tuple[Mapping[str, Any], ...], error: StepFlowError | None) -> Snapshot:
         return Snapshot(

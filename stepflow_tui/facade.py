@@ -298,6 +298,7 @@ class Facade(Protocol):
         state: Path,
         confirm: str | None,
         front: str = "",
+        env: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
         """The value of a sensitive column on both sides: {source, target, source_file, problem}; audited; `confirm` is the
         run's name as typed. `key` as the report shows it."""

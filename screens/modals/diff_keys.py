@@ -246,10 +246,14 @@ def _cells(row: DiffRow, *, tables: bool) -> list[str]:
 
 def both_sides(row: DiffRow, width: int, separator: str) -> str:
     """Cause, then both values side by side, the beginning of each."""
+    cause = cut(clean_line(known(row.cause)) or row.word, width)
+    if row.file:
+        said = _("The rejected row is in {file}").format(file=clean_line(row.file))
+        return "\n".join([cause, *(said[a:b] for a, b in wrapped(said, max(8, width), 0)[:SIDE_ROWS])])
     room = max(8, (width - 3) // 2)
     values = [clean_line(v[:2000]) for v in sides(row)]
     left, right = ([v[a:b] for a, b in wrapped(v, room, 0)][:SIDE_ROWS] for v in values)
-    lines = [cut(clean_line(known(row.cause)) or row.word, width)]
+    lines = [cause]
     for n in range(max(len(left), len(right))):
         one, other = (part[n] if n < len(part) else "" for part in (left, right))
         lines.append(f"{one}{' ' * (room - Text(one).cell_len)} {separator} {other}")

@@ -59,7 +59,7 @@ class EngineLost(Dialog[None]):
             self._close_on_top()
 
     def _close_on_top(self) -> None:
-        if self.is_current:  # dismissing from below would close what lies on top
+        if self.is_active:  # dismissing from below would close what lies on top
             self.dismiss(None)
 
     @property

@@ -140,7 +140,7 @@ class GateDialog(Dialog[bool], Fetching):
 
     def _close(self, *, answered: bool) -> None:
         self._over = answered
-        if self.is_current:
+        if self.is_active:  # also from below: dismissing would close what lies on top
             self.dismiss(answered)
 
     def _read(self) -> None:

@@ -9,9 +9,11 @@ from textual.screen import Screen
 
 from screens.host import app_of, host
 from screens.modals.confirm import ConfirmTyped
+from screens.modals.missing import ask_missing
 from screens.modals.text import TextDialog
 from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import terminal_name
+from stepflow_tui.engine.errors import ConfigError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.facade import RunInfo
 from stepflow_tui.render.clean import clean_line
@@ -41,15 +43,26 @@ def ask_to_reveal(screen: Screen[Any], run: RunInfo, row: DiffRow, column: str) 
 
 async def _reveal(screen: Screen[Any], run: RunInfo, row: DiffRow, column: str, typed: str) -> None:
     seen = host(screen)
-    found = await seen.api.reveal(
-        run,
-        row.table,
-        row.raw_key,
-        column,
-        state=seen.options.state,
-        confirm=typed,
-        front=terminal_name(),
-    )
+    try:
+        found = await seen.api.reveal(
+            run,
+            row.table,
+            row.raw_key,
+            column,
+            state=seen.options.state,
+            confirm=typed,
+            front=terminal_name(),
+            env=seen.options.env,
+        )
+    except ConfigError as error:
+
+        def again() -> None:
+            work = _reveal(screen, run, row, column, typed)
+            in_background(app_of(screen), work, group="reveal", exclusive=True)
+
+        if not ask_missing(app_of(screen), error, seen.options.env, again):
+            raise
+        return
     heading = clean_line(f"{row.table}.{column} ({row.key})")
     app_of(screen).push_screen(TextDialog(heading, shown_values(found)))
 

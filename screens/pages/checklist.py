@@ -17,17 +17,6 @@ from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render import words
 from stepflow_tui.render.width import cells
 
-CHECK = "check"
-"""Who settled what no person did."""
-WHENS: dict[str, str] = {
-    "before": N_("Before the migration"),
-    "during": N_("During the migration"),
-    "after": N_("After the migration"),
-    "rollback_before": N_("Before a rollback"),
-    "rollback_during": N_("During a rollback"),
-    "rollback_after": N_("After a rollback"),
-}
-
 
 class ChecklistPage(Page[PlanView]):
     """Items by time."""
@@ -51,7 +40,7 @@ def item_blocks(rows: Rows, glyphs: Glyphs) -> Iterator[Line]:
     width = max((cells(item_state(str(r["state"]), glyphs)[1]) for r in rows), default=0)
     for when in whens:
         own = [r for r in rows if str((r.get("params") or {}).get("when") or r["phase"]) == when]
-        yield heading(f"{_(WHENS.get(when) or words.spaced(when))}  {_counted(own)}")
+        yield heading(f"{words.when(when)}  {_counted(own)}")
         for row in own:
             yield from item_lines(row, glyphs, width)
         yield blank()
@@ -94,8 +83,7 @@ def _about(row: Mapping[str, Any]) -> Iterator[str]:
         yield _("a check decides it")
     if row.get("by"):
         when = f" {_moment(int(row['at_ms']))}" if row.get("at_ms") else ""
-        who = _("a check") if row["by"] == CHECK else row["by"]
-        yield _("by {who}{when}").format(who=who, when=when)
+        yield _("by {who}{when}").format(who=words.settled_by(str(row["by"])), when=when)
     if row.get("note"):
         yield _("note: {text}").format(text=known(str(row["note"])))
 

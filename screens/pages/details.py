@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from screens.glyphs import Glyphs
-from screens.pages.checklist import WHENS, item_lines, owner_of
+from screens.pages.checklist import item_lines, owner_of
 from screens.pages.lines import line
 from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
@@ -23,7 +23,7 @@ def item_details(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
     manual = row["kind"] == ItemKind.MANUAL
     yield line(_("A person decides it.") if manual else _("A check decides it."))
     when = str(params.get("when") or row["phase"])
-    yield line(_(WHENS.get(when) or words.spaced(when)))
+    yield line(words.when(when))
     if row["phase"]:
         yield line(_("due before {phase}").format(phase=words.phase(str(row["phase"]))))
     if owner_of(row):

@@ -78,6 +78,8 @@ def gate_title(gate: Gate) -> str:
 
 def gate_lines(gate: Gate, facts: GateFacts, glyphs: Glyphs) -> Iterator[Line]:
     """Everything the gate asks."""
+    if not gate.get("questions"):
+        yield line(_("There is nothing to answer: the run was told to stop here."))
     yield from _items(asked(gate, "item"), facts, glyphs)
     yield from _warnings(asked(gate, "warning"), facts, glyphs)
     yield from _objects(asked(gate, "object"), glyphs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -33,6 +34,8 @@ from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
 
 KEPT_RATES = 120
+STILL_SECONDS = 5.0
+"""Nothing more done for so long: the last speed and the time left were true, and are so no more."""
 BAR_CELLS = 50
 WORK = ("head", "bar", "counts", "next", "speed")
 
@@ -82,6 +85,7 @@ class NowPanel(Panel):
         self._rates: deque[float] = deque(maxlen=KEPT_RATES)
         self._step: object = None
         self._taken: object = None
+        self._moved: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
         self._shown_title = ""
 
     def compose(self) -> ComposeResult:
@@ -92,7 +96,8 @@ class NowPanel(Panel):
 
     def apply(self, snapshot: Snapshot) -> None:
         """Show the present step, or say what is the matter."""
-        self._keep_rate(snapshot)
+        still = self._still(snapshot)
+        self._keep_rate(snapshot, still)
         self._title(snapshot.status)
         instead = said(snapshot, host(self).events) if snapshot.status or snapshot.error else None
         self.set_class(instead is not None, "-said")
@@ -100,7 +105,8 @@ class NowPanel(Panel):
         if instead is not None:
             self.query_one("#said", Value).show(said_text(instead, width, glyphs))
             return
-        for name, text in zip(WORK, work_lines(snapshot.status, list(self._rates), width, glyphs), strict=True):
+        lines = work_lines(snapshot.status, list(self._rates), width, glyphs, still)
+        for name, text in zip(WORK, lines, strict=True):
             self.query_one(f"#{name}", Value).show(cut_text(text, width, glyphs.more))
 
     def copy_text(self) -> str:
@@ -115,7 +121,16 @@ class NowPanel(Panel):
             self._shown_title = name
             self.border_title = Content(name)
 
-    def _keep_rate(self, snapshot: Snapshot) -> None:
+    def _still(self, snapshot: Snapshot) -> float:
+        """For how many seconds nothing more was done, 0 where that is no sign of anything yet."""
+        status = snapshot.status
+        done = (status.get("state"), status.get("step"), (status.get("progress") or {}).get("done"))
+        if done != self._moved[0]:
+            self._moved = (done, snapshot.now)
+        seconds = (snapshot.now - self._moved[1]).total_seconds()
+        return seconds if seconds > STILL_SECONDS else 0.0
+
+    def _keep_rate(self, snapshot: Snapshot, still: float) -> None:
         """One rate for each frame; a new step starts anew."""
         step = snapshot.status.get("step")
         if step != self._step:
@@ -124,7 +139,7 @@ class NowPanel(Panel):
         rate = (snapshot.status.get("progress") or {}).get("rate_per_second")
         if rate is not None and snapshot.now != self._taken:
             self._taken = snapshot.now
-            self._rates.append(float(rate))
+            self._rates.append(0.0 if still else float(rate))
 
 
 def said_text(what: Said, width: int, glyphs: Glyphs) -> Text:
@@ -137,13 +152,17 @@ def said_text(what: Said, width: int, glyphs: Glyphs) -> Text:
     return text
 
 
-def work_lines(status: Status, rates: list[float], width: int, glyphs: Glyphs) -> tuple[Text, Text, Text, Text, Text]:
-    """Where it is; how far; how much; what comes next; how fast it was."""
+def work_lines(
+    status: Status, rates: list[float], width: int, glyphs: Glyphs, still: float = 0.0
+) -> tuple[Text, Text, Text, Text, Text]:
+    """Where it is; how far; how much; what comes next; how fast it was. `still`: seconds without anything more done."""
     progress = status.get("progress") or {}
+    if progress and still:
+        progress = {**progress, "rate_per_second": None, "eta_seconds": None, "eta_state": ""}
     return (
         Text(_where(status)),
         _bar(progress, width, glyphs) if progress else Text(_working(status), "dim"),
-        Text(_counts(progress, glyphs)) if progress else Text(),
+        Text(_counts(progress, glyphs, still)) if progress else Text(),
         Text(next_line(status, width, glyphs.more)),
         _speed(rates, width, glyphs),
     )
@@ -179,8 +198,10 @@ def _bar(progress: Status, width: int, glyphs: Glyphs) -> Text:
     return Text.assemble((bar(progress["done"], progress["total"], cells, glyphs), "cyan"), tail)
 
 
-def _counts(progress: Status, glyphs: Glyphs) -> str:
+def _counts(progress: Status, glyphs: Glyphs, still: float) -> str:
     slowed = throttle_words(progress)
+    if still:
+        slowed = _("nothing more for {time}").format(time=words.seconds(int(still)))
     return amounts(progress) + (f"   {glyphs.confirm} {slowed}" if slowed else "")
 
 

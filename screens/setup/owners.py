@@ -17,17 +17,9 @@ from screens.setup.state import SetupState
 from screens.widgets.said import Said
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import words
 
 TITLE_WIDTH = 54
-
-TIMES: dict[str, str] = {
-    "before": N_("Before the copy"),
-    "during": N_("During the run"),
-    "after": N_("After the run"),
-    "rollback_before": N_("Before a rollback"),
-    "rollback_during": N_("During a rollback"),
-    "rollback_after": N_("After a rollback"),
-}
 
 
 class OwnersPage(Page):
@@ -42,7 +34,7 @@ class OwnersPage(Page):
         for at, item in host(self).api.manual_items():
             if at != when:
                 when = at
-                yield Said(Text(_(TIMES[at]), style="bold"), classes="heading")
+                yield Said(Text(words.when(at), style="bold"), classes="heading")
             box = Input(
                 self.state.owners.get(item, ""), id=f"owner-{item}", compact=True, placeholder=_("nobody named")
             )

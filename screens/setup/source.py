@@ -48,7 +48,9 @@ class SourcePage(Page):
     """Which file is moved."""
 
     NAME: ClassVar[str] = N_("Source")
-    INTRO: ClassVar[str] = N_("The SQLite file to move. It is only read, never changed. Enter shows what is in it, then goes on.")
+    INTRO: ClassVar[str] = N_(
+        "The SQLite file to move. It is only read, never changed. Enter shows what is in it, then goes on."
+    )
 
     def __init__(self, state: SetupState) -> None:
         super().__init__(state)

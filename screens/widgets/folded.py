@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
-from textual.app import RenderResult
+from textual.app import RenderResult as Shown
 from textual.geometry import Size
 from textual.widgets import Static
 
 from screens.widgets.wrapping import wrapped
 
+LEAST = 10
+"""Cells that a text in a table needs."""
+
+
+class Fold:
+    """A text in a cell of a table, cut the same way."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Its rows."""
+        yield from wrapped(self._text, options.max_width)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """At least a word's width, at most one row."""
+        return Measurement(min(LEAST, options.max_width), min(self._text.cell_len, options.max_width))
+
 
 class Folded(Static):
     """A text that may be Chinese."""
 
-    def render(self) -> RenderResult:
+    def render(self) -> Shown:
         """Its rows."""
         rows = self._rows(self.content_size.width)
         return super().render() if rows is None else Text("\n", no_wrap=True).join(rows)

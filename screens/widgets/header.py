@@ -51,24 +51,26 @@ class RunHeader(Value):
         """Show this state; drawn again only when the line reads differently."""
         app = host(self)
         time = clock(app.options.now(), seconds=not app.options.slow)
-        self.show(header_line(snapshot, self.size.width, app.glyphs, time, frozen=frozen))
+        tags = [_("READ-ONLY")] if app.options.read_only else []
+        tags += [_("FROZEN")] if frozen else []
+        self.show(header_line(snapshot, self.size.width, app.glyphs, time, tags=tags))
 
 
-def header_line(snapshot: Snapshot, width: int, glyphs: Glyphs, time: str, *, frozen: bool = False) -> Text:
+def header_line(snapshot: Snapshot, width: int, glyphs: Glyphs, time: str, *, tags: Sequence[str] = ()) -> Text:
     """The fullest line that fits."""
     line = Text()
-    for parts in _variants(snapshot, glyphs, time, frozen=frozen):
+    for parts in _variants(snapshot, glyphs, time, tags):
         line = Text(" ") + joined(parts, f" {glyphs.separator} ")
         if line.cell_len <= width:
             return line
     return cut_text(line, width, glyphs.more)
 
 
-def _variants(snapshot: Snapshot, glyphs: Glyphs, time: str, *, frozen: bool) -> Iterator[Sequence[str | Text]]:
+def _variants(snapshot: Snapshot, glyphs: Glyphs, time: str, tags: Sequence[str]) -> Iterator[Sequence[str | Text]]:
     status = snapshot.status
     name, way = clean_line(str(status.get("name") or snapshot.run)), route(status, glyphs.arrow)
     short = cut(name, SHORT_NAME, glyphs.more)
-    place, state = environment(status), state_text(snapshot, glyphs) + _frozen(frozen=frozen)
+    place, state = environment(status), state_text(snapshot, glyphs) + _tagged(tags)
     run = _("run {id}").format(id=clean_line(snapshot.run).rsplit("-", 1)[-1])
     who, few = _people(status, glyphs), _watching(status)
     yield ("StepFlow", f"{name} ({way})" if way else name, place, state, run, who, f"{time} UTC")
@@ -107,8 +109,9 @@ def state_text(snapshot: Snapshot, glyphs: Glyphs) -> Text:
     return Text(f"{getattr(glyphs, sign)} {clean_line(words.spaced(words.term(state))).upper()}{at}", style)
 
 
-def _frozen(*, frozen: bool) -> Text:
-    return Text.assemble(" ", (f" {_('FROZEN')} ", "reverse yellow")) if frozen else Text()
+def _tagged(tags: Sequence[str]) -> Text:
+    """What sets this view apart from others: that it is frozen, that it may only watch."""
+    return Text().join(Text.assemble(" ", (f" {tag} ", "reverse yellow")) for tag in tags)
 
 
 def _people(status: Status, glyphs: Glyphs) -> str:

@@ -9,11 +9,13 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stepflow_tui.cli.diagnostics import fail
+from stepflow_tui.cli.diagnostics import fail, say
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.texts.language import language
+from stepflow_tui.engine.texts.language import _, language
+from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import RunInfo
@@ -68,7 +70,19 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
     app.run(mouse=options.mouse)
     if app.crash is not None:
         return fail(app.crash, session)
+    if app.snapshot is not None and app.snapshot.status:
+        say(_parting(app.snapshot.status))
     return app.return_code or 0
+
+
+def _parting(status: Mapping[str, Any]) -> str:
+    """What becomes of the run that was watched, and how to see it again."""
+    run, state = clean_line(str(status["run"])), words.term(status["state"])
+    if (status.get("engine") or {}).get("alive"):
+        return _("The run goes on without this screen ({state}). To see it again: stepflow attach {run}").format(
+            run=run, state=state
+        )
+    return _("{run}: {state}. To see it again: stepflow attach {run}").format(run=run, state=state)
 
 
 def _prepare(session: Session, *, slow: bool) -> None:

@@ -93,7 +93,7 @@ def rejected(row: Mapping[str, Any]) -> DiffRow:
 def sides(row: DiffRow) -> tuple[str, str]:
     """Both values, or why there is none."""
     if row.cls == "rejected":
-        return _("(in {file})").format(file=row.file), _("(not carried)")
+        return _("(in a file)"), _("(not carried)")
     absent = _("(no row)")
     return (absent if row.source is None else row.source), (absent if row.target is None else row.target)
 
@@ -107,6 +107,8 @@ def whole(row: DiffRow) -> Iterator[str]:
     yield _("class: {text}").format(text=row.word)
     if row.cause:
         yield _("cause: {text}").format(text=clean_line(known(row.cause)))
+    if row.file:
+        yield _("The rejected row is in {file}").format(file=clean_line(row.file))
     for name, value in zip((_("source"), _("target")), sides(row), strict=True):
         yield ""
         yield f"{name}:"

@@ -25,6 +25,17 @@ OTHER_STATES = (
 """Values shown by `term` that are members of no enumeration."""
 
 
+WHENS: Mapping[str, str] = {
+    "before": N_("Before the migration"),
+    "during": N_("During the migration"),
+    "after": N_("After the migration"),
+    "rollback_before": N_("Before a rollback"),
+    "rollback_during": N_("During a rollback"),
+    "rollback_after": N_("After a rollback"),
+}
+"""When an item of the checklist is due."""
+
+
 class _Signs(NamedTuple):
     """How a language joins texts."""
 
@@ -134,6 +145,16 @@ def spaced(name: str) -> str:
 def phrase(name: str) -> str:
     """A name of ours as words of the language in use."""
     return _(spaced(name))
+
+
+def settled_by(who: str) -> str:
+    """Who settled an item of the checklist: a person, `--yes`, or one of our checks."""
+    return _("a check") if who == "check" else who
+
+
+def when(name: str) -> str:
+    """When an item of the checklist is due."""
+    return _(WHENS.get(name) or spaced(name))
 
 
 def phase(name: str) -> str:

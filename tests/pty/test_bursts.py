@@ -15,9 +15,8 @@ BURSTS = (LEAVES, "X\racc\r", "R\ryes\r", "c\r", "s\r", "U\ryes\r", f"C{DOWN}\r"
 TAKES_CONTROL = f"C{DOWN}\r"
 
 
-def test_bursts_change_nothing(stand: Stand, wizards: Open) -> None:
-    run = at_the_gate(stand).name
-    opened = {burst: wizards("attach", run, stand=stand) for burst in BURSTS}
+def test_bursts_change_nothing(waiting: Stand, wizards: Open) -> None:
+    opened = {burst: wizards("attach", waiting.run_dir.name, stand=waiting) for burst in BURSTS}
     for burst, wizard in opened.items():
         wizard.see("waiting")
         wizard.quiet()
@@ -28,8 +27,8 @@ def test_bursts_change_nothing(stand: Stand, wizards: Open) -> None:
         else:
             wizard.quiet()
             assert wizard.process.poll() is None
-    assert commands(stand) == []
-    assert state(stand) == "waiting"
+    assert commands(waiting) == []
+    assert state(waiting) == "waiting"
 
 
 def test_a_dialog_answers_once_it_is_drawn(stand: Stand, wizards: Open) -> None:

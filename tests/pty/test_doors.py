@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.harness import Stand
 from tests.acceptance.sources import shop
-from tests.pty.kit import Open, at_the_gate, commands, state
+from tests.pty.kit import Open, commands, state
 from tests.run_kit import until
 
 RGB = re.compile(rb"[34]8;2;(\d+);(\d+);(\d+)")
@@ -29,11 +29,11 @@ def test_a_finished_runs_code_is_the_wizards(stand: Stand, wizards: Open) -> Non
     assert wizard.exit_code() == 5
 
 
-def test_detaching_from_a_run_that_goes_on_is_success(stand: Stand, wizards: Open) -> None:
-    run = at_the_gate(stand).name
-    wizard = wizards("attach", run, stand=stand)
-    stopped = wizards("attach", run, stand=stand)
-    suspended = wizards("attach", run, stand=stand)
+def test_detaching_from_a_run_that_goes_on_is_success(waiting: Stand, wizards: Open) -> None:
+    run = waiting.run_dir.name
+    wizard = wizards("attach", run, stand=waiting)
+    stopped = wizards("attach", run, stand=waiting)
+    suspended = wizards("attach", run, stand=waiting)
     wizard.see("waiting")
     wizard.send("d")
     assert wizard.exit_code() == 0
@@ -49,7 +49,27 @@ def test_detaching_from_a_run_that_goes_on_is_success(stand: Stand, wizards: Ope
     suspended.quiet()
     suspended.send("d")
     assert suspended.exit_code() == 0
-    assert (state(stand), commands(stand)) == ("waiting", [])
+    assert (state(waiting), commands(waiting)) == ("waiting", [])
+
+
+CRASHING = """
+from screens.picker import PickerScreen
+from stepflow_tui.__main__ import main
+
+PickerScreen.compose = lambda self: 1 // 0
+main()
+"""
+
+
+def test_a_wizard_that_fails_says_where_its_traceback_is(tmp_path: Path, wizards: Open) -> None:
+    wizard = wizards(program=("-c", CRASHING))
+    assert wizard.exit_code() == 1
+    assert b"\x1b[?1049l" in wizard.raw  # the screen of before is back
+    [file] = (tmp_path / "state").glob("crash-*.log")
+    assert "ZeroDivisionError" in file.read_text()
+    told = bytes(wizard.raw).rpartition(b"\x1b[?1049l")[2].decode()
+    assert f"the traceback is in {file}" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("redirected", [(0,), (1,), (2,), (0, 1, 2)], ids=str)

@@ -61,14 +61,13 @@ def test_a_hang_up_at_a_gate_answers_nothing(stand: Stand, wizards: Open) -> Non
     ended(stand)
 
 
-def test_under_nohup_a_hang_up_ends_the_wizard_too(stand: Stand, wizards: Open) -> None:
+def test_under_nohup_a_hang_up_ends_the_wizard_too(waiting: Stand, wizards: Open) -> None:
     """With hang-ups ignored it would spin on a terminal that is gone."""
-    run = at_the_gate(stand).name
-    wizard = wizards("attach", run, stand=stand, nohup=True)
+    wizard = wizards("attach", waiting.run_dir.name, stand=waiting, nohup=True)
     wizard.see("acc")
     wizard.hang_up()
     assert wizard.exit_code() == -signal.SIGHUP
-    assert state(stand) == "waiting"
+    assert state(waiting) == "waiting"
 
 
 def test_a_stalled_terminal_holds_up_nothing_but_itself(stand: Stand, wizards: Open) -> None:

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from tests.acceptance.harness import Stand
-from tests.pty.kit import Open, at_the_gate, copying, result
+from tests.pty.kit import Open, copying, result
 from tests.pty.terminal import Terminal
 from tests.run_kit import until
 
-SECONDS = 20.0
+SECONDS = 12.0
 OVER_SSH = {"SSH_CONNECTION": "192.0.2.7 52814 192.0.2.1 22"}
 KIB = 1024
 
@@ -38,9 +38,8 @@ def test_the_wizard_stays_within_its_budget_of_bytes(stand: Stand, wizards: Open
     assert all(rate > 50 for rate in rates.values()), f"something must be drawn: {rates}"
 
 
-def test_a_storm_of_resizes_is_survived(stand: Stand, wizards: Open) -> None:
-    run = at_the_gate(stand).name
-    wizard = wizards("attach", run, stand=stand, size=(120, 40))
+def test_a_storm_of_resizes_is_survived(waiting: Stand, wizards: Open) -> None:
+    wizard = wizards("attach", waiting.run_dir.name, stand=waiting, size=(120, 40))
     wizard.see("waiting")
     for number in range(200):
         step = abs(number % 40 - 20)

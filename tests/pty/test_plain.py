@@ -132,7 +132,7 @@ def test_the_menu_of_a_run_shows_everything_and_acts(waiting: Path) -> None:
         terminal.until("Plan of sqlite-to-postgres")
         terminal.answer("")
         terminal.answer(16, 3)
-        terminal.until("gate before backfill")
+        terminal.until("gate before Copy")
         terminal.answer(17)
         terminal.until("library_versions")
         terminal.answer(3)

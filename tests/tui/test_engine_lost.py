@@ -52,9 +52,10 @@ async def test_it_leaves_alone_what_lies_on_top_of_it_and_closes_afterwards() ->
 
 async def test_the_command_can_be_pasted_into_a_shell() -> None:
     app = Desk(config=CONFIG)
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, EngineLost(gone()))
-        assert "stepflow --state-dir /state run '/shop/my config.yaml'" in seen(app)
+        await pressed(pilot, "down", "down", "enter")
+        assert [n.message for n in app._notifications] == ["stepflow --state-dir /state run '/shop/my config.yaml'"]
 
 
 async def test_leaving_does_not_promise_that_a_run_without_an_engine_goes_on() -> None:

@@ -339,7 +339,7 @@ async def test_a_storm_of_resizes(tmp_path: Path) -> None:
     dice = random.Random(7)
     async with on_screen(wizard(tmp_path), STATES["running"](), WIDE) as shown:
         await shown.press("z")
-        for _ in range(40):
+        for _ in range(25):
             await shown.pilot.resize_terminal(dice.randint(1, 160), dice.randint(1, 50))
             if dice.random() < 0.3:
                 await shown.show(STATES[dice.choice(list(STATES))]())
@@ -364,10 +364,10 @@ OBEYED = set("\x1b\x07\x9b\u202e\u2066\u200f\t")
 """What a terminal would act on."""
 
 
-@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-async def test_names_are_shown_as_text(tmp_path: Path, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("size", "names"), [(NARROW, NAMES), (WIDE, ("n" * 500, "订单" * 60))], ids=SIZES)
+async def test_names_are_shown_as_text(tmp_path: Path, size: tuple[int, int], names: tuple[str, ...]) -> None:
     async with on_screen(wizard(tmp_path), STATES["running"](), size) as shown:
-        for name in NAMES:
+        for name in names:
             await shown.show(hostile([name, *NAMES]))
             await shown.press("0", "G", "enter")
             assert isinstance(shown.app.screen, TextDialog)

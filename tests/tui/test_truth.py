@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,14 @@ from screens.pages.findings import FindingsPage
 from screens.pages.objects import object_lines
 from screens.pages.report_rest import ReportFindingsPage, ReportObjectsPage
 from screens.pages.report_result import DifferencesPage
+from screens.panels.now import STILL_SECONDS
+from screens.picker_rows import steered
 from screens.run_endings import said
+from stepflow_tui.crashes import unforeseen
+from tests.tui.kit import snapshot, wizard
 from tests.tui.plans import report_view, table
 from tests.tui.run_rows import attached, make_run, note, seen, settled
-from tests.tui.run_states import aborted, failed, waiting
+from tests.tui.run_states import aborted, failed, on_screen, waiting
 
 NOTHING_DONE = {"rollback": {"possible": False, "loses": []}}
 
@@ -98,3 +104,28 @@ def test_a_gate_without_an_engine_says_that_the_answer_starts_one() -> None:
     assert busy is not None
     assert idle.lines[1] == "No engine works on it now; the answer starts one."
     assert set(idle.lines) - set(busy.lines) == {idle.lines[1]}
+
+
+@pytest.mark.parametrize("still", [4, 12])
+async def test_a_speed_that_is_no_longer_true_is_not_shown(tmp_path: Path, still: int) -> None:
+    shown = snapshot()
+    async with on_screen(wizard(tmp_path), shown, (80, 24)) as screen:
+        before = seen(screen.app)
+        await screen.show(replace(shown, now=shown.now + timedelta(seconds=still)))
+        after = seen(screen.app)
+    assert "rows/s" in before
+    assert ("rows/s" in after) is (still < STILL_SECONDS)
+    assert ("nothing more for 12" in after) is (still > STILL_SECONDS)
+    assert (" left" in after) is (still < STILL_SECONDS)
+
+
+def test_a_run_that_can_not_be_read_is_not_called_resumable() -> None:
+    assert steered({"state": None}) == ""
+    assert steered({"state": "failed"}) == "resumable"
+
+
+def test_a_kept_traceback_holds_no_password(tmp_path: Path) -> None:
+    unforeseen(ValueError("invalid dsn postgresql://ann:S3cret@db/shop"), tmp_path)
+    [kept] = tmp_path.glob("crash-*.log")
+    assert "postgresql://ann:***@db/shop" in kept.read_text()
+    assert "S3cret" not in kept.read_text()

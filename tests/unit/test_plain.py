@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -332,6 +333,7 @@ def test_a_lost_engine_can_be_started_again(
 
     async def start(loaded: Any, **how: Any) -> Any:
         started.append(loaded)
+        return SimpleNamespace(run=place.info, after=0)
 
     monkeypatch.setattr(engine, "load_config", lambda path, *rest: str(path), raising=False)
     monkeypatch.setattr(engine, "start", start, raising=False)

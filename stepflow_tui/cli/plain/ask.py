@@ -79,8 +79,9 @@ def _number(text: str) -> int | None:
 
 def text(question: str, default: str = "") -> str:
     """A line of text, the default where nothing is typed."""
-    head = _("{question} (Enter: {default}):") if default else "{question}:"
-    return read(head.format(question=question, default=clean_line(default))) or default
+    if not default:
+        return read(words.about(question, "").rstrip())
+    return read(_("{question} (Enter: {default}):").format(question=question, default=clean_line(default))) or default
 
 
 def needed(question: str) -> str:

@@ -15,7 +15,8 @@ from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.session import Session
 from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.texts.language import _, known
-from stepflow_tui.facade import Facade, RunInfo, RunReaderApi
+from stepflow_tui.facade import Facade, RunInfo, RunReaderApi, Started
+from stepflow_tui.keymap import check_keymap
 
 T = TypeVar("T")
 
@@ -57,6 +58,22 @@ class Desk:
         except StepFlowError as error:
             self.tell(error)
             return None
+
+    def start(self, config: Path, *, new: bool = False) -> Started | None:
+        """Start, resume or attach to the run of a config; None when it was refused: then why was said."""
+        return self.tried(self._start(config, new=new))
+
+    async def _start(self, config: Path, *, new: bool) -> Started:
+        return await self.engine.start(
+            self.engine.load_config(config, self.env, (check_keymap,)),
+            state=self.state,
+            until=None,
+            plan_file=None,
+            new=new,
+            yes=False,
+            confirm=None,
+            interactive=True,
+        )
 
     def tell(self, error: StepFlowError) -> None:
         """Say what went wrong."""

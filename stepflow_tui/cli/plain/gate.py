@@ -26,8 +26,12 @@ def answer_open_gate(place: Place) -> Next:
     return answer(place, gate)
 
 
-def answer(place: Place, event: Mapping[str, Any]) -> Next:
-    """Ask what an open gate wants to know; an answer not given leaves the run waiting."""
+def answer(place: Place, event: Mapping[str, Any], *, told: bool = False) -> Next:
+    """Ask what an open gate wants to know; an answer not given leaves the run waiting.
+
+    Args:
+        told: the questions have just been printed.
+    """
     questions: Questions = event.get("questions") or ()
     phase = words.phase(str(event["phase"]))
     if place.desk.session.globals.read_only:
@@ -36,8 +40,11 @@ def answer(place: Place, event: Mapping[str, Any]) -> Next:
     ask.forget_typed()
     while True:
         open_items = _open_items(place, questions)
-        for line in summary([q for q in questions if q["kind"] != "item" or q in open_items]):
-            say(f"  {line}")
+        left = [q for q in questions if q["kind"] != "item" or q in open_items]
+        if not told or len(left) != len(questions):
+            for line in summary(left):
+                say(f"  {line}")
+        told = False
         number = _chosen(phase, open_items)
         if number == NOT_YET:
             say(_("Not every question was answered; the run waits on."))

@@ -99,7 +99,11 @@ def _runs(desk: Desk, found: list[Mapping[str, Any]]) -> Iterator[tuple[str, Cal
 
 
 def _run(run: Mapping[str, Any]) -> str:
-    parts = [words.term(run[key]) for key in ("state", "phase", "environment") if run.get(key)]
+    parts = [words.term(run["state"])]
+    if run.get("phase"):
+        parts.append(words.phase(str(run["phase"])))
+    if run.get("environment"):
+        parts.append(str(run["environment"]))
     if run.get("engine_alive"):
         parts.append(_("engine alive"))
     return words.about(str(run["id"]), words.listed(parts))

@@ -23,7 +23,6 @@ from stepflow_tui.engine.errors import EngineLost, ExitCode, StepFlowError
 from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import RunInfo
-from stepflow_tui.keymap import check_keymap
 from stepflow_tui.render import words
 
 
@@ -37,23 +36,8 @@ def begin(desk: Desk, config: Path, *, new: bool = False) -> Next:
     """Start, resume or attach to the run of a config, then watch it."""
     if not desk.may_act():
         return Next.MENU
-    try:
-        started = asyncio.run(
-            desk.engine.start(
-                desk.engine.load_config(config, desk.env, (check_keymap,)),
-                state=desk.state,
-                until=None,
-                plan_file=None,
-                new=new,
-                yes=False,
-                confirm=None,
-                interactive=True,
-            )
-        )
-    except StepFlowError as error:
-        desk.tell(error)
-        return Next.MENU
-    return watch(desk, started.run, after=started.after)
+    started = desk.start(config, new=new)
+    return Next.MENU if started is None else watch(desk, started.run, after=started.after)
 
 
 def demo(desk: Desk) -> Next:
@@ -148,7 +132,7 @@ def _watched(place: Place, follower: Follower) -> Next:
         signal.signal(signal.SIGINT, before)
     if asked is not None:
         follower.answered()
-        return answer(place, asked)
+        return answer(place, asked, told=True)
     if code == ENTERED:
         if not sys.stdin.readline():
             raise ask.EndOfInput

@@ -200,7 +200,7 @@ def _owners(desk: Desk) -> dict[str, str]:
     say(_("Enter alone: nobody yet."))
     owners = {}
     for when, item in desk.engine.manual_items():
-        owner = ask.text(words.about(words.phrase(when), _(item_title(item))))
+        owner = ask.text(words.about(words.when(when), _(item_title(item))))
         if owner:
             owners[item] = owner
     return owners

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Next, Place
-from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render import words
 from stepflow_tui.render.alerts import alert_advice
@@ -40,24 +38,8 @@ def start_again(place: Place) -> Next:
     if place.status["engine"]["alive"]:
         say(_("The engine is there already."))
         return Next.MENU
-    try:
-        config = desk.engine.load_config(Path((place.reader.run() or {})["config_path"]), desk.env)
-        asyncio.run(
-            desk.engine.start(
-                config,
-                state=desk.state,
-                until=None,
-                plan_file=None,
-                new=False,
-                yes=False,
-                confirm=None,
-                interactive=True,
-            )
-        )
-    except StepFlowError as error:
-        desk.tell(error)
-        return Next.MENU
-    return Next.WATCH
+    started = desk.start(Path((place.reader.run() or {})["config_path"]))
+    return Next.MENU if started is None else Next.WATCH
 
 
 def alerts(place: Place) -> Next:
@@ -106,10 +88,11 @@ def checklist(place: Place) -> Next:
 
 
 def _item(item: Mapping[str, Any]) -> str:
-    name = words.about(words.phrase(str(item["phase"])), f"{_(str(item['title']))} ({item['id']})")
+    name = words.about(words.when(str(item["phase"])), f"{_(str(item['title']))} ({item['id']})")
     head = words.about(name, words.term(item["state"]))
-    told = [str(item[key]) for key in ("by", "note") if item.get(key)]
-    return f"{head} ({', '.join(told)})" if told else head
+    told = [words.settled_by(str(item["by"]))] if item.get("by") else []
+    told += [known(str(item["note"]))] if item.get("note") else []
+    return f"{head} ({words.listed(told)})" if told else head
 
 
 def note(place: Place) -> Next:

@@ -68,7 +68,15 @@ class Wanted:
 
 
 async def reveal(
-    run: HasRun, table: str, key: Mapping[str, Any], column: str, *, state: Path, confirm: str | None, front: str = ""
+    run: HasRun,
+    table: str,
+    key: Mapping[str, Any],
+    column: str,
+    *,
+    state: Path,
+    confirm: str | None,
+    front: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
     """The present value of one column of one row on both sides.
 
@@ -79,6 +87,7 @@ async def reveal(
         state: the state directory.
         confirm: the run's name as somebody typed it.
         front: the terminal of a front end that stays.
+        env: variables for the config, where they are not those of this process (a password typed in the wizard).
 
     Returns:
         `{source, target, source_file, problem}`: printable values, "NULL" for NULL, None where there is no such row (or it
@@ -92,7 +101,7 @@ async def reveal(
         row, plan, backup = reader.run() or {}, reader.plan(), reader.backup()
     if plan is None:
         raise UsageError(f"{run.id} has no plan yet.", hint="Let the run make its plan first.", code="no_plan")
-    loaded = load_config(Path(row["config_path"]), os.environ)
+    loaded = load_config(Path(row["config_path"]), env if env is not None else os.environ)
     planned = _table(plan.tables, table)
     mask = planned_mask(plan, loaded.config, state)
     given: dict[str, Scalar] = {_key_name(planned, n): from_plain(Scalar, v) for n, v in key.items()}
@@ -104,7 +113,7 @@ async def reveal(
         mask=mask,
     )
     asked = {"table": planned.source, "column": wanted.column.source, "key": to_plain(wanted.key)}
-    await send(run, "reveal", {**asked, "confirm": confirm}, state=state, front=front)
+    await send(run, "reveal", {**asked, "confirm": confirm}, state=state, front=front, env=env)
     path, frozen = _file(backup, loaded.config.source.path)
     source, problem = await _or_problem(asyncio.to_thread(_source, path, wanted, frozen=frozen))
     async with AsyncExitStack() as resources:
