@@ -135,7 +135,7 @@ class TypeAheadGuard(App[Any]):
 
     def _look_after(self, target: Any, trace: KeyDone, until: float) -> None:
         """A removed widget (the page before) passes nothing on: its trace begins again at the screen."""
-        if trace.number != self._number or not self._busy or self._traced is not trace:
+        if trace.number != self._number or not self._busy or self._traced is not trace or not self.is_running:
             return
         if not target.is_attached and target is not self.screen:
             self._follow(self.screen, KeyDone(trace.number, trace.rounds))

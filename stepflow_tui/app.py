@@ -182,9 +182,10 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
             self.push_screen(QuitMenu())
 
     def leave(self) -> None:
-        """End this front end; the exit code is the run's, if it has ended."""
-        code = self.snapshot.status.get("exit_code") if self.snapshot is not None else None
-        self.exit(return_code=int(code or 0))
+        """End this front end; the exit code is the run's, if it has ended, and 1 if its engine is lost."""
+        status = self.snapshot.status if self.snapshot is not None else {}
+        lost = any(alert["code"] == "engine_lost" for alert in status.get("alerts") or ())
+        self.exit(return_code=int(status.get("exit_code") or lost))
 
 
 def _screen(module: str, name: str) -> Callable[[], Screen[Any]]:

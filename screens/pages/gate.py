@@ -97,8 +97,9 @@ def _items(questions: Sequence[Row], facts: GateFacts, glyphs: Glyphs) -> Iterat
     for question in questions:
         row = rows.get(question["id"]) or {
             "id": question["id"],
-            "state": ItemState.TICKED.value if question.get("settled") else ItemState.OPEN.value,
+            "state": ItemState.OPEN.value,
             **(question.get("params") or {}),
+            **({"state": ItemState.TICKED.value} if question.get("settled") else {}),
         }
         sign, word, style = item_state(str(row["state"]), glyphs)
         yield marked(sign, word, f"{title_of(row)} ({row['id']})", style, key=str(row["id"]))

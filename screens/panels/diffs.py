@@ -136,10 +136,10 @@ class DiffsPanel(Moving, Panel):
     def apply(self, snapshot: Snapshot) -> None:
         """Show the tables; nothing is drawn when none has changed."""
         tables: Sequence[Mapping[str, Any]] = snapshot.status.get("tables") or ()
-        level = snapshot.status.get("level")
-        if (tables, level) != self._shown:
-            self._shown = (tables, level)
-            self._all, self._level = table_rows(tables), level
+        level, state = snapshot.status.get("level"), snapshot.status.get("state")
+        if (tables, level, state) != self._shown:
+            self._shown = (tables, level, state)
+            self._all, self._level = table_rows(snapshot.status), level
             self.show()
 
     def show(self) -> None:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
+from screens.widgets.flow import pattern
 from screens.widgets.wrapping import wrapped
 
 _FOUND = Style(underline=True, bold=True)
@@ -51,8 +52,8 @@ class Document:
     def find(self, needle: str) -> None:
         """Look for this, whatever its case; lay out afterwards to have it marked."""
         self.needle = needle
-        wanted = needle.casefold()
-        self.found = [n for n, line in enumerate(self.lines) if wanted in line.text.plain.casefold()] if wanted else []
+        looked = pattern(needle)
+        self.found = [n for n, line in enumerate(self.lines) if looked.search(line.text.plain)] if needle else []
 
     def lay_out(self, width: int, *, wrap: bool) -> int:
         """Cut lines into rows; returns the longest one's cells."""

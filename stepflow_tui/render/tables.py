@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -29,6 +29,7 @@ _WORDS = {
     "copied": N_("copied"),
     "ready": N_("copied"),
     "verifying": N_("verifying"),
+    "unfinished": N_("not finished"),
     "left_out": N_("left out"),
     "undone": N_("undone"),
     "equal": N_("equal"),
@@ -44,9 +45,12 @@ _STANDINGS = {
     "equal": Standing.EQUAL,
     "different": Standing.DIFFERS,
     "not_verified": Standing.UNSURE,
+    "unfinished": Standing.UNSURE,
 }
 _COUNTED = ("copied", "ready", "verifying")
 """All rows that come are there: a difference in number is one, compared or not."""
+ENDED = ("failed", "aborted", "incomplete", "completed", "rolled_back")
+"""States of a run in which nobody copies or compares."""
 LEVELS = (N_("basic"), N_("standard"), N_("detailed"), N_("comprehensive"))
 
 
@@ -70,13 +74,15 @@ class TableRow:
         return any(wanted in part.casefold() for part in (self.source, self.target, self.word))
 
 
-def table_rows(tables: Iterable[Mapping[str, Any]]) -> list[TableRow]:
+def table_rows(status: Mapping[str, Any]) -> list[TableRow]:
     """The tables of a status, differences first, else in their order."""
-    return sorted((_row(t) for t in tables), key=lambda r: r.standing)
+    ended = status.get("state") in ENDED
+    return sorted((_row(t, ended=ended) for t in status.get("tables") or ()), key=lambda r: r.standing)
 
 
-def _row(table: Mapping[str, Any]) -> TableRow:
+def _row(table: Mapping[str, Any], *, ended: bool) -> TableRow:
     state = _state(table)
+    state = "unfinished" if ended and state in ("copying", "verifying") else state
     return TableRow(
         key=str(table["source"]),
         source=clean_line(str(table["source"])),
@@ -117,9 +123,12 @@ def _signed(value: int | None) -> str:
 def tables_summary(rows: Sequence[TableRow], level: str | None) -> list[str]:
     """`4 tables`, `1 differs`, `level detailed`."""
     differ = sum(r.standing is Standing.DIFFERS for r in rows)
+    compared = any(r.standing in (Standing.DIFFERS, Standing.EQUAL) for r in rows)
     parts = [
         ngettext("{count} table", "{count} tables", len(rows)).format(count=f"{len(rows):,}"),
-        ngettext("{count} differs", "{count} differ", differ).format(count=f"{differ:,}"),
+        ngettext("{count} differs", "{count} differ", differ).format(count=f"{differ:,}")
+        if compared
+        else _("not compared yet"),
     ]
     if level:
         parts.append(_("level {level}").format(level=_(level)))

@@ -62,7 +62,7 @@ def test_control_goes_from_one_terminal_to_the_other(stand: Stand, wizards: Open
 
 
 def test_a_lost_engine_is_told_and_started_again(stand: Stand, wizards: Open) -> None:
-    run = copying(stand, 8).name
+    run = copying(stand, 6).name
     wizard = wizards("attach", run, stand=stand)
     wizard.see("acc")
     assert result(stand) is None

@@ -72,12 +72,12 @@ def test_under_nohup_a_hang_up_ends_the_wizard_too(waiting: Stand, wizards: Open
 
 def test_a_stalled_terminal_holds_up_nothing_but_itself(stand: Stand, wizards: Open) -> None:
     rate = 2000
-    run = copying(stand, 9, rows_per_second=rate).name
+    run = copying(stand, 7, rows_per_second=rate).name
     wizard = wizards("attach", run, stand=stand, size=(120, 40))
     wizard.see("acc")
     with wizard.stalled():
         before, begin = rows_copied(stand), time.monotonic()
-        until(lambda: rows_copied(stand) >= before + 5 * rate)
+        until(lambda: rows_copied(stand) >= before + 3 * rate)
         assert rows_copied(stand) - before >= 0.8 * rate * (time.monotonic() - begin)
         seen = wizard.written
         ended(stand)
@@ -88,7 +88,7 @@ def test_a_stalled_terminal_holds_up_nothing_but_itself(stand: Stand, wizards: O
 
 
 def test_a_stopped_wizard_shows_the_truth_when_it_goes_on(stand: Stand, wizards: Open) -> None:
-    run = copying(stand, 6).name
+    run = copying(stand, 5).name
     wizard = wizards("attach", run, stand=stand)
     wizard.see("acc")
     wizard.signal(signal.SIGSTOP)

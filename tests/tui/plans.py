@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from screens.pages.report_result import ReportView
 from screens.pages.view import PlanView, planned_objects
+from screens.widgets.key_line import KeyLine
 from stepflow_tui.app import StepFlowApp
 from stepflow_tui.engine.model.finding import Finding, blocking, info, warning
 from stepflow_tui.engine.playbooks import playbook_for
@@ -153,9 +154,9 @@ def shown(app: StepFlowApp) -> str:
 
 
 async def drawn_with_keys(pilot: Pilot[Any]) -> None:
-    """Wait until the footer has its keys: it makes them after the screen."""
+    """Wait until the last line has its keys: it makes them after the screen."""
     await pilot.pause()
-    while not pilot.app.screen.query("FooterKey"):
+    while not str(pilot.app.screen.query_one(KeyLine).shown).strip():
         await pilot.pause()
     await pilot.pause()
     await pilot.pause()

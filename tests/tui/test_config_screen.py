@@ -108,7 +108,11 @@ async def test_a_missing_variable_is_a_problem_and_the_session_s_own_counts(conf
         await settled(pilot)
         await app.push_screen(ConfigScreen(config))
         await settled(pilot)
-        assert "1 problem." in verdict(app)
+        assert "not set: DATABASE_URL." in verdict(app)
+        await keys(pilot, "c")
+        assert app.begun == [config], "the app asks for the value"
+        await app.push_screen(ConfigScreen(config))
+        await settled(pilot)
         app.options.env["DATABASE_URL"] = "postgresql://u:canary@h/d"
         await keys(pilot, "r")
         assert "can be used" in verdict(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ async def test_work_in_the_background_that_raises_is_told_and_the_app_goes_on(tm
         assert "goes on or can be resumed" in told.message
         assert app.is_running
     assert app.crash is None
+
+
+async def test_a_callback_that_raises_is_told_and_the_app_goes_on(tmp_path: Path) -> None:
+    app = wizard(tmp_path)
+    async with app.run_test() as pilot:
+        asyncio.get_running_loop().call_soon(lambda: 1 // 0)
+        await settled(pilot)
+        [told] = app._notifications
+        [file] = tracebacks(tmp_path)
+        assert str(file) in told.message
+        assert app.is_running
 
 
 async def test_a_refusal_in_the_background_leaves_no_traceback(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Input
 
 from screens.modals.gate import GateDialog
-from screens.pages.gate import GateFacts
+from screens.pages.gate import GateFacts, open_items
 from screens.widgets.reader import Reader
 from stepflow_tui.app import StepFlowApp
 from stepflow_tui.bridge import Snapshot
@@ -211,3 +211,47 @@ async def test_hostile_names_are_shown_as_text(tmp_path: Path) -> None:
         dialog = await asked(pilot, waiting(rows), GateFacts())
         assert "[red]x[/] [31mb" in dialog.query_one(Reader).plain()
         assert not set(shown(app)) & set("\x1b\u202e")
+
+
+async def test_a_ticked_item_stays_in_sight(tmp_path: Path) -> None:
+    app, _sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        dialog = await asked(pilot, waiting())
+        dialog.apply(waiting(questions(items=ITEMS[1:])))  # the engine asks only for what is left
+        dialog.facts_are(FACTS)
+        await pilot.pause()
+        assert [i["id"] for i in open_items(dialog._gate, GateFacts())] == list(ITEMS[1:])
+        dialog.facts_are(GateFacts())
+        await pilot.pause()
+        assert "[x] ticked  Configuration and code backed up" in shown(app)
+
+
+async def test_a_note_belongs_to_the_item_it_was_opened_for(tmp_path: Path) -> None:
+    app, sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot, waiting())
+        await pilot.press("space", "down", "down", *"by anna")
+        await pilot.pause()
+        assert "How was this done: Configuration and code backed up" in shown(app)
+        await pilot.press("enter")
+        assert sent == [("tick", {"item": "backup-config", "note": "by anna"})]
+
+
+async def test_left_and_right_stay_among_the_answers(tmp_path: Path) -> None:
+    app, _sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot, waiting())
+        reached = []
+        for key in ("right", "right", "left"):
+            await pilot.press(key)
+            reached.append(app.focused.id if app.focused is not None else None)
+        assert reached == ["rest", "cancel", "rest"]
+
+
+async def test_a_stop_that_was_asked_for_has_no_questions(tmp_path: Path) -> None:
+    app, sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot, waiting([]))
+        assert "nothing to answer" in shown(app)
+        await pilot.press("right", "enter")
+        assert [verb for verb, _args in sent] == ["continue"]

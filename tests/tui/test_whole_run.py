@@ -74,7 +74,7 @@ async def _at_the_gate(app: StepFlowApp, pilot: Pilot[Any]) -> None:
     assert isinstance(screen, PlanScreen)
     assert screen.view is not None
     assert screen.view.plan is not None
-    assert "gate before backfill" in shown(app)
+    assert "gate before Copy" in shown(app)
     await pilot.press("c")
     await until(pilot, lambda: isinstance(app.screen, GateDialog) and bool(app.screen._facts.items))
     drawn(app)

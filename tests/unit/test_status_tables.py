@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.journal.reader import RunReader
-from stepflow_tui.render.tables import Standing, table_rows
+from stepflow_tui.render.tables import Standing, table_rows, tables_summary
 from tests.run_kit import bench, book
 
 
@@ -30,13 +30,14 @@ async def test_a_table_that_is_being_copied_tells_how_far_it_is(tmp_path: Path) 
             ],
         )
         with RunReader(b.ctx.run_dir) as reader:
-            tables = reader.status()["tables"]
+            status = reader.status() | {"state": "running"}
+    tables = status["tables"]
     assert [(t["source"], t["target_rows"], t["done_rows"], t["diff"]) for t in tables] == [
         ("arriving", None, 400, None),
         ("next", None, None, None),
         ("there", 20, None, 0),
     ]
-    shown = {row.source: row for row in table_rows(tables)}
+    shown = {row.source: row for row in table_rows(status)}
     assert (shown["arriving"].target_rows, shown["arriving"].diff, shown["arriving"].word) == ("~400", "-", "copying")
     assert (shown["next"].target_rows, shown["next"].word) == ("-", "pending")
     assert shown["next"].standing is Standing.WAITING
@@ -53,4 +54,19 @@ def test_rows_that_arrive_are_no_difference() -> None:
         "diff": None,
         "state": "copying",
     }
-    assert table_rows([table])[0].standing is Standing.RUNNING
+    rows = table_rows({"state": "running", "tables": [table]})
+    assert (rows[0].standing, rows[0].word) == (Standing.RUNNING, "copying")
+    assert tables_summary(rows, None) == ["1 table", "not compared yet"]
+
+
+def test_nobody_copies_after_the_end() -> None:
+    table = {
+        "source": "t",
+        "target": "public.t",
+        "source_rows": 10,
+        "target_rows": None,
+        "diff": None,
+        "state": "copying",
+    }
+    (row,) = table_rows({"state": "failed", "tables": [table]})
+    assert (row.standing, row.word) == (Standing.UNSURE, "not finished")

@@ -20,7 +20,7 @@ PAGE = 20
 
 def tables(place: Place) -> Next:
     """List tables, those that differ first; one of them opens its differing rows."""
-    listed = table_rows(place.status.get("tables") or ())
+    listed = table_rows(place.status)
     if not listed:
         say(_("The tables are known after the plan."))
         return Next.MENU
