@@ -20,7 +20,7 @@ STYLE = re.compile(r"((not )?(bold|italic|dim|reverse|underline|strike|blink|def
 """A style of Rich: `bold red`."""
 COMMAND = re.compile(r"stepflow [a-z-]+( [a-z]+)?( \{\d\}| --[a-z-]+( [A-Z][\w.]*)?)*")
 """A command to type."""
-SELECTOR = re.compile(r"[A-Z]\w+(, [A-Z]\w+)+")
+SELECTOR = re.compile(r"[A-Z]\w+(, [A-Z]\w+)+|#[\w-]+ [A-Z]\w+")
 """Widgets in a CSS selector."""
 STYLE_WORDS = ("bold", "italic", "dim", "reverse", "underline", "strike")
 
@@ -34,6 +34,7 @@ BARE = {
     "  GENERATED AS {0}": "SQL",
     "control was not renewed: {0}": "goes into a log, for developers",
     "the pattern takes any text": "an assertion",
+    r".*: the variable (\w+) (?:isn't set|is empty) \(.*\)": "finds a sentence of the config's reader",
 }
 """Literals that are not translated, each with its reason."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import screens
 
-MEANT = frozenset[str]()
+MEANT = frozenset({"_handle_exception"})
 """Private methods that are overridden on purpose."""
 
 

@@ -17,6 +17,7 @@ from screens.setup.screen import PAGES
 from screens.setup.state import SetupState
 from screens.widgets.cycle import Cycle
 from screens.widgets.pick_list import PickList
+from screens.widgets.said import Said
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import Refused, TargetConnectionError
 from stepflow_tui.engine.texts import language
@@ -233,6 +234,11 @@ async def test_a_file_that_can_t_be_read_says_why(here: Path, snap: Snap) -> Non
         await type_in(pilot, "shop.db")
         await keys(pilot, "enter")
         assert page(app) == "SourcePage"
+        assert "looks encrypted" in str(app.screen.query_one("#summary", Said).render()), (
+            "Enter looks before it goes on"
+        )
+        await keys(pilot, "f8")
+        assert page(app) == "SourcePage"
         assert "looks encrypted" in said(app)
         assert "Decrypt it first." in said(app)
         calm(app)
@@ -255,6 +261,25 @@ async def server(pilot: Any, app: App, address: str) -> None:
     await at(pilot, app, "TargetPage")
     await keys(pilot, "right", "tab")
     await type_in(pilot, address)
+
+
+async def test_enter_shows_what_is_in_the_way_of_a_target(here: Path) -> None:
+    app = App(Engine(target=FULL), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await server(pilot, app, "postgresql://anna@db:5432/shop")
+        await keys(pilot, "enter")
+        assert "is not empty: a, b" in str(app.screen.query_one("#result", Said).render())
+
+
+async def test_up_and_down_go_from_field_to_field(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await server(pilot, app, "postgresql://anna@db:5432/shop")
+        reached = []
+        for key in ("down", "up", "up"):
+            await keys(pilot, key)
+            reached.append(app.focused.id if app.focused is not None else None)
+        assert reached == ["password", "address", "sort"]
 
 
 async def test_a_server_is_tested_and_its_answer_shown(here: Path, snap: Snap) -> None:
@@ -283,7 +308,7 @@ async def test_a_pasted_password_goes_where_it_can_t_be_seen_and_never_into_the_
         assert ("target", "postgresql://anna:canary%40x@db:5432/shop") in engine.asked
         await keys(pilot, "f8", "f8")
         assert page(app) == "ReviewPage"
-        assert "export DATABASE_URL=" in str(app.screen.query_one("#note").render())
+        assert "export DATABASE_URL=" in " ".join(str(app.screen.query_one("#note").render()).split())
         assert "canary" not in app.export_screenshot()
         assert "canary" not in repr(setup(app).state)
         await keys(pilot, "f8")

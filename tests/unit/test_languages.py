@@ -183,6 +183,10 @@ def test_a_sentence_in_a_place_is_translated_a_name_is_not() -> None:
     assert lang.known("table Verify is gone") == "表 Verify 已不存在"
     assert lang.known("Roll back a? Lost now: nothing.") == "回滚 a？将会丢失：无。"
     assert lang.known("mixed storage classes: 3 integers, 2 texts") == "混合的存储类：3 个整数，2 个文本"
+    # a server's words keep their own signs
+    assert lang.inner("nobody answers ('127.0.0.1', 1); it said x, y") == "nobody answers ('127.0.0.1', 1); it said x, y"
+    failed = lang.known("could not connect to the target; ConnectionRefusedError: Connect call failed ('127.0.0.1', 1)")
+    assert failed.endswith("Connect call failed ('127.0.0.1', 1)")
 
 
 def test_problems_of_a_config_are_translated_line_by_line() -> None:
@@ -312,3 +316,24 @@ def test_wrapped_lines_fit_and_lose_nothing(parts: list[str], width: int) -> Non
     # marks that never begin a line may stand beyond the end
     assert all(cells(line.rstrip("，。 ")) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_texts_are_joined_with_the_signs_of_the_language() -> None:
+    assert words.about("Rows", 3) == "Rows: 3"
+    assert words.listed(["a", "b"]) == "a, b"
+    assert words.clauses(["a", "b"]) == "a; b"
+    assert words.counted(2, "warning") == "2 warning"
+    assert words.sentences("One.", "", "Two.") == "One. Two."
+    lang.use("zh")
+    assert words.about("行", 3) == "行：3"
+    assert words.listed(["甲", "乙"]) == "甲，乙"
+    assert words.clauses(["甲", "乙"]) == "甲；乙"
+    assert words.counted(2, "警告") == "2 项警告"
+    assert words.sentences("一。", "二。") == "一。二。"
+
+
+def test_what_the_application_has_to_change_is_translated() -> None:
+    lang.use("zh")
+    line = "orders.paid is PostgreSQL's boolean: send and expect true and false, not 1 and 0."
+    assert lang.known(line) == "orders.paid 是 PostgreSQL 的 boolean：请发送并接收 true 和 false，而不是 1 和 0。"
+    assert lang.known("app_ro may read the tables.") == "app_ro 可以读取这些表。"

@@ -9,6 +9,7 @@ from typing import Any
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Next, Place
+from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render import words
 from stepflow_tui.render.alerts import alert_advice
@@ -23,7 +24,11 @@ def go_on(place: Place) -> Next:
 
 def pause_or_resume(place: Place) -> Next:
     """Pause at the next chunk, or leave the pause."""
-    paused = place.status["state"] in ("paused", "pausing")
+    state = place.status["state"]
+    if state in FINISHED:
+        say(_("There is nothing to pause: the run is {state}.").format(state=words.term(state)))
+        return Next.MENU
+    paused = state in ("paused", "pausing")
     if place.send("resume" if paused else "pause", {}) is None:
         return Next.MENU
     say(_("The run goes on.") if paused else _("The run pauses at the next chunk; the engine stays."))
@@ -163,6 +168,10 @@ def roll_back(place: Place) -> Next:
 
 def abort(place: Place) -> Next:
     """End the run; what it made stays until it is rolled back."""
+    state = place.status["state"]
+    if state in FINISHED:
+        say(_("There is nothing to abort: the run is {state}.").format(state=words.term(state)))
+        return Next.MENU
     what = f"This ends {place.info.id} for good; what it made in the target stays."
     say(known(what))
     name = str(place.status["name"])

@@ -137,14 +137,15 @@ def inner(value: str) -> str:
     if found == value and ("; " in value or ", " in value):
         parts = _LISTED.split(value)
         told = [inner(part) for part in parts[::2]]
-        signs = parts[1::2] if told == parts[::2] else [_WIDE[sign] for sign in parts[1::2]]
+        ours = [new != old for new, old in zip(told, parts[::2], strict=True)]
+        signs = [_WIDE[s] if ours[n] and ours[n + 1] else s for n, s in enumerate(parts[1::2])]
         return "".join(text for pair in zip(told, [*signs, ""], strict=True) for text in pair)
     return found
 
 
 _LISTED = re.compile(r"(; |, )")
 _WIDE = {"; ": "；", ", ": "，"}
-"""Between sentences that were translated."""
+"""Between two sentences that were translated; somebody else's words stay as they are."""
 
 
 FEW = 9
