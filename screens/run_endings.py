@@ -239,7 +239,8 @@ def _completed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         "{count} object was left out; the report says why.", "{count} objects were left out; the report says why.", gone
     ).format(count=gone)
     left = manual_left(snapshot.status)
-    open_items = ngettext("{count} manual check is open.", "{count} manual checks are open.", left).format(count=left)
+    text = ngettext("{count} manual check is open.", "{count} manual checks are open.", left).format(count=left)
+    open_items = words.sentences(text, _("0 lists them, Space ticks one."))
     return Said(
         sign="done",
         colour="green",

@@ -159,13 +159,11 @@ def test_a_hidden_value_is_shown_to_who_types_the_name(place: Place, person: Per
 @pytest.mark.parametrize(
     ("entry", "lines", "sent"),
     [
-        (steer.pause_or_resume, (), ("pause", {})),
         (steer.alerts, (1, "seen"), ("ack", {"code": "throttled", "note": "seen"})),
         (steer.checklist, (1, "called them"), ("tick", {"item": "teams-told", "note": "called them"})),
         (steer.note, ("a note",), ("note", {"text": "a note"})),
         (steer.note, ("", "a note"), ("note", {"text": "a note"})),
         (steer.control, (2,), ("hold", {})),
-        (steer.abort, ("shop",), ("abort", {"yes": True, "confirm": "shop"})),
         (
             steer.roll_back,
             (1, "it was a rehearsal", "shop"),
@@ -179,6 +177,38 @@ def test_entries_that_act_send_one_intent(
     choose(person, *lines)
     assert entry(place) in (Next.MENU, Next.WATCH)
     assert [(verb, args) for verb, args, _take in engine.sent] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("entry", "lines", "sent"),
+    [
+        (steer.pause_or_resume, (), [("pause", {})]),
+        (steer.abort, ("shop",), [("abort", {"yes": True, "confirm": "shop"})]),
+        (steer.abort, ("SHOP",), []),
+    ],
+)
+def test_a_run_under_way_is_paused_or_ended(
+    place: Place,
+    person: Person,
+    engine: Engine,
+    entry: Any,
+    lines: tuple[object, ...],
+    sent: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Place, "status", {**place.status, "state": "running"})
+    choose(person, *lines)
+    assert entry(place) in (Next.MENU, Next.WATCH)
+    assert [(verb, args) for verb, args, _take in engine.sent] == sent
+
+
+@pytest.mark.parametrize(("entry", "what"), [(steer.pause_or_resume, "pause"), (steer.abort, "abort")])
+def test_a_run_that_has_ended_is_not_asked_about(
+    place: Place, engine: Engine, said: Said, entry: Any, what: str
+) -> None:
+    assert entry(place) is Next.MENU
+    assert said() == [f"There is nothing to {what}: the run is incomplete."]
+    assert engine.sent == []
 
 
 @pytest.mark.parametrize(
@@ -347,7 +377,7 @@ def test_the_first_menu_lists_runs_configs_and_beginnings(desk: Desk, place: Pla
     choose(person, 7)
     assert menu._main_menu(desk) is Next.LEAVE
     told = said()
-    assert f"  1  run {RUN}: incomplete, complete, staging" in told
+    assert f"  1  run {RUN}: incomplete, Complete, staging" in told
     assert "  2  config stepflow.yaml" in told
     assert not any("compose" in line for line in told)
     assert person.prompts == ["Number (Enter: 2):"], "Enter does not lead back to a finished run"
