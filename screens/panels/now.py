@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -87,6 +88,7 @@ class NowPanel(Panel):
         self._taken: object = None
         self._moved: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
         self._shown_title = ""
+        self._last: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
         """One line for each thing, so that only what changed is drawn."""
@@ -96,6 +98,7 @@ class NowPanel(Panel):
 
     def apply(self, snapshot: Snapshot) -> None:
         """Show the present step, or say what is the matter."""
+        self._last = snapshot
         still = self._still(snapshot)
         self._keep_rate(snapshot, still)
         self._title(snapshot.status)
@@ -108,6 +111,11 @@ class NowPanel(Panel):
         lines = work_lines(snapshot.status, list(self._rates), width, glyphs, still)
         for name, text in zip(WORK, lines, strict=True):
             self.query_one(f"#{name}", Value).show(cut_text(text, width, glyphs.more))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fit into the new size: the screen's own layout may come later than its first state."""
+        if self._last is not None:
+            self.apply(self._last)
 
     def copy_text(self) -> str:
         """The lines that are shown."""

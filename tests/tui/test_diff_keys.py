@@ -55,7 +55,7 @@ async def test_both_values_stand_side_by_side(tmp_path: Path, snap: Snap, size: 
         first = next(line for line in screen.splitlines() if "id=7" in line)
         assert first.index("12.50") < first.index("12.5 ")
         assert "(no row)" in next(line for line in screen.splitlines() if "id=8" in line)
-        assert "(in orders.ndjson)" in next(line for line in screen.splitlines() if "id=99" in line)
+        assert "(in a file)" in next(line for line in screen.splitlines() if "id=99" in line)
         assert "items" not in screen
         await pilot.press("j", "j", "j")
         assert dialog.selected is not None
