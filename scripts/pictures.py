@@ -82,7 +82,7 @@ def progress_of(app: StepFlowApp) -> float:
 
 def shown(app: StepFlowApp) -> str:
     """The text on the screen."""
-    return "\n".join("".join(s.text for s in line) for line in app.screen._compositor.render_strips())  # noqa: SLF001
+    return "\n".join("".join(s.text for s in line) for line in app.screen._compositor.render_strips())
 
 
 async def settle(app: StepFlowApp) -> None:

@@ -167,6 +167,7 @@ class Facade(Protocol):
     def run_keymap(self, run: RunInfo) -> Mapping[str, str]:
         """`keymap:` of the config that a run was started with, {} where there is none."""
         ...
+
     async def describe(self, path: Path) -> Mapping[str, Any]:
         """A SQLite file in a second: size, tables, rows (`rows_exact`), modes, versions, holders, free room."""
         ...

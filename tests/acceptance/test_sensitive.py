@@ -224,7 +224,14 @@ def test_a_value_is_shown_to_whoever_types_the_name_and_the_audit_keeps_it(stand
     assert revealed(stand, "accounts", "balance", *name, key={"EMAIL": f"{CANARY}-a004"}).object["target"] == "-1"
     assert revealed(stand, "letters", "email", *name, key={"rowid": 4}).object["source"] == f"{CANARY}3@example.org"
     kept = [e for e in stand.cli("audit", "show", stand.name, "--json").object["entries"] if e["act"] == "reveal"]
-    assert [json.loads(e["data"])["args"]["column"] for e in kept] == ["email", "phone", "salary", "email", "balance", "email"]
+    assert [json.loads(e["data"])["args"]["column"] for e in kept] == [
+        "email",
+        "phone",
+        "salary",
+        "email",
+        "balance",
+        "email",
+    ]
     assert leaks(stand, []) == set()
     assert revealed(stand, "users", "mail", *name, key={"id": 1}).code == 2
     assert revealed(stand, "users", "email", *name, key={"nothing": 1}).code == 2

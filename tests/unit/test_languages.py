@@ -184,7 +184,9 @@ def test_a_sentence_in_a_place_is_translated_a_name_is_not() -> None:
     assert lang.known("Roll back a? Lost now: nothing.") == "回滚 a？将会丢失：无。"
     assert lang.known("mixed storage classes: 3 integers, 2 texts") == "混合的存储类：3 个整数，2 个文本"
     # a server's words keep their own signs
-    assert lang.inner("nobody answers ('127.0.0.1', 1); it said x, y") == "nobody answers ('127.0.0.1', 1); it said x, y"
+    assert (
+        lang.inner("nobody answers ('127.0.0.1', 1); it said x, y") == "nobody answers ('127.0.0.1', 1); it said x, y"
+    )
     failed = lang.known("could not connect to the target; ConnectionRefusedError: Connect call failed ('127.0.0.1', 1)")
     assert failed.endswith("Connect call failed ('127.0.0.1', 1)")
 
