@@ -4,7 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 ROWS ?=
-JOBS ?= 2
+# twice the cores of a small machine: most tests wait for engines, terminals and servers, not for the processor
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench bench-wizard format texts pictures clean

@@ -151,6 +151,7 @@ class Steering(Screen[None]):
         assert self.snapshot is not None
         config = host(self).api.remains(self.snapshot.path).get("config")
         if config:
+            self.say(_("Starting the engine again."))
             host(self).begin(Path(str(config)))
         else:
             self.say(_("The run's folder doesn't say which config it was started with."))

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Button
 
+from screens.copying import copy_text
 from screens.host import app_of, host
 from screens.modals.base import Dialog, Lines, title
 from screens.widgets.choices import Choices
@@ -123,8 +124,7 @@ class EngineLost(Dialog[None]):
 
     @on(Button.Pressed, "#copy")
     def _copy(self) -> None:
-        app_of(self).copy_to_clipboard(self._command)
-        self.notify(self._command, title=_("Copied"), markup=False)
+        copy_text(app_of(self), self._command, "command")
 
     @on(Button.Pressed, "#leave")
     def _leave(self) -> None:

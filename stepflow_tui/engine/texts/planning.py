@@ -12,12 +12,12 @@ FINDINGS: dict[str, Words] = {
         "Nothing has to be done. To get another type, clean the column in the source, or name a type under `types.by_column`.",
     ),
     "nul_in_text": Words(
-        "{rows} texts in {object} contain a NUL character.",
+        "Texts in {object} with a NUL character: {rows}.",
         "PostgreSQL's {type} can't hold NUL. What happens to these rows is set by `copy.on_bad_value`: {policy}.",
         "Clean them in the source, or choose `on_bad_value: bytea` (the column becomes bytea) or `replace` (changes them, lists them).",
     ),
     "invalid_utf8": Words(
-        "{rows} texts in {object} are not valid Unicode.",
+        "Texts in {object} that are not valid Unicode: {rows}.",
         "PostgreSQL's {type} can't hold them. What happens to these rows is set by `copy.on_bad_value`: {policy}.",
         "Clean them in the source, or choose `on_bad_value: bytea` (the column becomes bytea) or `replace` (changes them, lists them).",
     ),
@@ -82,19 +82,19 @@ FINDINGS: dict[str, Words] = {
         "Clean them in the source, choose another type, or accept the rejects.",
     ),
     "sensitive_columns": Words(
-        "{count} columns are taken for sensitive because of their names: {columns}.",
+        "Taken for sensitive because of their names ({count}): {columns}.",
         "In differences, rejects, findings, logs and reports their values appear as keyed fingerprints (#fp:…) only; equal values "
         "have equal fingerprints. The copy itself carries the values as they are.",
         "Nothing has to be done. Name further columns under `sensitive`: `sensitive: {{table: [column]}}`. "
         "`stepflow reveal` shows one value to whoever types the run's name, and the audit keeps that.",
     ),
     "sensitive_columns_configured": Words(
-        "{count} columns are sensitive because the config says so: {columns}.",
+        "Sensitive because the config says so ({count}): {columns}.",
         "Their values appear as keyed fingerprints (#fp:…) only.",
         "Nothing has to be done.",
     ),
     "sensitive_columns_tied": Words(
-        "{count} columns are sensitive because they hold values of sensitive columns (foreign keys, expressions): {columns}.",
+        "Sensitive because they hold values of sensitive columns (foreign keys, expressions; {count}): {columns}.",
         "Their values appear as keyed fingerprints (#fp:…) only.",
         "Nothing has to be done.",
     ),
