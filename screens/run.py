@@ -23,6 +23,7 @@ from screens.panels.wal import WalPanel
 from screens.run_actions import Steering
 from screens.run_reasons import DEPENDING, why_not
 from screens.run_view import Viewing
+from screens.widgets.afterwards import afterwards
 from screens.widgets.alert_strip import AlertStrip
 from screens.widgets.header import RunHeader, state_text
 from screens.widgets.key_line import KeyLine
@@ -79,7 +80,7 @@ class RunScreen(Viewing, Steering):
             self._held.clear()
         if not self._fitted:  # the first status may come before the first layout
             self._fitted = True
-            self.call_after_refresh(self.fit)
+            afterwards(self, self.fit)
 
     def refreeze(self) -> None:
         """Frozen: only the header says so. Free again: show what has come meanwhile."""
@@ -88,7 +89,7 @@ class RunScreen(Viewing, Steering):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit what is shown into the new size."""
-        self.call_after_refresh(self.fit)
+        afterwards(self, self.fit)
 
     def fit(self) -> None:
         """Show the newest state in the sizes there are now."""

@@ -13,6 +13,7 @@ from screens.panels.diffs import DiffsPanel
 from screens.panels.log import LogPanel
 from screens.panels.steps import StepsPanel
 from screens.run_words import Status
+from screens.widgets.afterwards import afterwards
 from stepflow_tui.engine.texts.language import _
 
 TABS = (2, 3, 4)
@@ -93,7 +94,7 @@ class Panels(Screen[None]):
         panel = self.panel_number(number)
         if number in TABS:
             self.choose_tab(number)
-            self.call_after_refresh(self.fit)
+            afterwards(self, self.fit)
         hidden = number == 0 and self.has_class("-narrow")
         if hidden:
             panel.styles.display = (
@@ -101,21 +102,21 @@ class Panels(Screen[None]):
             )
         if self.maximized is not None or hidden:
             self.maximize(panel, container=False)
-        self.call_after_refresh(self._focus, panel)
+        afterwards(self, self._focus, panel)
 
     def _focus(self, panel: Widget, looks: int = LOOKS) -> None:
         """A tab that was hidden takes the focus once the stylesheet has shown it."""
         if panel.focusable:
             panel.focus()
         elif looks:
-            self.call_after_refresh(self._focus, panel, looks - 1)
+            afterwards(self, self._focus, panel, looks - 1)
 
     def fit(self) -> None:
         """Sizes have changed: draw again what depends on them."""
 
     def watch_maximized(self, before: Widget | None, now: Widget | None) -> None:
         """Small again: a panel that has no place of its own here loses the focus."""
-        self.call_after_refresh(self.fit)
+        afterwards(self, self.fit)
         if isinstance(before, StepsPanel):
             before.styles.display = None
             if now is None and self.has_class("-narrow"):

@@ -12,6 +12,7 @@ from textual.widgets import Button
 from screens.host import host
 from screens.modals.base import Dialog, Lines, title
 from screens.modals.confirm import ConfirmPlain
+from screens.widgets.afterwards import afterwards
 from screens.widgets.choices import Choices
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
@@ -66,7 +67,7 @@ class ControlDialog(Dialog[None]):
         self.query_one(Lines).show(control_lines(control, me=self._me))
         if any(control.get(key) != before.get(key) for key in ("holder", "asked_by")):
             self.refresh(recompose=True)
-            self.call_after_refresh(lambda: self.query_one("#cancel").focus())
+            afterwards(self, lambda: self.query_one("#cancel").focus())
 
     @property
     def _me(self) -> str:

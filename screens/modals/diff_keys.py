@@ -17,6 +17,7 @@ from screens.host import app_of, host
 from screens.modals.base import Dialog, title
 from screens.modals.text import TextDialog
 from screens.panels.base import Value
+from screens.widgets.afterwards import afterwards
 from screens.widgets.cells import cut
 from screens.widgets.columns import Column, heading, listed, rest, row_line
 from screens.widgets.flow import Line, wrapped
@@ -211,7 +212,7 @@ class DiffKeys(Moving, Dialog[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the columns."""
-        self.call_after_refresh(self.show)
+        afterwards(self, self.show)
 
 
 def _counted(page: Page) -> list[str]:

@@ -12,9 +12,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Button
 
-from screens.copying import copy_text
 from screens.host import app_of, host
 from screens.modals.base import Dialog, Lines, title
+from screens.widgets.afterwards import afterwards
 from screens.widgets.choices import Choices
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
@@ -52,7 +52,7 @@ class EngineLost(Dialog[None]):
             self._close_on_top()
         elif self._hangs != hung:
             self.refresh(recompose=True)
-            self.call_after_refresh(lambda: self.query_one("#cancel").focus())
+            afterwards(self, lambda: self.query_one("#cancel").focus())
 
     def on_screen_resume(self) -> None:
         """Close now if the engine came back while something else lay on top."""
@@ -124,7 +124,8 @@ class EngineLost(Dialog[None]):
 
     @on(Button.Pressed, "#copy")
     def _copy(self) -> None:
-        copy_text(app_of(self), self._command, "command")
+        app_of(self).copy_to_clipboard(self._command)
+        self.notify(self._command, title=_("Copied"), markup=False)
 
     @on(Button.Pressed, "#leave")
     def _leave(self) -> None:

@@ -18,6 +18,7 @@ from screens.host import app_of, host
 from screens.modals.base import Dialog, title
 from screens.pages.gate import GateFacts, gate_lines, gate_title, item_name, open_items, typed_questions, with_settled
 from screens.plan_reading import gate_facts
+from screens.widgets.afterwards import afterwards
 from screens.widgets.folded import Folded
 from screens.widgets.reader import Reader
 from stepflow_tui.bridge import Snapshot
@@ -158,7 +159,7 @@ class GateDialog(Dialog[bool], Fetching):
         reader = self.query_one(Reader)
         reader.show(list(gate_lines(self._gate, self._facts, host(self).glyphs)), stay=True)
         self._offer()
-        self.call_after_refresh(self._fit)
+        afterwards(self, self._fit)
 
     def _fit(self) -> None:
         """No higher than needed."""

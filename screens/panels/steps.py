@@ -26,6 +26,7 @@ from screens.run_words import (
     shown_items,
     title_of,
 )
+from screens.widgets.afterwards import afterwards
 from screens.widgets.cells import cut, fit
 from screens.widgets.flow import Line
 from screens.widgets.guarded import in_background
@@ -105,7 +106,7 @@ class StepsPanel(Moving, Panel):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit into the new size."""
-        self.call_after_refresh(self._draw)
+        afterwards(self, self._draw)
 
     def on_focus(self) -> None:
         """Show the cursor."""

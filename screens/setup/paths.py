@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.widgets import Input, OptionList
 
 from screens.setup.page import Field
+from screens.widgets.afterwards import afterwards
 from screens.widgets.guarded import in_background
 from screens.widgets.pick_list import Line, PickList
 from stepflow_tui.engine.texts.language import _
@@ -162,7 +163,7 @@ class PathField(Vertical):
 
     def on_descendant_blur(self) -> None:
         """And goes with it."""
-        self.call_after_refresh(self._show_list)
+        afterwards(self, self._show_list)
 
     @on(PathInput.Wanted)
     def _wanted(self, event: PathInput.Wanted) -> None:
