@@ -42,7 +42,7 @@ async def take_setup(state: Path) -> None:
 
 
 async def take_run(state: Path) -> None:
-    """The run screen at work, then the plan and the end."""
+    """The plan, then the run screen at work."""
     api = facade()
     config = await api.make_demo(state, "sqlite-to-postgres", ROWS)
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -62,8 +62,6 @@ async def take_run(state: Path) -> None:
         await settle(app)
         keep(app, "run")
         await until(lambda: state_of(app) == "completed")
-        await settle(app)
-        keep(app, "completed")
     await api.end_demo(state, config)
 
 
