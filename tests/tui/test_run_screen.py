@@ -221,10 +221,10 @@ async def test_continue_starts_an_engine_where_there_is_none(tmp_path: Path, mon
     app = wizard(tmp_path)
     begun: list[Path] = []
     monkeypatch.setattr(app, "begin", lambda config, new=False: begun.append(config))
-    monkeypatch.setattr(app.api, "remains", lambda run: {"config": "/work/shop.yaml", "log": ""}, raising=False)
+    monkeypatch.setattr(app.api, "remains", lambda run: {"config": "/shop/shop.yaml", "log": ""}, raising=False)
     async with on_screen(app, STATES["failed"](**no_engine), NARROW) as shown:
         await shown.press("c")
-        assert begun == [Path("/work/shop.yaml")]
+        assert begun == [Path("/shop/shop.yaml")]
 
 
 @pytest.mark.parametrize(("key", "verb"), [("R", "rollback"), ("X", "abort")])
