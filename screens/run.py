@@ -20,9 +20,10 @@ from screens.panels.now import NowPanel
 from screens.panels.steps import StepsPanel
 from screens.panels.switch import SwitchPanel
 from screens.panels.wal import WalPanel
-from screens.run_actions import Steering
+from screens.run_live import LiveSteering
 from screens.run_reasons import DEPENDING, why_not
 from screens.run_view import Viewing
+from screens.run_words import quiet
 from screens.widgets.afterwards import afterwards
 from screens.widgets.alert_strip import AlertStrip
 from screens.widgets.header import RunHeader, state_text
@@ -33,7 +34,7 @@ from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
 
 
-class RunScreen(Viewing, Steering):
+class RunScreen(Viewing, LiveSteering):
     """One run, live."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.RUN)]
@@ -102,7 +103,7 @@ class RunScreen(Viewing, Steering):
     def _show(self, snapshot: Snapshot) -> None:
         status = snapshot.status
         self.first_tab(status)
-        self.query_one("#tabs").set_class(status.get("wal") is None and status.get("switch") is None, "-quiet")
+        self.query_one("#tabs").set_class(quiet(status), "-quiet")
         self.query_one(PhaseLine).apply(snapshot)
         for panel in self.query(Panel):
             panel.apply(snapshot)
@@ -112,11 +113,14 @@ class RunScreen(Viewing, Steering):
         self.query_one("#too-small", Value).show(f"{text} · {state_text(snapshot, host(self).glyphs).plain}")
 
     def key_label(self, action: str) -> str:
-        """What p does while the engine is paused."""
-        return _("Resume") if action == "pause" and self.status.get("state") in ("pausing", "paused") else ""
+        """What p does while the engine is paused, and c while a run only keeps its way back."""
+        state = self.status.get("state")
+        if action == "continue" and state == "observing":
+            return _("Clean up")
+        return _("Resume") if action == "pause" and state in ("pausing", "paused") else ""
 
     def _enable(self) -> None:
-        could = (*(why_not(action, self.status) for action in DEPENDING), self.key_label("pause"))
+        could = (*(why_not(action, self.status) for action in DEPENDING), *map(self.key_label, ("continue", "pause")))
         if could != self._could:
             self._could = could
             self.refresh_bindings()

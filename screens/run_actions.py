@@ -18,10 +18,9 @@ from screens.run_words import SETTLED, Status, item_words
 from screens.widgets.guarded import in_background
 from stepflow_tui.actions import ACTIONS
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import Checked
 from stepflow_tui.render.clean import clean_line
-from stepflow_tui.render.events import lost
 from stepflow_tui.render.findings import findings_lines
 
 ACTING = frozenset(action.method for action in ACTIONS if action.acts)
@@ -74,15 +73,6 @@ class Steering(Screen[None]):
     def action_pause(self) -> None:
         """Pause, or go on."""
         host(self).act("resume" if self.status.get("state") in ("pausing", "paused") else "pause")
-
-    def action_rollback(self) -> None:
-        """Undo, once the name is typed."""
-        losses = (self.status.get("rollback") or {}).get("loses") or ()
-        lines = [
-            _("What the run did is undone, the last step first."),
-            _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing")),
-        ]
-        self._typed(_("Roll back {run}?"), lines, "rollback", {"reason": N_("rolled back in the wizard")})
 
     def action_abort(self) -> None:
         """End the run, once the name is typed."""
@@ -155,15 +145,6 @@ class Steering(Screen[None]):
             host(self).begin(Path(str(config)))
         else:
             self.say(_("The run's folder doesn't say which config it was started with."))
-
-    def action_switch(self) -> None:
-        """Only runs with a read switch have this one."""
-
-    def action_back(self) -> None:
-        """Only runs with a read switch have this one."""
-
-    def action_cutover(self) -> None:
-        """Only runs with a read switch have this one."""
 
 
 async def _checked(check: Any) -> Checked:

@@ -22,6 +22,7 @@ from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import summary
+from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_live, lag_line
 
 SHOWN_TABLES = 4
 
@@ -134,9 +135,12 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         lines=(
             words.listed(_asked(questions)),
             *_idle(snapshot.status),
+            *standing(snapshot.status),
             *(clean_line(line) for line in summary(questions)),
         ),
-        act=_("Press c to answer and go on."),
+        act=_("Press U to cut over, c to see every question.")
+        if gate.get("phase") == "cutover"
+        else _("Press c to answer and go on."),
         short=True,
     )
 
@@ -176,6 +180,25 @@ def _paused(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         head=_("Paused. Everything copied so far is kept."),
         lines=tuple(_at(snapshot.status)),
         act=_("Press p to go on."),
+    )
+
+
+def standing(status: Status) -> Iterator[str]:
+    """How a live run stands while it waits: how far behind, how long a freeze, what going back means, what is in the way."""
+    if not is_live(status):
+        return
+    live = status.get("live") or {}
+    lag = lag_line(status["lag"]) if status.get("lag") else ""
+    yield from filter(None, (lag, freeze_line(live), back_line(status), *in_the_way(status)))
+
+
+def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    return Said(
+        sign="now",
+        colour="cyan",
+        head=_("Observing: PostgreSQL owns the writes; SQLite is kept current, so that you can go back."),
+        lines=tuple(standing(snapshot.status)),
+        act=_("Press R to go back, c to clean up when all is well."),
     )
 
 
@@ -307,6 +330,7 @@ _BY_STATE = {
     "waiting": _waiting,
     "pausing": _pausing,
     "paused": _paused,
+    "observing": _observing,
     "rolled_back": _rolled_back,
     "aborted": _aborted,
     "failed": _failed,

@@ -12,7 +12,7 @@ from screens.panels.base import Panel
 from screens.panels.diffs import DiffsPanel
 from screens.panels.log import LogPanel
 from screens.panels.steps import StepsPanel
-from screens.run_words import Status
+from screens.run_words import Status, quiet
 from screens.widgets.afterwards import afterwards
 from stepflow_tui.engine.texts.language import _
 
@@ -58,7 +58,7 @@ class Panels(Screen[None]):
     def first_tab(self, status: Status) -> None:
         """What there is something to see of."""
         if not self.tab:
-            self.choose_tab(4 if status.get("wal") is None and status.get("switch") is None else 2)
+            self.choose_tab(4 if quiet(status) else 2)
 
     def name_tabs(self) -> None:
         """Titles: of one panel each, or of all that share the place with the one that is seen in brackets."""

@@ -8,6 +8,8 @@ from screens.panels.switch import no_switch
 from screens.run_words import RESUMABLE, Status, lost_alert, open_gate
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
+from stepflow_tui.render.guards import now_percent
+from stepflow_tui.render.live import is_live
 
 PAUSABLE = frozenset({"running", "waiting", "pausing", "paused"})
 ABORTABLE = frozenset({"pending", "running", "waiting", "pausing", "paused", "rolling_back", "failed"})
@@ -33,7 +35,7 @@ def _state(status: Status) -> str:
 
 
 def _continue(status: Status) -> str:
-    if open_gate(status) or resumable(status):
+    if open_gate(status) or resumable(status) or status.get("state") == "observing":
         return ""
     return _("No gate is open: the run is {state}.").format(state=_state(status))
 
@@ -57,7 +59,30 @@ def _abort(status: Status) -> str:
 
 
 def _switch(status: Status) -> str:
-    return "" if status.get("switch") is not None else no_switch()
+    if status.get("switch") is None:
+        return no_switch(status)
+    if _writes_moved(status):
+        return _("PostgreSQL owns the writes: all reads go there too. R goes back.")
+    return ""
+
+
+def _back(status: Status) -> str:
+    return _switch(status) or ("" if now_percent(status) else _("No reads go to the new side."))
+
+
+def _cutover(status: Status) -> str:
+    if not is_live(status):
+        return no_switch(status)
+    if _writes_moved(status):
+        return _("The cutover is done: PostgreSQL owns the writes. R goes back.")
+    gate = status.get("gate") or {}
+    if open_gate(status) and gate.get("phase") == "cutover":
+        return ""
+    return _("The cutover comes after the read switch: the run is {state}.").format(state=_state(status))
+
+
+def _writes_moved(status: Status) -> bool:
+    return (status.get("live") or {}).get("owner") == "postgresql"
 
 
 _REASONS: Mapping[str, Callable[[Status], str]] = {
@@ -66,8 +91,8 @@ _REASONS: Mapping[str, Callable[[Status], str]] = {
     "rollback": _rollback,
     "abort": _abort,
     "switch": _switch,
-    "back": _switch,
-    "cutover": _switch,
+    "back": _back,
+    "cutover": _cutover,
 }
 DEPENDING = tuple(_REASONS)
 """Actions that can't always be done."""

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from screens.widgets.cells import cut
-from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
@@ -43,7 +43,7 @@ def phase_title(name: str) -> str:
 
 def title_of(step: Mapping[str, Any]) -> str:
     """A step in the language in use."""
-    return clean_line(_(str(step.get("title") or step_title(str(step["name"])))))
+    return clean_line(known(str(step.get("title") or step_title(str(step["name"])))))
 
 
 def item_words(item: Mapping[str, Any]) -> str:
@@ -96,6 +96,11 @@ def shown_items(status: Status) -> list[Mapping[str, Any]]:
     back = status.get("state") in ("rolling_back", "rolled_back")
     items = status.get("checklist") or ()
     return [i for i in items if back or not str(i.get("phase", "")).startswith("rollback")]
+
+
+def quiet(status: Status) -> bool:
+    """Whether there is nothing to see of log and switch: a copy, or a live run before its first figures."""
+    return status.get("wal") is None and status.get("switch") is None and status.get("live") is None
 
 
 def open_gate(status: Status) -> bool:

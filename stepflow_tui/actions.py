@@ -61,7 +61,6 @@ class Action:
 
 
 ON_SCREEN = N_("It only changes what this screen shows.")
-NOT_IN_COPY = N_("Runs in mode copy have no read switch and no cutover.")
 
 ACTIONS: tuple[Action, ...] = (
     # steering a run
@@ -69,7 +68,7 @@ ACTIONS: tuple[Action, ...] = (
         id="continue",
         keys=("c",),
         label=N_("Continue"),
-        help=N_("Pass the open gate: shows its questions, then goes on to the next phase."),
+        help=N_("Pass the open gate: shows its questions, then goes on to the next phase; ends an observation."),
         scopes=(Scope.RUN, Scope.PLAN),
         cli="continue",
         footer=True,
@@ -116,32 +115,37 @@ ACTIONS: tuple[Action, ...] = (
         label=N_("Switch"),
         help=N_("Move reads to the new side, by percentage."),
         scopes=(Scope.RUN,),
-        only=NOT_IN_COPY,
+        cli="switch",
+        footer=True,
         acts=True,
     ),
     Action(
         id="back",
         keys=("B",),
         label=N_("Reads back"),
-        help=N_("Move all reads back to the old side at once."),
+        help=N_("Move all reads back to the old side at once; the same key again confirms."),
         scopes=(Scope.RUN,),
-        only=NOT_IN_COPY,
+        cli="switch",
+        footer=True,
         acts=True,
     ),
     Action(
         id="cutover",
         keys=("U",),
         label=N_("Cut over"),
-        help=N_("Move writes to the new side; asks for the run's name."),
+        help=N_("Move writes to the new side, or rehearse it; asks for the run's name."),
         scopes=(Scope.RUN,),
-        only=NOT_IN_COPY,
+        cli="cutover",
+        footer=True,
         acts=True,
     ),
     Action(
         id="rollback",
         keys=("R",),
         label=N_("Roll back"),
-        help=N_("Undo what the run did; shows what would be lost and asks for the run's name."),
+        help=N_(
+            "Undo what the run did; shows what would be lost and how long it takes, asks why, and for the run's name."
+        ),
         scopes=(Scope.RUN,),
         cli="rollback",
         acts=True,

@@ -50,30 +50,53 @@ class ConfirmTyped(Dialog[str]):
         """What it means, what to type, and where."""
         with Vertical(classes="box"):
             yield title(self._heading)
-            yield Lines(self._lines)
+            yield Lines(self.said())
+            yield from self.asked()
             yield Folded(_("Type {name} to confirm:").format(name=clean_line(self._name_to_type)), markup=False)
-            yield Input(compact=True)
-            yield Choices([("cancel", _("Cancel")), ("yes", _("Confirm"))])
+            yield Input(id="name", compact=True)
+            yield Choices(self.choices())
+
+    def said(self) -> Sequence[str]:
+        """What it means."""
+        return self._lines
+
+    def asked(self) -> ComposeResult:
+        """What else is asked before the name."""
+        yield from ()
+
+    def choices(self) -> list[tuple[str, str]]:
+        """The answers; the first one is no."""
+        return [("cancel", _("Cancel")), ("yes", _("Confirm"))]
 
     def on_mount(self) -> None:
         """Nothing is typed yet."""
         self.query_one("#yes", Button).disabled = True
 
+    @property
+    def complete(self) -> bool:
+        """Whether the name was typed."""
+        return self.query_one("#name", Input).value.strip() == self._name_to_type
+
     @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
-        self.query_one("#yes", Button).disabled = event.value.strip() != self._name_to_type
+    def _typed(self) -> None:
+        self.query_one("#yes", Button).disabled = not self.complete
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        self._confirm()
+        self.confirm()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "yes":
-            self._confirm()
+        self.chosen(str(event.button.id))
+
+    def chosen(self, choice: str) -> None:
+        """A button was pressed."""
+        if choice == "yes":
+            self.confirm()
         else:
             self.dismiss(None)
 
-    def _confirm(self) -> None:
-        if self.query_one(Input).value.strip() == self._name_to_type:
+    def confirm(self) -> None:
+        """Answer, if all that is asked was typed."""
+        if self.complete:
             self.dismiss(self._name_to_type)

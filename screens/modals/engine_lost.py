@@ -17,7 +17,7 @@ from screens.modals.base import Dialog, Lines, title
 from screens.widgets.afterwards import afterwards
 from screens.widgets.choices import Choices
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.engine.texts.running import PHASES, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.alerts import lost_engine
@@ -74,7 +74,7 @@ class EngineLost(Dialog[None]):
 
     def _known(self) -> Iterator[str]:
         status = self.snapshot.status
-        phase, step = _(PHASES.get(str(status.get("phase")), "?")), _(step_title(str(status.get("step"))))
+        phase, step = _(PHASES.get(str(status.get("phase")), "?")), known(step_title(str(status.get("step"))))
         yield _("State: {state}, in {phase}, step {step}").format(
             state=words.term(status["state"]), phase=phase, step=step
         )

@@ -175,6 +175,6 @@ class RecordPage(Page[ReportView]):
         yield heading(_("Steps"))
         for timing in report["timings"]:
             if timing["seconds"] is not None:
-                step = _(step_title(str(timing["step"])))
+                step = known(step_title(str(timing["step"])))
                 name = words.about(step, timing["item"]) if timing["item"] else step
                 yield line(f"{words.seconds(timing['seconds'])}  {name}", indent=2)

@@ -46,7 +46,9 @@ class StepsPage(Page[PlanView]):
         state = view.steps.get(step.name, "pending")
         sign = glyphs.step(state, danger=step.danger == Danger.TYPED.value)
         word = words.term(state) if view.steps else ""
-        yield marked(sign, word, _(step_title(step.name)), _STYLES.get(state, DIM), indent=2, width=8 if word else 0)
+        yield marked(
+            sign, word, known(step_title(step.name)), _STYLES.get(state, DIM), indent=2, width=8 if word else 0
+        )
         indent = 14 if word else 6
         if step.danger in _ASKS:
             yield line(_(_ASKS[step.danger]), CARE, indent=indent)

@@ -33,6 +33,7 @@ from screens.widgets.fitting import cut_text
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
+from stepflow_tui.render.live import loses, short_time
 
 KEPT_RATES = 120
 STILL_SECONDS = 5.0
@@ -48,8 +49,9 @@ class NowPanel(Panel):
     NAME: ClassVar[str] = N_("Now")
     HELP: ClassVar[str] = N_(
         "What the run does now: how much is done, how fast, how long it still takes, and why it is slowed down if it is. "
-        "The last line says what comes next and where the run will stop and ask. When nothing happens it says why, and "
-        "which key to press."
+        "The last line says what comes next and where the run will stop and ask; of a live run also how far the new side "
+        "is behind, how long writes would stand still, and what going back would mean. When nothing happens it says why, "
+        "and which key to press."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll_up", show=False),
@@ -172,8 +174,25 @@ def work_lines(
         _bar(progress, width, glyphs) if progress else Text(_working(status), "dim"),
         Text(_counts(progress, glyphs, still)) if progress else Text(),
         Text(next_line(status, width, glyphs.more)),
-        _speed(rates, width, glyphs),
+        live_line(status) or _speed(rates, width, glyphs),
     )
+
+
+def live_line(status: Status) -> Text:
+    """Of a live run: how far behind, how long a freeze, what going back means; empty before there are figures."""
+    lag, live = status.get("lag"), status.get("live") or {}
+    parts = []
+    if lag is not None:
+        parts.append(
+            _("behind {count}, {time}").format(
+                count=words.count(lag.get("changes")), time=words.seconds(lag.get("seconds"))
+            )
+        )
+    if live.get("freeze_seconds") is not None:
+        parts.append(_("freeze about {time}").format(time=short_time(live["freeze_seconds"])))
+    if what := loses(status):
+        parts.append(_("back: {what}").format(what=what))
+    return Text(words.clauses(parts))
 
 
 def _where(status: Status) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,12 +12,28 @@ from screens.glyphs import Glyphs, bar
 from screens.host import host
 from screens.panels.base import Panel, Value
 from screens.run_words import Status
+from screens.widgets.cells import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
-from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.live import (
+    arm_line,
+    compared_line,
+    error_rate,
+    is_live,
+    lag_line,
+    owner_line,
+    percent,
+    stage_line,
+    strategy_word,
+    verdict_line,
+)
+from stepflow_tui.render.width import pad
 
 BAR_CELLS = 30
+WIDE_CELLS = 66
+"""From here on each side's figures have a line of their own; below, they are a little table."""
+COLUMNS = (8, 8, 8, 8, 8)
 
 
 class SwitchPanel(Panel):
@@ -26,8 +42,8 @@ class SwitchPanel(Panel):
     NUMBER: ClassVar[int] = 3
     NAME: ClassVar[str] = N_("Switch")
     HELP: ClassVar[str] = N_(
-        "How much of the application's reading goes to the new side, and how far the new side is behind. "
-        "s changes the percentage, B sends all reads back to the old side."
+        "How much of the application's reading goes to the new side, what was measured on both sides, and how far the new "
+        "side is behind. s changes the percentage, B sends all reads back to the old side."
     )
     DEFAULT_CSS = """
     SwitchPanel Value {
@@ -50,25 +66,66 @@ class SwitchPanel(Panel):
 
 
 def switch_lines(status: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
-    """The switch in a few lines."""
+    """The switch in a few lines, the most urgent first."""
     switch, lag = status.get("switch"), status.get("lag")
     if switch is None:
-        yield no_switch()
+        yield no_switch(status)
     else:
-        share = int(switch.get("percentage") or 0)
-        cells = max(5, min(BAR_CELLS, width - 24))
-        yield _("reads to the new side {percent} %").format(percent=share) + f"  {bar(share, 100, cells, glyphs)}"
-        yield _("stage {stage}, strategy {strategy}, version {version}").format(
-            stage=clean_line(str(switch.get("stage") or "?")),
-            strategy=clean_line(str(switch.get("strategy") or "?")),
-            version=clean_line(str(switch.get("version") or "?")),
+        share = switch.get("percentage") or 0
+        cells = max(5, min(BAR_CELLS, width - 32))
+        yield (
+            _("reads to the new side {percent} %").format(percent=percent(share))
+            + f"  {bar(share, 100, cells, glyphs)}"
         )
+        moved = verdict_line(switch) if switch.get("rolled_back") else ""
+        yield from filter(None, (cut(moved, width, glyphs.more),))
+        yield from _figures(switch, width, glyphs)
+        if not moved:
+            yield from filter(None, (cut(verdict_line(switch), width, glyphs.more),))
     if lag is not None:
-        yield _("behind by {count} changes, {time}").format(
-            count=words.count(lag.get("changes")), time=words.seconds(lag.get("seconds"))
-        )
+        yield lag_line(lag)
+    yield from filter(None, (owner_line(status),))
 
 
-def no_switch() -> str:
-    """Why this run has no read switch."""
+def _figures(switch: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
+    """Stage, both sides, what the shadow reads have shown."""
+    if width >= WIDE_CELLS:
+        yield cut(stage_line(switch), width, glyphs.more)
+        for name, key in ((_("old side"), "old"), (_("new side"), "new")):
+            yield cut(arm_line(name, switch.get(key) or {}), width, glyphs.more)
+    else:
+        yield cut(_short_stage(switch), width, glyphs.more)
+        yield from (cut(row, width, glyphs.more) for row in _table(switch))
+    yield from filter(None, (cut(compared_line(switch), width, glyphs.more),))
+
+
+def _short_stage(switch: Status) -> str:
+    stages, stage = switch.get("stages") or (), switch.get("stage")
+    at = f" {min(stage + 1, len(stages))}/{len(stages)}" if isinstance(stage, int) and stages else ""
+    left = switch.get("soak_left_seconds")
+    held = _("held for {time} more").format(time=words.seconds(left)) if left else ""
+    return words.clauses(filter(None, (strategy_word(switch.get("strategy")) + at, held)))
+
+
+def _table(switch: Status) -> Iterator[str]:
+    head = ("", _("reads"), _("errors"), "p50", "p95")
+    rows = [_row(name, switch.get(key) or {}) for name, key in ((_("old"), "old"), (_("new"), "new"))]
+    if any(row[1] for row in rows):
+        for row in (head, *rows):
+            first, *more = zip(row, COLUMNS, strict=True)
+            yield pad(*first) + "".join(pad(text, cells, right=True) for text, cells in more)
+
+
+def _row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:
+    rate = error_rate(arm)
+    if rate is None:
+        return (name, "", "", "", "")
+    times = (f"{arm[key]:.1f} ms" if arm.get(key) is not None else "" for key in ("p50_ms", "p95_ms"))
+    return (name, words.count(arm["requests"]), f"{rate:.2f} %", *times)
+
+
+def no_switch(status: Status) -> str:
+    """Why this run has no read switch, or none yet."""
+    if is_live(status):
+        return _("The read switch comes when both sides were compared and are equal.")
     return _("In mode copy nothing is switched: point your application at the new database when the run is complete.")

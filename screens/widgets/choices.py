@@ -40,8 +40,8 @@ class Choices(Container):
     }
     """
 
-    def __init__(self, choices: Sequence[tuple[str, str]], *, column: bool = False) -> None:
-        super().__init__(classes="-column" if column else None)
+    def __init__(self, choices: Sequence[tuple[str, str]], *, column: bool = False, name: str | None = None) -> None:
+        super().__init__(classes="-column" if column else None, id=name)
         self._choices = choices
 
     def compose(self) -> ComposeResult:

@@ -78,8 +78,10 @@ class KeyLine(Value):
     def _all(self) -> Iterator[Key]:
         """Of several keys of an action the first one of the table, unless the operator has chosen others."""
         active = self.screen.active_bindings
+        hidden = getattr(self.screen, "hides_key", None)
         for action in ACTIONS:
-            keys = {k: a for k, a in active.items() if a.binding.id == action.id} if action.footer else {}
+            shown = action.footer and not (hidden is not None and hidden(action.id))
+            keys = {k: a for k, a in active.items() if a.binding.id == action.id} if shown else {}
             if keys:
                 first = next((k for k in action.keys if k in keys), next(iter(keys)))
                 yield action, keys[first], self._label(action)

@@ -30,6 +30,7 @@ async def follow_run(
     must_answer: bool = False,
     until: Callable[[Mapping[str, Any]], bool] | None = None,
     view: View | None = None,
+    rests: bool = False,
 ) -> int:
     """Show a run until it ends or the operator leaves.
 
@@ -38,6 +39,7 @@ async def follow_run(
         answers: questions can be asked here.
         must_answer: an open gate that can't be answered here ends the following.
         until: ends the following early, with 0.
+        rests: a run that only keeps its way back is left, with 0; its engine goes on.
 
     Returns:
         The exit code.
@@ -46,9 +48,12 @@ async def follow_run(
     with engine.RunReader(run.path) as reader, engine.watching(run.path):
         shown = view or view_for(session)
         gate = _gate(session, engine, run, answers=answers) if answers or must_answer else None
-        follower = Follower(run=run.id, reader=reader, view=shown, after=after, until=until, gate=gate)
+        follower = Follower(run=run.id, reader=reader, view=shown, after=after, until=until, gate=gate, rests=rests)
         code = await follower.follow()
     session.ended = follower.last is not None and follower.last["event"] == "run_finished"
+    if follower.resting:
+        _observing(session, run)
+        return code
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and not session.ended:
         _left(session, code)
     return code
@@ -59,6 +64,21 @@ def _gate(session: Session, engine: Facade, run: RunInfo, *, answers: bool) -> G
         return answers and await answer_gate(session, engine, run, event)
 
     return gate
+
+
+def _observing(session: Session, run: RunInfo) -> None:
+    """The run is not over, so its result is not "completed": this front end stops watching it."""
+    session.ended = True
+    if not session.globals.json:
+        diagnostics.say(_("{run} keeps the way back open; its engine goes on.").format(run=run.id))
+        diagnostics.say(
+            _(
+                "`stepflow status {run}` looks at it, `stepflow rollback {run}` goes back, `stepflow cleanup {run}` ends it."
+            ).format(run=run.id)
+        )
+    elif session.streams:
+        data = {"result": "stopped", "exit_code": 0, "report": str(run.path / "report.json"), "state": "observing"}
+        output.emit_event(diagnostics.stamped(run.id, "run_finished", data))
 
 
 def _left(session: Session, code: int) -> None:

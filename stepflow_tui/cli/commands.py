@@ -19,6 +19,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tick": ("steer", "Tick a checklist item."),
     "abort": ("steer", "End the run; it can still be rolled back."),
     "rollback": ("steer", "Undo what the run did."),
+    "switch": ("switch", "The read switch: show it, move reads, move them back."),
+    "cutover": ("cutover", "Move writes to the new side, or rehearse it."),
+    "cleanup": ("cleanup", "End a live run: remove what it made, close the way back."),
     "control": ("control", "Show who steers a run; ask for control, take it, hand it over."),
     "verify": ("verify", "Compare source and target; exit 0 or 5."),
     "reveal": ("reveal", "Show one value that is hidden elsewhere; the audit keeps it."),
@@ -34,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command → its module in this package, and its one-line help."""
 
-GROUPS = ("backups", "alerts", "audit", "embedded")
+GROUPS = ("switch", "backups", "alerts", "audit", "embedded")
 """Commands with subcommands."""
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stepflow_tui.engine.errors import EngineLost, NeedsConfirmation
-from stepflow_tui.engine.model.events import PUBLIC
+from stepflow_tui.engine.model.events import is_public
+from stepflow_tui.engine.model.state import RunState
 from stepflow_tui.facade import RunReaderApi
 from stepflow_tui.render.events import public_event
 
@@ -50,7 +51,8 @@ class Follower:
     """One front end watching one run.
 
     `after` is the last event already shown; `until` ends the following early (0) when it says so of an event;
-    `gate` answers open gates; `enter` is the terminal whose lines end the following with `ENTERED`.
+    `gate` answers open gates; `enter` is the terminal whose lines end the following with `ENTERED`. `rests`: a run that
+    only keeps its way back ends the following too (0); `resting` tells afterwards that it did.
     """
 
     run: str
@@ -60,6 +62,8 @@ class Follower:
     until: Callable[[Mapping[str, Any]], bool] | None = None
     gate: Gate | None = None
     enter: int | None = None
+    rests: bool = False
+    resting: bool = False
     last: Mapping[str, Any] | None = None
     _backlog: int = 0
     _asked: Mapping[str, Any] | None = None
@@ -132,7 +136,7 @@ class Follower:
         version = await asyncio.to_thread(self.reader.data_version)
         if version != self._version:
             self._version = version
-            if await self._news():
+            if await self._news() or (alive and await self._rests()):
                 return 0
         code = self._ended(alive)
         if code is not None:
@@ -147,12 +151,20 @@ class Follower:
         await self._answer(stop)
         return None
 
+    async def _rests(self) -> bool:
+        """Whether nothing is left to wait for but the end of the observation."""
+        if not self.rests or (await asyncio.to_thread(self.reader.run) or {}).get("state") != RunState.OBSERVING:
+            return False
+        await self._news()  # the state is written before the event that tells of it
+        self.resting = True
+        return True
+
     async def _news(self) -> bool:
         """Show what is new; true when `until` has had enough."""
         while rows := await asyncio.to_thread(self.reader.events, self.after):
             for row in rows:
                 self.after = int(row["seq"])
-                if row["code"] in PUBLIC and self._show(public_event(row, self.run)):
+                if is_public(row["code"]) and self._show(public_event(row, self.run)):
                     return True
         self.view.progress(progress_rows(await asyncio.to_thread(self.reader.progress)))
         return False

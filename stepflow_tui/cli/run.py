@@ -102,7 +102,9 @@ async def run_and_follow(
     if started.ends is not None:
         await follow_run(session, engine, started.run, after=started.after, until=reached(started.ends))
         return started.exit_code or 0
-    return await follow_run(session, engine, started.run, after=started.after, answers=asks, must_answer=not yes)
+    return await follow_run(
+        session, engine, started.run, after=started.after, answers=asks, must_answer=not yes, rests=True
+    )
 
 
 def reached(seq: int) -> Callable[[Mapping[str, Any]], bool]:

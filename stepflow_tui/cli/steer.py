@@ -32,7 +32,7 @@ def continue_(
     from stepflow_tui.cli.gates import answer_gate
 
     session, engine, info = found(ctx, run)
-    status = _status(engine, info)
+    status = status_now(engine, info)
     gate = status.get("gate")
     if not yes and gate is not None:
         _needs_terminal(session, info)
@@ -127,7 +127,7 @@ def abort(
     from stepflow_tui.cli.guard import typed_confirmation
 
     session, engine, info = found(ctx, run)
-    status = _status(engine, info)
+    status = status_now(engine, info)
     typed = typed_confirmation(
         session,
         what=f"This ends {info.id} for good; what it made in the target stays.",
@@ -148,22 +148,30 @@ def rollback(
     to: Annotated[
         str | None, typer.Option("--to", metavar="PHASE", help="Undo until this phase is next.", show_default=False)
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; goes to the audit and the report.")] = "",
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", help="Why; goes to the audit and the report. Needed with --yes.", show_default=False),
+    ] = None,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
     take_control: TakeControl = False,
 ) -> int:
     """Undo what the run did."""
     from stepflow_tui.cli import guard
+    from stepflow_tui.cli.diagnostics import need, say
     from stepflow_tui.cli.run import check_phase
+    from stepflow_tui.render.guards import back_facts
 
     check_phase(to)
     session, engine, info = found(ctx, run)
-    status = _status(engine, info)
+    status = status_now(engine, info)
     loses = "; ".join((status.get("rollback") or {}).get("loses") or ()) or "nothing"
+    for line in back_facts(status):
+        say(line)
     guard.plain_confirmation(session, what=f"Roll back {info.id}? Lost now: {loses}.", yes=yes)
     _production_name(status, confirm)
-    args = {"to": to, "reason": reason, "yes": yes, "confirm": confirm}
+    why = reason or need(session, N_("The reason"), "--reason TEXT")
+    args = {"to": to, "reason": why, "yes": yes, "confirm": confirm}
     return send_intent(
         session, engine, info, "rollback", args, take_control=take_control, wait_for="rolled_back", show=True
     )
@@ -186,7 +194,8 @@ def found(ctx: typer.Context, run: str | None) -> tuple[Session, Facade, RunInfo
     return session, engine, info
 
 
-def _status(engine: Facade, info: RunInfo) -> dict[str, Any]:
+def status_now(engine: Facade, info: RunInfo) -> dict[str, Any]:
+    """The run's status."""
     with engine.RunReader(info.path) as reader:
         return reader.status()
 
@@ -202,7 +211,7 @@ def send_intent(
     wait_for: str | None = None,
     show: bool = False,
 ) -> int:
-    """Send an intent; with `wait_for`, stay until the run ends with that result."""
+    """Send an intent; with `wait_for`, stay until the run ends with that result, or rests in that state (`observing`)."""
     import asyncio
 
     return asyncio.run(
@@ -224,13 +233,15 @@ async def _sent(
     from stepflow_tui.cli import diagnostics
     from stepflow_tui.cli.attach import follow_run
     from stepflow_tui.cli.views import LastView, PlainView
+    from stepflow_tui.engine.model.state import RunState
 
     answer = await engine.send(info, verb, args, state=session.state_path, take_control=take_control)
     if wait_for is None:
         return _answered(session, info, answer)
     view = LastView(None if session.globals.json or not show else PlainView())
-    code = await follow_run(session, engine, info, after=int(answer["after"]), view=view)
-    result = view.result
+    rests = wait_for == RunState.OBSERVING
+    code = await follow_run(session, engine, info, after=int(answer["after"]), view=view, rests=rests)
+    result = RunState.OBSERVING if rests and session.ended and view.result is None else view.result
     if result is not None and result != wait_for and view.error is not None and (session.globals.json or not show):
         raise diagnostics.from_event(view.error)
     if result is not None:

@@ -10,7 +10,7 @@ from stepflow_tui.cli import output
 from stepflow_tui.cli.diagnostics import stamped
 from stepflow_tui.cli.follow import View
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import known
 from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
@@ -128,7 +128,7 @@ class PlainView:
         """The step's own line."""
         for row in self._running.wholes(rows):
             if self._ticker.lets(row["step"], row["done"]):
-                output.emit_text(f"   {words.about(_(step_title(row['step'])), words.progress(row))}")
+                output.emit_text(f"   {words.about(known(step_title(row['step'])), words.progress(row))}")
 
     def close(self) -> None:
         """Nothing moves."""
@@ -197,7 +197,7 @@ class BarView:
             if key not in self._tasks:
                 if finished or len(self._tasks) >= self.MAX_BARS:
                     continue
-                name = key[1] or _(step_title(key[0]))
+                name = key[1] or known(step_title(key[0]))
                 self._tasks[key] = self._bars.add_task(clean_line(name)[:32], total=row["total"], figures="")
             self._bars.update(self._tasks[key], completed=row["done"], total=row["total"], figures=words.progress(row))
             if finished:

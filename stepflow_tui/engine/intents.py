@@ -14,11 +14,12 @@ from stepflow_tui.engine.journal.control_rows import Command, CommandState
 from stepflow_tui.engine.lease import VERBS as LEASE
 from stepflow_tui.engine.lease import ControlLease
 from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState
+from stepflow_tui.engine.orders import LiveOrders
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner
 from stepflow_tui.engine.steps.context import Answers, RepairWanted, RunContext
 
-ANYBODY = frozenset({"pause", "tick", "ask", "reveal"})
+ANYBODY = frozenset({"pause", "tick", "ask", "reveal", "switch_back"})
 """Accepted whoever holds control: they can only make things safer or clearer, or change nothing at all."""
 LATER = frozenset({"abort", "rollback"})
 """Acknowledged at once, done when the engine has carried them out."""
@@ -100,7 +101,8 @@ class Desk:
             "note": self._note,
             "until": self._until,
             "yes": self._yes,
-        }.get(verb) or ControlLease(self.ctx.journal).handler(verb)
+        }.get(verb)
+        handler = handler or ControlLease(self.ctx.journal).handler(verb) or LiveOrders(self.ctx, self.playbook).handler(verb)
         if handler is None:
             raise UsageError(
                 f"{verb} can't be done in a {self.playbook.kind} run in mode {self.playbook.mode}.",

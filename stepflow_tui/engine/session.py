@@ -35,6 +35,7 @@ from stepflow_tui.engine.model.state import UNFINISHED, RunState
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner, WriteReport
 from stepflow_tui.engine.steps.context import Answers, RunContext
+from stepflow_tui.engine.steps.services import Services
 
 BEAT_SECONDS = 1.0
 BELL_SECONDS = 0.1
@@ -159,6 +160,7 @@ class Session:
             await desk.settle()
             return code
         finally:
+            await ctx.services.stop()  # before the connections they use are closed
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
@@ -183,7 +185,9 @@ class Session:
         self.lost = await self._loss(journal)
         epoch = await journal.take_engine_lease(f"{os.getpid()}@{socket.gethostname()}")
         start = self.start
-        return RunContext(
+        await journal.load_gauges()
+        services = Services(partial(control.end, Wish.FAIL))
+        ctx = RunContext(
             loaded=self.loaded,
             run_id=self.run_dir.name,
             run_dir=self.run_dir,
@@ -197,6 +201,8 @@ class Session:
             ),
             resources=resources,
         )
+        ctx.services = services
+        return ctx
 
     def _new_run(self) -> NewRun:
         config = self.loaded.config

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from stepflow_tui.engine.model.events import FAMILIES
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import _, inner, known, ngettext
@@ -12,6 +13,7 @@ from stepflow_tui.engine.texts.running import ALERTS, step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import finding_lines, finding_of
+from stepflow_tui.render.live import capture_event, cutover_event, observing_event, rolled_back_event, switch_event
 from stepflow_tui.render.tables import key_text
 
 
@@ -22,7 +24,8 @@ def public_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
 
 def event_lines(event: Mapping[str, Any]) -> Iterator[str]:
     """The lines of one event; none for events that are not for people."""
-    render = _LINES.get(str(event["event"]))
+    code = str(event["event"])
+    render = _LINES.get(code.partition("_")[0] if code.startswith(FAMILIES) else code)
     if render is not None:
         yield from (clean_line(line) for line in render(event))
 
@@ -45,7 +48,7 @@ def _phase(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _step(event: Mapping[str, Any]) -> Iterator[str]:
-    step, state = _(step_title(event["step"])), words.term(event["state"])
+    step, state = known(step_title(event["step"])), words.term(event["state"])
     if event.get("seconds") is not None and event["state"] in ("done", "failed"):
         yield "   " + _("{step}: {state} in {time}").format(
             step=step, state=state, time=words.seconds(event["seconds"])
@@ -199,7 +202,12 @@ def _finished(event: Mapping[str, Any]) -> Iterator[str]:
     yield text + (_("; report: {path}").format(path=event["report"]) if event.get("report") else "")
 
 
-_LINES = {
+def _indented(render: Callable[[Mapping[str, Any]], Iterator[str]]) -> Callable[[Mapping[str, Any]], Iterator[str]]:
+    """Below the phase or step it happens in."""
+    return lambda event: (f"   {line}" for line in render(event))
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "run_started": _run_started,
     "phase": _phase,
     "step": _step,
@@ -209,4 +217,9 @@ _LINES = {
     "discrepancy": _discrepancy,
     "error": _error,
     "run_finished": _finished,
+    "capture": _indented(capture_event),
+    "switch": _indented(switch_event),
+    "switch_rolled_back": _indented(rolled_back_event),
+    "cutover": _indented(cutover_event),
+    "observing": observing_event,
 }

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+from stepflow_tui.engine.model.events import FAMILIES
 from stepflow_tui.engine.texts import findings, shown
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
+from stepflow_tui.engine.texts.switching import CAPTURES, MOMENTS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.events import alert_text, event_lines
@@ -20,9 +22,17 @@ from stepflow_tui.render.width import pad
 LONGEST = 4000
 """Characters of an event's line: an error may hold a value of megabytes."""
 
+LIVE = (
+    *(f"capture_{what}" for what in CAPTURES),
+    *("switch", "switch_rolled_back"),
+    *(f"cutover_{what}" for what in MOMENTS),
+    "observing",
+)
+"""Events of live runs."""
+
 KINDS: dict[str, tuple[str, ...]] = {
     N_("all"): (),
-    N_("steps"): ("run_started", "phase", "step", "state", "run_finished"),
+    N_("steps"): ("run_started", "phase", "step", "state", "run_finished", *LIVE),
     N_("findings"): ("finding", "discrepancy"),
     N_("alerts"): ("alert", "error"),
     N_("intents"): ("intent", "gate"),
@@ -51,6 +61,11 @@ _TOPICS = {
     "alert": N_("alert"),
     "discrepancy": N_("diff"),
     "error": N_("error"),
+    "capture": N_("capture"),
+    "switch": N_("switch"),
+    "switch_rolled_back": N_("switch"),
+    "cutover": N_("cutover"),
+    "observing": N_("run"),
     "state": N_("state"),
     "intent": N_("intent"),
     "note": N_("remark"),
@@ -70,6 +85,8 @@ def level_of(event: Mapping[str, Any]) -> str:
             return {"blocking": "ERROR", "warning": "WARN"}.get(str(event.get("severity")), "INFO")
         case "discrepancy":
             return "WARN"
+        case "switch_rolled_back" | "capture_broken" | "cutover_failed" | "cutover_taken_back":
+            return "ALERT"
         case "step" | "phase":
             return "ERROR" if event.get("state") == "failed" else "INFO"
         case _:
@@ -97,7 +114,7 @@ def history_head(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> str:
     """Time, level and topic."""
     time = str(event.get("time") or "")[:19].replace("T", " ")
     code = str(event["event"])
-    topic = _TOPICS.get(code, code)
+    topic = _TOPICS.get(code.partition("_")[0] if code.startswith(FAMILIES) else code, code)
     level = pad(_(_LEVELS[level_of(event)]), LEVEL_CELLS)
     return clean_line(f"{time[stamp:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
 

@@ -87,7 +87,7 @@ def _phases(plan: Plan) -> Iterator[str]:
 
 def step_words(name: str) -> str:
     """A step's name as words; in other languages its title, for names are English."""
-    return words.spaced(name) if language() == "en" else _(step_title(name))
+    return words.spaced(name) if language() == "en" else known(step_title(name))
 
 
 def _tables(plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.control import control_lines
 from stepflow_tui.render.events import lost
+from stepflow_tui.render.live import live_lines
 
 _MARKS = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "undone": "↶", "pending": " "}
 
@@ -36,6 +37,7 @@ def status_lines(status: Mapping[str, Any], *, signs: bool = True) -> Iterator[s
             yield "  " + _step(step, signs=signs)
     if status.get("progress"):
         yield _("progress: {text}").format(text=words.progress(status["progress"]))
+    yield from map(clean_line, live_lines(status))
     yield from _tables(status.get("tables") or ())
     yield from _gate(status.get("gate"))
     for alert in status.get("alerts") or ():

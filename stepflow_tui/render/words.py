@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stepflow_tui.engine.texts.language import N_, _, known, language
 from stepflow_tui.engine.texts.running import PHASES
 
-UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"))
+UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"), N_("changes"))
 """What is counted besides bytes."""
 
 THROTTLES: Mapping[str, str] = {

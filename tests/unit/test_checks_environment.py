@@ -15,7 +15,6 @@ BASE = {"name": "shop", "kind": "sqlite-to-postgres", "source": {"path": "/data/
     ("section", "value"),
     [
         ("application", {"availability": {"http": "http://127.0.0.1/health"}}),
-        ("hooks", {"backfill": {"before": [{"run": "true"}]}}),
         ("alerts", {"channels": ["json://127.0.0.1"]}),
     ],
 )
@@ -24,8 +23,9 @@ def test_a_section_nothing_reads_is_named(section: str, value: dict[str, object]
     assert unused(Config.model_validate({**BASE, section: value})) == [section]
 
 
-def test_an_empty_phase_of_hooks_asks_for_nothing() -> None:
-    assert unused(Config.model_validate({**BASE, "hooks": {"backfill": {}}})) == []
+def test_hooks_are_run_where_the_mode_has_their_phase() -> None:
+    hooks = {"backfill": {"before": [{"run": "true"}]}, "capture": {"after": [{"run": "true"}]}, "observe": {}}
+    assert unused(Config.model_validate({**BASE, "hooks": hooks})) == ["hooks.capture"]
 
 
 @pytest.mark.parametrize(

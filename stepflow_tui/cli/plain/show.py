@@ -12,7 +12,7 @@ from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.errors import StepFlowError
-from stepflow_tui.engine.model.events import PUBLIC
+from stepflow_tui.engine.model.events import is_public
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
@@ -92,7 +92,7 @@ def _events(place: Place) -> Iterator[dict[str, Any]]:
     after = 0
     while rows := place.reader.events(after):
         after = int(rows[-1]["seq"])
-        yield from (public_event(row, place.info.id) for row in rows if row["code"] in PUBLIC)
+        yield from (public_event(row, place.info.id) for row in rows if is_public(row["code"]))
 
 
 def plan(place: Place) -> Next:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.errors import translate
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from stepflow_tui.engine.bulk.arrow import AdbcError
 
 RETRY_CODES = frozenset({"connection_lost", "target_down", "target_starting", "target_timeout", "too_many_connections"})
@@ -24,6 +27,18 @@ def is_retryable(error: StepFlowError) -> bool:
 def refuses_rows(sqlstate: str) -> bool:
     """Whether the server refused a row: data exception, constraint, or a value beyond its limits."""
     return sqlstate[:2] in ("22", "23") or sqlstate == "54000"
+
+
+def refused_column(error: asyncpg.PostgresError, targets: Collection[str]) -> str | None:
+    """The column of the target the server complains about: named by itself, or in the context of COPY."""
+    named: str | None = getattr(error, "column_name", None)
+    if named in targets:
+        return named
+    context: str = getattr(error, "context", None) or ""
+    found = re.search(r"line \d+, column (.*)", context, re.DOTALL)
+    text = found[1] if found else ""
+    fitting = [name for name in targets if text == name or text.startswith(f"{name}: ")]
+    return max(fitting, key=len, default=None)
 
 
 def state_of(error: AdbcError) -> str:

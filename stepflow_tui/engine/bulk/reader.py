@@ -43,9 +43,10 @@ def read_rows(
     names = [*(c.source for c in spec.columns), *spec.key, *([spec.rowid] if spec.rowid else [])]
     wide = spec.encoding != "utf-8"
     width = len(spec.columns)
-    sql = f"select {_columns(names, wide=wide)} {spec.slow_from(lo, hi, resent=resent)}"
+    quoted = [lite_ident(name) for name in names]
+    sql = f"select {exact_columns(quoted, wide=wide)} {spec.slow_from(lo, hi, resent=resent)}"
     for raw in _fetch(connection, sql):
-        values = _from_utf16(raw, spec.encoding) if wide else tuple(_value(v) for v in raw)
+        values = exact_values(raw, spec.encoding)
         yield Row(values[:width], _key(spec, values[width:]))
 
 
@@ -66,8 +67,8 @@ def _fetch(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...]
         cursor.close()
 
 
-def _columns(names: list[str], *, wide: bool) -> str:
-    quoted = [lite_ident(name) for name in names]
+def exact_columns(quoted: list[str], *, wide: bool) -> str:
+    """A SELECT list whose rows `exact_values` reads. `wide`: the file stores UTF-16."""
     if not wide:
         return ",".join(quoted)
     values = (f"iif(typeof({x})='text',cast({x} as blob),{x})" for x in quoted)
@@ -80,6 +81,11 @@ def _mask(quoted: list[str]) -> str:
         return f"(typeof({quoted[0]})='text')"
     middle = len(quoted) // 2
     return f"({_mask(quoted[:middle])}||{_mask(quoted[middle:])})"
+
+
+def exact_values(raw: tuple[Any, ...], encoding: str) -> tuple[Value | None, ...]:
+    """A row as it is stored, from a connection with `exact_rows`. `encoding`: utf-8, utf-16-le or utf-16-be."""
+    return tuple(_value(v) for v in raw) if encoding == "utf-8" else _from_utf16(raw, encoding)
 
 
 def _value(raw: Any) -> Value | None:

@@ -5,16 +5,15 @@ Rows that can't be held exactly, and rows the server refuses, are recorded as re
 
 from __future__ import annotations
 
-import itertools
-import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.bulk.bounds import key_from_json
-from stepflow_tui.engine.bulk.exact import LONG, Encode, Field, LongBlob, encoder, text_of
-from stepflow_tui.engine.bulk.failures import refuses_rows
+from stepflow_tui.engine.bulk.exact import Encode, Field, encoder, text_of
+from stepflow_tui.engine.bulk.failures import refused_column, refuses_rows
+from stepflow_tui.engine.bulk.lines import CsvLine, csv_line, pieces, target_field
 from stepflow_tui.engine.bulk.outcome import REPLACED, SegmentResult, TableStopped, WorkOrder
 from stepflow_tui.engine.bulk.reader import Row, read_rows
 from stepflow_tui.engine.bulk.session import Session
@@ -49,10 +48,9 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A converted row, ready to be sent, with what is needed to name it. `size` in bytes of text."""
+    """A converted row, ready to be sent, with what is needed to name it."""
 
-    csv: tuple[Field, ...]
-    size: int
+    csv: CsvLine
     row: Row
 
 
@@ -118,7 +116,7 @@ def _convert(row: Row, spec: CopySpec, encoders: list[Encode], tally: _Tally) ->
     replaced = []
     for column, encode, value in zip(spec.columns, encoders, row.values, strict=True):
         try:
-            fields.append(_field(column, encode, value))
+            fields.append(target_field(column, encode, value))
         except Refusal as refusal:
             tally.rejected += 1
             tally.listed.append(_reject(spec, row, column.source, refusal.reason, value))
@@ -127,32 +125,7 @@ def _convert(row: Row, spec: CopySpec, encoders: list[Encode], tally: _Tally) ->
         if reason:
             replaced.append(_reject(spec, row, column.source, REPLACED + reason, value))
     tally.listed += replaced
-    return _line(fields, row)
-
-
-def _line(fields: list[Field | None], row: Row) -> _Line:
-    """CSV: NULL is bare, all else stands in quotes, so that an empty text is no NULL and `\\.` no end of data."""
-    if not any(isinstance(f, LongBlob) for f in fields):
-        text = b",".join(
-            b"" if f is None else b'"' + f.replace(b'"', b'""') + b'"' for f in fields if not isinstance(f, LongBlob)
-        )
-        return _Line((text, b"\n"), len(text), row)
-    parts: list[Field] = []
-    for f in fields:
-        quoted = f.replace(b'"', b'""') if isinstance(f, bytes) else f
-        parts += [b","] if quoted is None else [b'"', quoted, b'",']
-    last = parts.pop()
-    assert isinstance(last, bytes)
-    parts.append(last[:-1] + b"\n")
-    return _Line(tuple(parts), sum(len(p) if isinstance(p, bytes) else 2 * len(p.value) for p in parts), row)
-
-
-def _field(column: ColumnPlan, encode: Encode, value: Value | None) -> Field | None:
-    if value is not None:
-        return encode(value)
-    if column.not_null:
-        raise Refusal("NULL where the target column is NOT NULL")
-    return None
+    return _Line(csv_line(fields), row)
 
 
 def _replacement(column: ColumnPlan, value: Value | None) -> str | None:
@@ -183,34 +156,11 @@ def _blocks(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
     size = 0
     for line in lines:
         block.append(line)
-        size += line.size
+        size += line.csv.size
         if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
             yield block
             block, size = [], 0
     yield block
-
-
-async def _pieces(lines: list[_Line]) -> AsyncIterator[bytes]:
-    """The lines in messages of bounded size; short lines are put together."""
-    held: list[bytes] = []
-    size = 0
-    for part in itertools.chain.from_iterable(line.csv for line in lines):
-        for piece in _slices(part):
-            held.append(piece)
-            size += len(piece)
-            if size >= LONG // 4:
-                yield b"".join(held)
-                held, size = [], 0
-    yield b"".join(held)
-
-
-def _slices(part: Field) -> Iterator[bytes]:
-    if isinstance(part, LongBlob):
-        yield from part.pieces()
-    elif len(part) <= LONG:
-        yield part
-    else:
-        yield from (part[start : start + LONG] for start in range(0, len(part), LONG))
 
 
 class _Writer:
@@ -249,7 +199,7 @@ class _Writer:
         spec = self._order.spec
         status = await self._connection.copy_to_table(
             spec.name, schema_name=spec.schema, columns=list(self._by_target), format="csv",
-            source=_pieces(lines),
+            source=pieces(line.csv for line in lines),
         )  # fmt: skip
         if status != f"COPY {len(lines)}":
             raise StepFailed(
@@ -260,7 +210,7 @@ class _Writer:
             )
 
     def _refuse(self, line: _Line, error: asyncpg.PostgresError) -> None:
-        column = self._column(error)
+        column = refused_column(error, self._by_target)
         spec = self._order.spec
         said = discreet(error, spec.hidden, column=column)
         reason = f"PostgreSQL {error.sqlstate}: {said.args[0] if said.args else ''}"
@@ -277,17 +227,6 @@ class _Writer:
                 f"The target refuses too many rows of {spec.table}: the type of a column is wrong.",
                 detail=f"{self._tally.refused} rows of one segment, last: column {source or 'unknown'}: {reason}",
             )
-
-    def _column(self, error: asyncpg.PostgresError) -> str | None:
-        """The column the server complains about: named by itself, or in the context of COPY."""
-        named: str | None = getattr(error, "column_name", None)
-        if named in self._by_target:
-            return named
-        context: str = getattr(error, "context", None) or ""
-        found = re.search(r"line \d+, column (.*)", context, re.DOTALL)
-        text = found[1] if found else ""
-        fitting = [name for name in self._by_target if text == name or text.startswith(f"{name}: ")]
-        return max(fitting, key=len, default=None)
 
     async def list_refused(self) -> None:
         """Write down what was refused or replaced so far, in the same transaction."""

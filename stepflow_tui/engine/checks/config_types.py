@@ -1,4 +1,4 @@
-"""Do the tables, columns and declared types under `types` and `sensitive` exist?"""
+"""Do the tables, columns and declared types under `types`, `verify.rules` and `sensitive` exist?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ async def run(ctx: CheckContext) -> list[Finding]:
     assert ctx.schema is not None
     types, schema = ctx.config.types, ctx.schema
     found = [*_columns("types.by_column", types.by_column, schema), *_columns("types.dates", types.dates, schema)]
+    rules = {t: (*rule.exclude, *rule.tolerance) for t, rule in ctx.config.verify.rules.items()}
+    found += _columns("verify.rules", rules, schema)
     # a misspelt name would leave a column in the open
     found += _columns("sensitive", ctx.config.sensitive, schema)
     declared = {_folded(c.declared): c.declared for t in schema.tables for c in t.columns if c.declared}

@@ -12,8 +12,8 @@ from stepflow_tui.engine.model.events import EventCode, Level
 class Events(Writer):
     """Appending events, alone or inside the transaction of what they tell."""
 
-    async def event(self, code: EventCode, data: object, *, step: str | None = None, level: Level = Level.INFO) -> int:
-        """Append one event.
+    async def event(self, code: str, data: object, *, step: str | None = None, level: Level = Level.INFO) -> int:
+        """Append one event. `code`: an `EventCode`, or one of its `FAMILIES`.
 
         Returns:
             Its `seq`.
@@ -44,7 +44,7 @@ class Events(Writer):
     async def _event(
         self,
         db: aiosqlite.Connection,
-        code: EventCode,
+        code: str,
         data: object,
         *,
         step: str | None = None,
@@ -52,7 +52,7 @@ class Events(Writer):
     ) -> int:
         cursor = await db.execute(
             "INSERT INTO event(at_ms,level,step,code,data) VALUES(?,?,?,?,?)",
-            (self.clock.now_ms(), int(level), step, code.value, self.plain(data)),
+            (self.clock.now_ms(), int(level), step, str(code), self.plain(data)),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid

@@ -56,6 +56,12 @@ class RunQueries(Rows):
         """The run's row, None while the journal is being made."""
         return self.one("SELECT * FROM run", decode=("config", "versions", "source"))
 
+    def gauges(self) -> dict[str, dict[str, Any]]:
+        """The newest gauges by name; {} for a run that shows none, or was written before there were any."""
+        if self.one("SELECT 1 AS there FROM sqlite_schema WHERE name='gauge'") is None:
+            return {}
+        return {r["name"]: r["data"] for r in self.rows("SELECT name,data FROM gauge")}
+
     def engine(self) -> EngineSign:
         """Whether the engine lives (it holds the lock) and how old its last heartbeat is."""
         alive = engine_alive(self.run_dir)

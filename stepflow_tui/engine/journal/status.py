@@ -21,6 +21,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     run = reader.run()
     engine = reader.engine()
     steps, progress = reader.steps(), reader.progress()
+    gauges = reader.gauges()
     phases = [_phase(p, steps, progress) for p in reader.phases()]
     step = steps[0] if steps and run and run["state"] == RunState.ROLLED_BACK else _current(steps)
     return {
@@ -42,9 +43,10 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         "progress": _step_progress(step["name"], progress) if step else None,
         "tables": _tables(reader.tables(), progress),
         "level": (run["config"].get("relevant") or {}).get("verify.level") if run else None,
-        "lag": None,
-        "wal": None,
-        "switch": None,
+        "lag": gauges.get("lag"),
+        "wal": gauges.get("wal"),
+        "switch": gauges.get("switch"),
+        "live": gauges.get("live"),
         "alerts": [_alert(a) for a in reader.alerts(open_only=True)] + _lost(run, engine),
         "gate": _gate(reader) if run and run["state"] == RunState.WAITING.value else None,
         "control": reader.control(),

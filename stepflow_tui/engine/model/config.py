@@ -6,6 +6,7 @@ Names that pydantic keeps for itself differ from the file's keys: `copy` is `Con
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ from stepflow_tui.engine.model.config_units import (
     Bool,
     ConfigPath,
     Duration,
+    Margin,
     Moment,
     Percent,
     Size,
@@ -188,10 +190,44 @@ class Copying(Section):
         return size
 
 
+class VerifyRule(Section):
+    """What of one table is not compared exactly (live): columns left out, and how far values of a column may lie apart.
+
+    Neither is proven by a verification then, and every verdict says so.
+    """
+
+    exclude: tuple[str, ...] = ()
+    tolerance: dict[str, Margin] = Field(default_factory=dict)
+
+
+class Invariant(Section):
+    """A question whose answers must be equal on both sides at the same moment (live). The order of rows doesn't count."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    sqlite: str = Field(min_length=1)
+    postgres: str = Field(min_length=1)
+
+    @field_validator("sqlite", "postgres")
+    @classmethod
+    def _asks(cls, value: str) -> str:
+        if not re.match(r"\s*(select|with|values)\b", value, re.IGNORECASE):
+            raise problem("not a question", "one statement that begins with SELECT, WITH or VALUES")
+        return value
+
+
 class Verify(Section):
-    """The verification."""
+    """The verification. `rules` (by source table) and `invariants` belong to live runs."""
 
     level: Level = Level.DETAILED
+    rules: dict[str, VerifyRule] = Field(default_factory=dict)
+    invariants: tuple[Invariant, ...] = ()
+
+    @field_validator("invariants")
+    @classmethod
+    def _named_apart(cls, invariants: tuple[Invariant, ...]) -> tuple[Invariant, ...]:
+        if len({i.name for i in invariants}) < len(invariants):
+            raise problem("two invariants of one name", "a name of its own for each")
+        return invariants
 
 
 class RollbackIf(Section):

@@ -21,6 +21,8 @@ _SIZE_BYTES = {
     for power, unit in ((i, f"{letter}{suffix}") for i, letter in enumerate("KMGT", start=1))
 } | {"B": 1}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _WHOLE = re.compile(r"-?(0|[1-9]\d*)")
 _TIME_OF_DAY = re.compile(
     r"([01]\d|2[0-3]):[0-5]\d|\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(Z|[+-]\d\d:\d\d)?"
@@ -93,6 +95,13 @@ def parse_path(value: Any, info: ValidationInfo) -> Any:
     return Path(base, Path(value).expanduser())
 
 
+def parse_margin(value: Any) -> Any:
+    """`0.01` (absolute), `0.1%` (relative) or `500ms` (times); kept as text."""
+    if isinstance(value, str) and not any(form.fullmatch(value) for form in (_NUMBER, _PERCENT, _DURATION)):
+        raise problem("not a tolerance", "0.01 for numbers, 0.1% for a share of them, 500ms for times")
+    return value
+
+
 def parse_moment(value: Any) -> Any:
     """`02:30` (the next time it is that late) or `2026-05-01T02:30`; kept as text."""
     if isinstance(value, str) and not _TIME_OF_DAY.fullmatch(value):
@@ -112,5 +121,7 @@ Bool = Annotated[bool, BeforeValidator(parse_bool)]
 """`true` or `false`."""
 ConfigPath = Annotated[Path, BeforeValidator(parse_path)]
 """An absolute path."""
+Margin = Annotated[str, BeforeValidator(parse_margin)]
+"""How far two values may lie apart: a number, a percentage or a duration."""
 Moment = Annotated[str, BeforeValidator(parse_moment)]
 """A time of day, or a date and time."""

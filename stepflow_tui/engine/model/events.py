@@ -26,10 +26,21 @@ class EventCode(StrEnum):
     DISCREPANCY = "discrepancy"  # table key column class source target cause repair_sql
     ERROR = "error"  # code message detail hint exit_code
     RUN_FINISHED = "run_finished"  # result exit_code report
+    SWITCH = "switch"  # from to (percentages) stage strategy version by reason
+    SWITCH_ROLLED_BACK = "switch_rolled_back"  # from to version signal params
+    OBSERVING = "observing"  # window_seconds then: the new side owns writes, the engine keeps the way back
     STATE = "state"  # from to (journal only)
     INTENT = "intent"  # verb who state answer (journal only)
     NOTE = "note"  # who text (journal only)
 
 
-PUBLIC = frozenset(EventCode) - {EventCode.STATE, EventCode.INTENT, EventCode.NOTE}
-"""What `run --json` prints; `progress` lines come from the progress rows, at most one a second per step."""
+FAMILIES = ("capture_", "cutover_")
+"""Beginnings of codes of live runs that are named by what happened: `capture_installed`, `cutover_fenced`."""
+
+PRIVATE = frozenset({EventCode.STATE, EventCode.INTENT, EventCode.NOTE})
+"""Events for the journal only."""
+
+
+def is_public(code: str) -> bool:
+    """Whether `run --json` prints it; `progress` lines come from the progress rows, at most one a second per step."""
+    return code not in PRIVATE

@@ -145,6 +145,14 @@ class TablePlan:
     rowid_column: str | None = None  # target column that carries the rowid of a virtual table
     impossible: str | None = None
     existing: bool = False  # made beforehand (`target.tables: existing`)
+    live_key: tuple[str, ...] = ()  # live runs: source names of the key that changes are logged by
+    uncapturable: str | None = None  # live runs: why no trigger can log its changes safely
+
+    @property
+    def live_targets(self) -> tuple[str, ...]:
+        """Target names of the columns of `live_key`."""
+        names = {c.source: c.target for c in self.columns}
+        return tuple(names[c] for c in self.live_key)
 
     @property
     def target(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stepflow_tui.engine.model.census import Census
-from stepflow_tui.engine.model.config import Config, TablesMode
+from stepflow_tui.engine.model.config import Config, Mode, TablesMode
 from stepflow_tui.engine.model.plan import Plan, PlannedPhase, Stage, TableFacts, TablePlan
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.model.sensitive import sensitive_columns
@@ -18,6 +18,7 @@ from stepflow_tui.engine.plan.generated import add_generated
 from stepflow_tui.engine.plan.hashing import config_hash, plan_hash, schema_hash
 from stepflow_tui.engine.plan.indexes import add_index
 from stepflow_tui.engine.plan.keys import add_primary_key, add_unique
+from stepflow_tui.engine.plan.live import add_live_key, add_rowid_index
 from stepflow_tui.engine.plan.parts import Parts
 from stepflow_tui.engine.plan.quote import pg_ident
 from stepflow_tui.engine.plan.sequences import add_sequence
@@ -51,6 +52,9 @@ def build_plan(
     parts = Parts(schema=config.target.schema_name)
     made_beforehand = config.target.tables is TablesMode.EXISTING
     drafts = make_drafts(schema, census, config, parts.relations)
+    if config.mode is Mode.LIVE:
+        for draft in drafts:
+            add_live_key(draft, utf16=schema.utf16, existing=made_beforehand)
     if made_beforehand:
         tables = add_existing(drafts, existing or Matched(), schema, parts)
     else:
@@ -90,6 +94,7 @@ def _add_all(schema: SourceSchema, drafts: list[Draft], parts: Parts) -> list[Ta
         if draft.impossible is None:
             add_table(table, parts)
             add_sequence(table, draft.source, parts)
+            add_rowid_index(table, parts)
     pairs = [(d, t) for d, t in zip(drafts, tables, strict=True) if d.impossible is None]
     for draft in drafts:
         if draft.impossible is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from stepflow_tui.engine.model.census import Census
 from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.live import ROWID_COLUMN
 from stepflow_tui.engine.model.plan import ColumnFacts, ColumnPlan, TableFacts
 from stepflow_tui.engine.model.schema import Affinity, Generated, SourceColumn, SourceSchema, SourceTable, TableKind
 from stepflow_tui.engine.model.types import Kind
@@ -29,6 +30,8 @@ class Draft:
     sources: dict[str, SourceColumn]
     facts: TableFacts
     rowid_column: str | None = None
+    live_key: tuple[str, ...] = ()
+    uncapturable: str | None = None
     impossible: str | None = None
     generated: dict[str, str] = field(default_factory=dict)  # source column → PostgreSQL expression
     defaults: dict[str, str] = field(default_factory=dict)
@@ -51,6 +54,8 @@ class Draft:
         """The table as expressions see it."""
         columns = []
         for plan in self.columns:
+            if plan.target == ROWID_COLUMN:
+                continue  # gone when the run is over: no expression may name it
             source = self.sources[plan.source]
             value = column_value(source, plan, reals=bool(self.fact(plan.source).reals))
             columns.append(

@@ -34,8 +34,7 @@ def config_hash(config: Config) -> str:
 def plan_hash(plan: Plan) -> str:
     """The hash of a plan whose `hash` is still empty. Statements that set sequences hold numbers from the source: only
     their ids count."""
-    tables = [{k: v for k, v in to_plain(t).items() if k != "columns"} | {"columns": [_column(c) for c in to_plain(t)["columns"]]}
-              for t in plan.tables]  # fmt: skip
+    tables = [_table(to_plain(t)) for t in plan.tables]
     return digest(
         {
             "kind": plan.kind,
@@ -48,6 +47,12 @@ def plan_hash(plan: Plan) -> str:
             "phases": to_plain(plan.phases),
         }
     )
+
+
+def _table(table: dict[str, Any]) -> dict[str, Any]:
+    """What only live runs have counts there alone, so that plans made before they came keep their hash."""
+    live = {k: v for k in ("live_key", "uncapturable") if (v := table.pop(k))}
+    return table | {"columns": [_column(c) for c in table["columns"]]} | live
 
 
 def _column(column: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepflow_tui.engine.model.live import ROWID_COLUMN
 from stepflow_tui.engine.model.plan import ObjectType, Stage, TablePlan
 from stepflow_tui.engine.model.schema import SourceTable
 from stepflow_tui.engine.plan.parts import Parts
@@ -13,7 +14,7 @@ def add_sequence(table: TablePlan, source: SourceTable, parts: Parts) -> None:
 
     Keys below 1 don't count: PostgreSQL's sequences begin at 1, as SQLite's do.
     """
-    column = next((c for c in table.columns if c.identity), None)
+    column = next((c for c in table.columns if c.identity and c.target != ROWID_COLUMN), None)
     if column is None:
         return
     reason = (

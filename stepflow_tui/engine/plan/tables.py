@@ -50,6 +50,8 @@ def plan_table(draft: Draft, parts: Parts, *, utf16: bool, existing: bool = Fals
         rowid_name=source.rowid_name,
         rowid_column=draft.rowid_column,
         existing=existing,
+        live_key=draft.live_key,
+        uncapturable=draft.uncapturable,
     )
 
 
@@ -72,7 +74,7 @@ def _column(draft: Draft, column: ColumnPlan, compare: Compare, parts: Parts, ex
         column,
         not_null=wanted and not nulls,
         default=draft.defaults.get(column.source),
-        identity=column.source == draft.source.rowid_alias and is_integer_alias(draft),
+        identity=column.identity or (column.source == draft.source.rowid_alias and is_integer_alias(draft)),
         generated=draft.generated.get(column.source),
         collation="C" if key_text and not existing else None,
     )
@@ -96,14 +98,14 @@ def _compare(draft: Draft, utf16: bool) -> Compare:
     if is_integer_alias(draft):
         assert source.rowid_alias is not None
         return Compare(kind=CompareKind.KEY, columns=(source.rowid_alias,))
-    if source.primary_key and all(_comparable(draft, c, utf16) for c in source.primary_key):
+    if source.primary_key and all(comparable(draft, c, utf16) for c in source.primary_key):
         return Compare(kind=CompareKind.KEY, columns=source.primary_key)
     plain = all(c.type.kind in _ORDERED_KINDS and not draft.fact(c.source).violations for c in draft.columns)
     cut = any(c.type.kind is Kind.INTEGER and not draft.fact(c.source).nulls for c in draft.columns)
     return Compare(kind=CompareKind.ORDERED if plain and cut and not utf16 else CompareKind.MULTISET)
 
 
-def _comparable(draft: Draft, column: str, utf16: bool) -> bool:
+def comparable(draft: Draft, column: str, utf16: bool) -> bool:
     """An ordered key common to both sides: bytes compare alike, and every value took the fast way."""
     planned, fact = draft.column(column), draft.fact(column)
     if planned.type.kind not in _KEY_KINDS or fact.nulls or fact.violations or fact.nul_values or fact.invalid_utf8:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stepflow_tui.engine.errors import ConfigError
 from stepflow_tui.engine.model.config import Config, MigrationKind, Mode
 from stepflow_tui.engine.playbooks.spec import Playbook
 
 
 def playbook_for(config: Config) -> Playbook:
-    """The playbook a config asks for.
+    """The playbook a config asks for, its hooks among the steps.
 
     Raises:
         ConfigError: there is none in this version.
     """
+    from stepflow_tui.engine.playbooks.hooks import with_hooks
+
+    playbook = _playbook(config)
+    return replace(playbook, phases=with_hooks(playbook.phases, config))
+
+
+def _playbook(config: Config) -> Playbook:
     from stepflow_tui.engine.playbooks.sqlite_to_postgres import copy_playbook
 
     if config.kind is MigrationKind.SQLITE_TO_POSTGRES and config.mode is Mode.COPY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from stepflow_tui.engine.model.live import CTL, OURS
 from stepflow_tui.engine.model.schema import SourceSchema, SourceTable, SourceTrigger, SourceView, TableKind
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.plan.sqltext.indexes import ParsedVirtual, parse_virtual
@@ -60,6 +61,7 @@ class _Entry:
 def _read(reader: CatalogReader) -> SourceSchema:
     entries = [_Entry(*(v if isinstance(v, str) else "" for v in row)) for row in
                reader.rows("select type, name, tbl_name, sql from sqlite_master order by rowid")]  # fmt: skip
+    entries = _without_capture(entries)
     return SourceSchema(
         encoding=str(reader.value("encoding")),
         page_size=int(reader.value("page_size")),
@@ -72,6 +74,13 @@ def _read(reader: CatalogReader) -> SourceSchema:
         views=tuple(_view(reader, e) for e in entries if e.type == "view"),
         triggers=tuple(SourceTrigger(name=e.name, table=e.table, sql=e.sql) for e in entries if e.type == "trigger"),
     )
+
+
+def _without_capture(entries: list[_Entry]) -> list[_Entry]:
+    """What a live run of ours made in the file belongs to no application: it is never planned, copied or compared."""
+    if all(e.name != CTL for e in entries):
+        return entries
+    return [e for e in entries if not e.name.startswith(OURS)]
 
 
 def _tables(reader: CatalogReader, entries: list[_Entry]) -> list[SourceTable]:

@@ -1,6 +1,8 @@
-"""Owns how a SQLite file is opened: two ways to read, one way to write files of ours, every pragma read back.
+"""Owns how a SQLite file is opened: two ways to read, one to write files of ours, one to write an application's,
+every pragma read back.
 
-A frozen file is ours and can't change (`immutable=1`); a living one belongs to an application (`mode=ro`, never written).
+A frozen file is ours and can't change (`immutable=1`); a living one belongs to an application (`mode=ro`; written
+only by change capture and the way back of a live run, through `open_application`).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.errors import Refused, StepFailed
 
 BUSY_TIMEOUT_MS = 5_000
 """How long a read waits for a writer of a rollback-journal file."""
@@ -77,13 +79,48 @@ def open_own(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """Open a file of StepFlow's own for writing (a backup being made, a copy being recovered)."""
     conn = _connect(file_uri(path, "mode=rw"))
     try:
-        _set(conn, "trusted_schema", 0)
-        _set(conn, "cell_size_check", 1)
-        _set(conn, "mmap_size", 0)
+        set_pragma(conn, "trusted_schema", 0)
+        set_pragma(conn, "cell_size_check", 1)
+        set_pragma(conn, "mmap_size", 0)
         _load_schema(conn)
     except BaseException:
         conn.close()
         raise
+    return conn
+
+
+def open_application(path: str | os.PathLike[str], *, busy_timeout_ms: int = 200) -> sqlite3.Connection:
+    """Open an application's file for writing, as a good neighbour: no checkpoint while it is open, foreign keys off, the
+    journal mode left as it is. (Whoever closes a WAL database last moves its WAL into the file; nobody else has it then.)
+
+    Args:
+        path: the real path (symlinks resolved: side files are named after it).
+        busy_timeout_ms: how long one lock is waited for. Short: in rollback-journal mode a waiting commit keeps new
+            readers out.
+
+    Raises:
+        sqlite3.Error: hot journal, no database, encrypted, locked, or read-only.
+        Refused: `source_schema_unreadable`: the schema holds an entry that SQLite can't parse, so nothing can be written.
+    """
+    conn = _connect(file_uri(path, "mode=rw"))
+    try:
+        set_pragma(conn, "busy_timeout", busy_timeout_ms)
+        set_pragma(conn, "wal_autocheckpoint", 0)
+        set_pragma(conn, "foreign_keys", 0)
+        set_pragma(conn, "synchronous", 2)
+        set_pragma(conn, "mmap_size", 0)
+        problem = _schema_problem(conn)
+    except BaseException:
+        conn.close()
+        raise
+    if problem is not None:
+        conn.close()
+        raise Refused(
+            f"The schema of {shown(path)} can't be read as a whole, so nothing can be written to it.",
+            detail=problem,
+            hint="Mend or drop the entry it names with the application's own SQLite, then run again.",
+            code="source_schema_unreadable",
+        )
     return conn
 
 
@@ -95,11 +132,11 @@ def _connect(uri: str) -> sqlite3.Connection:
 def _open(uri: str, *, exact_rows: bool, busy_timeout_ms: int) -> sqlite3.Connection:
     conn = _connect(uri)
     try:
-        _set(conn, "busy_timeout", busy_timeout_ms)
-        _set(conn, "query_only", 1)
-        _set(conn, "trusted_schema", 0)
-        _set(conn, "cell_size_check", 1)
-        _set(conn, "mmap_size", 0)
+        set_pragma(conn, "busy_timeout", busy_timeout_ms)
+        set_pragma(conn, "query_only", 1)
+        set_pragma(conn, "trusted_schema", 0)
+        set_pragma(conn, "cell_size_check", 1)
+        set_pragma(conn, "mmap_size", 0)
         _load_schema(conn)
     except BaseException:
         conn.close()
@@ -109,7 +146,7 @@ def _open(uri: str, *, exact_rows: bool, busy_timeout_ms: int) -> sqlite3.Connec
     return conn
 
 
-def _set(conn: sqlite3.Connection, pragma: str, value: int) -> None:
+def set_pragma(conn: sqlite3.Connection, pragma: str, value: int) -> None:
     """Set a pragma and read it back: SQLite accepts misspelt and unsupported ones without a word."""
     conn.execute(f"PRAGMA {pragma}={value}").fetchall()
     row = conn.execute(f"PRAGMA {pragma}").fetchone()
@@ -135,11 +172,11 @@ def _load_schema(conn: sqlite3.Connection) -> None:
     """
     problem = _schema_problem(conn)
     if problem is not None and "unsafe use of" in problem:
-        _set(conn, "trusted_schema", 1)
+        set_pragma(conn, "trusted_schema", 1)
         problem = _schema_problem(conn)
     if problem is None:
         return
-    _set(conn, "writable_schema", 1)
+    set_pragma(conn, "writable_schema", 1)
     with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
         conn.execute(_TOUCH).fetchall()
     conn.execute(_TOUCH).fetchall()

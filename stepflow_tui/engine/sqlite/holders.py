@@ -63,7 +63,7 @@ def scan(path: Path, proc: Path = PROC) -> Holders:
         holds = _holds(Path(entry.path) / "fd", wanted)
         complete = complete and holds is not None
         if holds:
-            found.append(Holder(pid=int(entry.name), command=_command(Path(entry.path))))
+            found.append(Holder(pid=int(entry.name), command=command_of(Path(entry.path))))
     return Holders(known=True, complete=complete, processes=tuple(sorted(found, key=lambda h: h.pid)))
 
 
@@ -92,7 +92,12 @@ def _holds(folder: Path, wanted: set[tuple[int, int]]) -> bool | None:
     return False
 
 
-def _command(process: Path) -> str:
+def command_of(process: Path) -> str:
+    """A process's command line, at most 120 characters that can be printed; `?` where it can't be read.
+
+    Args:
+        process: its folder in /proc.
+    """
     try:
         words = (process / "cmdline").read_bytes().split(b"\x00")
         shown = " ".join(w.decode("utf-8", "replace") for w in words if w)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepflow_tui.engine.journal.store import Journal
     from stepflow_tui.engine.model.config import Config
     from stepflow_tui.engine.postgres.connect import Target
+    from stepflow_tui.engine.steps.services import Services
 
 T = TypeVar("T")
 Evidence = dict[str, Any]
@@ -67,6 +68,10 @@ class Memory:
         """The value of that type, None when nobody has put one."""
         return self._values.get(kind)
 
+    def drop(self, kind: type) -> None:
+        """Forget the value of that type."""
+        self._values.pop(kind, None)
+
     def get(self, kind: type[T]) -> T:
         """The value of that type. Raises StepFailed when nobody has put one."""
         value: T | None = self._values.get(kind)
@@ -95,12 +100,24 @@ class RunContext:
     memory: Memory = field(default_factory=Memory)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     reason: str = ""  # why the run is rolled back, "" while it goes forward
+    _services: Services | None = None
     _target: Target | None = None
 
     @property
     def config(self) -> Config:
         """The run's config."""
         return self.loaded.config
+
+    @property
+    def services(self) -> Services:
+        """The engine's background work. Raises StepFailed outside an engine."""
+        if self._services is None:
+            raise StepFailed("Nothing goes on in the background here.", code="missing_fact")
+        return self._services
+
+    @services.setter
+    def services(self, services: Services) -> None:
+        self._services = services
 
     @property
     def target(self) -> Target:

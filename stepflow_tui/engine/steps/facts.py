@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.embedded import Embedded
@@ -87,10 +90,30 @@ async def frozen_of(ctx: RunContext) -> Frozen:
             hint="Put the file back, or start a new run with --new: a run can't go on with another file.",
             code="backup_missing",
         )
-    path = Path(row["path"])
-    frozen = Frozen(path=path, schema=await asyncio.to_thread(_schema, path))
+    frozen = await frozen_at(await _snapshot(ctx) or Path(row["path"]))
     ctx.memory.put(frozen)
     return frozen
+
+
+async def frozen_at(path: Path) -> Frozen:
+    """A file of ours with its schema."""
+    return Frozen(path=path, schema=await asyncio.to_thread(_schema, path))
+
+
+async def backup_schema(ctx: RunContext) -> SourceSchema:
+    """The schema that the plan was made from: the tested backup's."""
+    row = await ctx.journal.backup()
+    assert row is not None
+    return await asyncio.to_thread(_schema, Path(row["path"]))
+
+
+async def _snapshot(ctx: RunContext) -> Path | None:
+    """The second snapshot of a live run, which the copy reads as long as it is there."""
+    if ctx.config.mode is not Mode.LIVE:
+        return None
+    row = await ctx.journal.step_row("backfill.snapshot")
+    path = Path(json.loads(row["evidence"] or "{}").get("path", "")) if row["state"] == StepState.DONE.value else None
+    return path if path is not None and path.is_file() else None
 
 
 def _schema(path: Path) -> SourceSchema:

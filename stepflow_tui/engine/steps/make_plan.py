@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.census import Census
@@ -13,10 +14,13 @@ from stepflow_tui.engine.model.plan import Plan, PlannedPhase, PlannedStep
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.census import Census as CensusStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.facts import frozen_of, target_of
+from stepflow_tui.engine.steps.facts import Frozen, frozen_of, target_of
 from stepflow_tui.engine.steps.planning import make_plan
 from stepflow_tui.engine.steps.preflight import Seen, target_view
 from stepflow_tui.engine.steps.settle import settle_checklist
+
+if TYPE_CHECKING:
+    from stepflow_tui.engine.postgres.view import TargetView
 
 APPROVED = "approved-plan.json"
 
@@ -64,6 +68,11 @@ class MakePlan(PlainStep):
             "statements": len(made.plan.statements),
             "not_carried": lost,
         }
+
+
+async def planned_again(ctx: RunContext, frozen: Frozen, census: Census, view: TargetView) -> Plan:
+    """The plan as it would be made now, from a newer file; nothing is journalled."""
+    return (await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await _phases(ctx))).plan
 
 
 async def _phases(ctx: RunContext) -> tuple[PlannedPhase, ...]:

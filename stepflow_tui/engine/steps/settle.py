@@ -60,7 +60,8 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
     findings = tuple(_finding(r) for r in await journal.findings())
     steps = {r["name"]: r for r in await journal.step_rows()}
     preflight = json.loads(steps["preflight"]["evidence"] or "{}")
-    verified = await _verified(ctx) if steps["verify"]["state"] == StepState.RUNNING.value or finished else None
+    proof = steps.get("verify") or steps["prove"]  # a live run proves both sides equal while writes go on
+    verified = await _verified(ctx) if proof["state"] == StepState.RUNNING.value or finished else None
     comprehensive = ctx.config.verify.level is Level.COMPREHENSIVE
     alerts = await journal.fetch("SELECT count(*) AS n FROM alert WHERE cleared_seq IS NULL AND severity='critical'")
     return ChecklistFacts(
@@ -70,8 +71,8 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
         backup_tested=bool(backup["verified"]) if backup else None,
         holders_known=preflight.get("holders"),
         state_recorded=bool(run and json.loads(run["source"]).get("size") is not None and backup),
-        # the steps that change the target are the claim and the tables, keys, views and triggers in it: each has an undo
-        undo_complete=all(n in steps for n in ("claim-target", "create-tables", "views-and-triggers")) or None,
+        # the steps that change the target are the claim, and the tables with what belongs to them: each has an undo
+        undo_complete=all(n in steps for n in ("claim-target", "create-tables")) or None,
         verified_clean=verified,
         verified_comprehensive=verified if comprehensive else None,
         decisions_recorded=await asyncio.to_thread(_chain_holds, ctx) if finished else None,

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from stepflow_tui.engine.texts import Words
+from stepflow_tui.engine.texts.language import N_
 
 FINDINGS: dict[str, Words] = {
+    "hook_interrupted": Words(
+        "The hook {object} was interrupted, and it has no undo: it is run again from its beginning.",
+        "Nobody can look how far a command came; {ended} processes of it that still ran were ended.",
+        "Look at what it may have done before; give it an `undo` if it must not run twice.",
+    ),
+    "hook_interrupted_undone": Words(
+        "The hook {object} was interrupted: its undo was run, and it is run again.",
+        "Nobody can look how far a command came; {ended} processes of it that still ran were ended.",
+        "Nothing has to be done.",
+    ),
     "key_left_not_valid": Words(
         "{count} rows have no parent, so the foreign key {object} was put back NOT VALID.",
         "New rows are checked; the old ones are not.",
@@ -73,11 +86,30 @@ STEPS: dict[str, str] = {
     "analyze": "Statistics for the planner",
     "verify": "Compare both sides",
     "release-target": "Leave the target",
+    "install-capture": "Install change capture",
+    "snapshot": "Snapshot with the log's position",
+    "drop-snapshot": "Delete the snapshot",
+    "views": "Views",
+    "catch-up": "Catch up with what was written",
+    "prove": "Prove both sides equal while writes go on",
+    "switch-reads": "Move reads, step by step",
+    "rehearse": "Rehearse the cutover",
+    "cut-over": "Move writes",
+    "settle-keys": "Validate foreign keys",
+    "observe": "Keep the way back open",
+    "clean-up": "Remove what the run made",
     "settle-checklist": "Checklist",
     "rollback": "Rollback",
 }
 
 
+HOOKS = {"before": N_("Hook {0} before the phase"), "after": N_("Hook {0} after the phase")}
+"""Titles of hooks, by the side of the phase; `language.known` finds them again with their number."""
+_HOOK = re.compile(r"hook-(before|after)-(\d+)")
+
+
 def step_title(name: str) -> str:
     """A step's title; a name nobody has titled is shown in words."""
+    if hook := _HOOK.fullmatch(name):
+        return HOOKS[hook[1]].format(hook[2])
     return STEPS.get(name) or name.replace("_", " ").capitalize()

@@ -230,7 +230,7 @@ _SYSTEM: dict[str, Words] = {
     ),
     "config_not_used": Words(
         "The config's section {key} is not used in mode {mode}: nothing of it will happen.",
-        "This version runs no hooks, switches, health checks or alert channels in this mode.",
+        "This version runs no switches, health checks or alert channels, and hooks only at phases that the mode has.",
         "Do by hand what it was meant to do, or take the section out.",
     ),
     "logout_kills": Words(

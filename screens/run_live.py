@@ -1,0 +1,91 @@
+"""What an operator can ask of a live run besides: move reads, move them back, cut over, go back, end it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from screens.host import host
+from screens.run_actions import Steering
+from screens.run_words import Status
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.events import lost
+from stepflow_tui.render.guards import back_facts
+from stepflow_tui.render.live import in_the_way, is_live
+
+LIVE_ONLY = frozenset({"switch", "back", "cutover"})
+"""Actions that only live runs have."""
+
+
+class LiveSteering(Steering):
+    """The acting half of the run screen, with what live runs add to it."""
+
+    def hides_key(self, action: str) -> bool:
+        """The last line shows what a run of this sort never has only where it has it."""
+        return action in LIVE_ONLY and not is_live(self.status)
+
+    def action_continue(self) -> None:
+        """An observation is ended; else the open gate is answered."""
+        if self.status.get("state") == "observing":
+            self._clean_up()
+        else:
+            super().action_continue()
+
+    def _clean_up(self) -> None:
+        lines = [
+            _("The observation ends: the way back is closed, and what the run made is removed from both databases."),
+            _("Old tables and the old file stay; they are renamed at most, never dropped."),
+        ]
+        self._typed(_("Clean up {run}?"), lines, "cleanup", {})
+
+    def action_switch(self) -> None:
+        """Choose a percentage."""
+        from screens.modals.switch import SwitchDialog
+
+        if self.snapshot is not None:
+            self.app.push_screen(SwitchDialog(self.snapshot))
+
+    def action_back(self) -> None:
+        """All reads to the old side, once the key is pressed again."""
+        from screens.modals.switch import ReadsBack
+
+        if self.snapshot is not None:
+            self.app.push_screen(ReadsBack(self.snapshot), self._reads_back)
+
+    def _reads_back(self, yes: bool | None) -> None:
+        if yes:
+            host(self).act("switch_back", {})
+
+    def action_cutover(self) -> None:
+        """Move writes, once the name is typed."""
+        from screens.modals.cutover import CutoverDialog
+
+        if self.snapshot is not None:
+            self.app.push_screen(CutoverDialog(self.snapshot), self._cut_over)
+
+    def _cut_over(self, name: str | None) -> None:
+        if name is not None:
+            host(self).act("continue", {"phase": "cutover", "confirm": name})
+
+    def action_rollback(self) -> None:
+        """Undo, once a reason and the name are typed."""
+        from screens.modals.rollback import RollbackDialog
+
+        if self.snapshot is None:
+            return
+        heading = _("Roll back {run}?").format(run=clean_line(self.snapshot.run))
+        dialog = RollbackDialog(heading, list(rollback_lines(self.status)), str(self.status.get("name")))
+        self.app.push_screen(dialog, lambda name: self._roll_back(name, dialog.reason))
+
+    def _roll_back(self, name: str | None, reason: str) -> None:
+        if name is not None:
+            host(self).act("rollback", {"reason": reason, "confirm": name})
+
+
+def rollback_lines(status: Status) -> Iterator[str]:
+    """What it undoes, loses, and takes."""
+    losses = (status.get("rollback") or {}).get("loses") or ()
+    yield _("What the run did is undone, the last step first.")
+    yield _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing"))
+    yield from back_facts(status)
+    yield from in_the_way(status)

@@ -1,0 +1,37 @@
+"""`cleanup`: ends the observation of a live run and removes what the run made."""
+
+from __future__ import annotations
+
+import typer
+
+from stepflow_tui.cli.options import ConfirmOption, NeededRun, TakeControl, YesOption, commands
+
+app = commands()
+
+
+@app.command("cleanup")
+def cleanup(
+    ctx: typer.Context,
+    run: NeededRun,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    take_control: TakeControl = False,
+) -> int:
+    """End a live run: remove what it made, close the way back."""
+    from stepflow_tui.cli.guard import typed_confirmation
+    from stepflow_tui.cli.steer import found, send_intent, status_now
+
+    session, engine, info = found(ctx, run)
+    status = status_now(engine, info)
+    typed = typed_confirmation(
+        session,
+        what=f"This closes the way back of {info.id} and removes what the run made; old tables are renamed, not dropped.",
+        name=str(status["name"]),
+        production=status["environment"] == "production",
+        yes=yes,
+        confirm=confirm,
+    )
+    return send_intent(
+        session, engine, info, "cleanup", {"yes": yes, "confirm": typed},
+        take_control=take_control, wait_for="completed", show=True,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""`cutover`: passes the gate before the cutover with the run's name typed; `--rehearse` only tries it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stepflow_tui.cli.options import ConfirmOption, NeededRun, TakeControl, YesOption, commands
+from stepflow_tui.cli.session import Session
+
+if TYPE_CHECKING:
+    from stepflow_tui.facade import Facade, RunInfo
+
+app = commands()
+
+
+@app.command("cutover")
+def cutover(
+    ctx: typer.Context,
+    run: NeededRun,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Only try it: how long writes would stand still, and every guard.")
+    ] = False,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    take_control: TakeControl = False,
+) -> int:
+    """Move writes to the new side, or rehearse it."""
+    from stepflow_tui.cli.steer import found, send_intent, status_now
+
+    session, engine, info = found(ctx, run)
+    if rehearse:
+        return _rehearse(session, engine, info, take_control=take_control)
+    status = status_now(engine, info)
+    typed = _confirmed(session, info, status, yes=yes, confirm=confirm)
+    args = {"phase": "cutover", "yes": yes, "confirm": typed}
+    return send_intent(
+        session, engine, info, "continue", args, take_control=take_control, wait_for="observing", show=True
+    )
+
+
+def _confirmed(
+    session: Session, info: RunInfo, status: Mapping[str, Any], *, yes: bool, confirm: str | None
+) -> str | None:
+    from stepflow_tui.cli.diagnostics import say
+    from stepflow_tui.cli.guard import typed_confirmation
+    from stepflow_tui.render.guards import cutover_facts
+
+    for line in cutover_facts(status):
+        say(line)
+    return typed_confirmation(
+        session,
+        what=f"This moves the writes of {info.id} to PostgreSQL.",
+        name=str(status["name"]),
+        production=status["environment"] == "production",
+        yes=yes,
+        confirm=confirm,
+    )
+
+
+def _rehearse(session: Session, engine: Facade, info: RunInfo, *, take_control: bool) -> int:
+    """Have the engine try it. Exit 0 when every guard holds, else 4."""
+    import asyncio
+
+    from stepflow_tui.cli import output
+    from stepflow_tui.cli.diagnostics import ExitCode
+    from stepflow_tui.cli.steer import status_now
+    from stepflow_tui.render.guards import cutover_guards, guard_lines, rehearsal
+    from stepflow_tui.render.live import freeze_line
+
+    sent = asyncio.run(engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control))
+    status = status_now(engine, info)
+    found = {**rehearsal(status), **(sent.get("answer") or {})}
+    shown = {**status, "live": {**(status.get("live") or {}), "rehearsal": found}}
+    guards = cutover_guards(shown)
+    ready = all(guard.ok for guard in guards)
+    if session.globals.json:
+        listed = [{"code": g.code, "ok": g.ok} for g in guards]
+        output.emit_object({"run": info.id, "ready": ready, **found, "guards": found.get("guards") or listed})
+        return ExitCode.OK if ready else ExitCode.REFUSED
+    for line in filter(None, (freeze_line(found),)):
+        output.emit_text(line)
+    for line in guard_lines(guards, signs=not session.globals.plain):
+        output.emit_text(line)
+    return ExitCode.OK if ready else ExitCode.REFUSED

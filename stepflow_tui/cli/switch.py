@@ -1,0 +1,216 @@
+"""`switch show|set|back|rearm|analytics`: how much of the application's reading goes to the new side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isnan
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stepflow_tui.cli.options import ConfirmOption, RunArgument, TakeControl, YesOption, commands, session_of
+from stepflow_tui.cli.session import Session
+from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.engine.texts.switching import STRATEGIES
+
+if TYPE_CHECKING:
+    from stepflow_tui.facade import Facade, RunInfo
+
+HELP = "\n\n".join(
+    (
+        N_("The read switch of a live run: how much of the application's reading goes to the new side."),
+        N_("`switch: {strategy: …}` of the config says how it rises:"),
+        *STRATEGIES.values(),
+        N_(
+            "Reads go back by themselves, once, when the new side is clearly worse; `switch rearm` allows them to rise again."
+        ),
+    )
+)
+"""What `stepflow switch --help` says."""
+
+PER_PERCENT = 100
+"""The share is counted in hundredths of a percent, as the routers count it."""
+MOVES = ("switch", "switch_rolled_back")
+
+app = commands(HELP)
+
+
+@app.command("show")
+def show(ctx: typer.Context, run: RunArgument = None) -> int:
+    """Show how much of the reading goes to the new side, and what was measured."""
+    from stepflow_tui.cli import output
+    from stepflow_tui.render.guards import guard_lines, switch_guards
+    from stepflow_tui.render.live import back_line, lag_line, owner_line, switch_lines
+
+    session, _engine, info, status = _looked_at(ctx, run)
+    switch = status.get("switch")
+    if session.globals.json:
+        output.emit_object({"run": info.id, "switch": switch, "lag": status.get("lag"), "guards": _guards(status)})
+        return 0
+    if switch is None:
+        output.emit_text(_no_switch(status))
+        return 0
+    for line in switch_lines(switch):
+        output.emit_text(line)
+    for line in filter(
+        None, (lag_line(status["lag"]) if status.get("lag") else "", owner_line(status), back_line(status))
+    ):
+        output.emit_text(line)
+    for line in guard_lines(switch_guards(status), signs=not session.globals.plain):
+        output.emit_text(line)
+    return 0
+
+
+def _looked_at(ctx: typer.Context, run: str | None) -> tuple[Session, Facade, RunInfo, Mapping[str, Any]]:
+    from stepflow_tui.cli.steer import status_now
+    from stepflow_tui.facade import facade
+
+    session = session_of(ctx)
+    engine = facade()
+    info = engine.resolve_run(session.state_path, run)
+    session.run = info.id
+    return session, engine, info, status_now(engine, info)
+
+
+def _no_switch(status: Mapping[str, Any]) -> str:
+    from stepflow_tui.render.live import is_live
+
+    if is_live(status):
+        return _("the read switch is not there yet: it comes when both sides were compared")
+    return _("this run has no read switch: only runs in mode live have one")
+
+
+def _guards(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from stepflow_tui.render.guards import switch_guards
+
+    return [{"code": g.code, "ok": g.ok} for g in switch_guards(status)] if status.get("switch") else []
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    percent: Annotated[float, typer.Argument(metavar="PCT", help="Reads to the new side, 0 to 100.", min=0, max=100)],
+    run: RunArgument = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    take_control: TakeControl = False,
+) -> int:
+    """Move reads to this percentage; 100 asks for the run's name."""
+    from stepflow_tui.cli.steer import found, send_intent, status_now
+
+    _a_number(percent)
+    session, engine, info = found(ctx, run)
+    status = status_now(engine, info)
+    typed = _confirmed(session, info, status, percent, yes=yes, confirm=confirm)
+    args = {"share": round(percent * PER_PERCENT), "yes": yes, "confirm": typed}
+    return send_intent(session, engine, info, "switch", args, take_control=take_control)
+
+
+def _a_number(percent: float) -> None:
+    """Typer lets `nan` pass any limit."""
+    from stepflow_tui.cli.diagnostics import UsageError
+
+    if isnan(percent):
+        raise UsageError("That is no percentage.", hint="Give a number from 0 to 100.", code="bad_percentage")
+
+
+def _confirmed(
+    session: Session, info: RunInfo, status: Mapping[str, Any], percent: float, *, yes: bool, confirm: str | None
+) -> str | None:
+    """The run's name for all reads and for steps left out, a plain yes for other rises; fewer reads ask nothing."""
+    from stepflow_tui.cli.guard import plain_confirmation, typed_confirmation
+    from stepflow_tui.render.guards import cautions, needs_name, now_percent
+
+    if percent >= PER_PERCENT or needs_name(status, percent):
+        return typed_confirmation(
+            session,
+            what=f"This moves {percent:g} % of the reads of {info.id} to the new side ({_against(cautions(status, percent))}).",
+            name=str(status["name"]),
+            production=status["environment"] == "production",
+            yes=yes,
+            confirm=confirm,
+        )
+    if percent > now_percent(status):
+        plain_confirmation(session, what=f"Move {percent:g} % of the reads of {info.id} to the new side?", yes=yes)
+    return confirm
+
+
+def _against(said: list[str]) -> str:
+    return "; ".join(said) or "nothing speaks against it"
+
+
+@app.command("back")
+def back(
+    ctx: typer.Context,
+    run: RunArgument = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+) -> int:
+    """Move all reads back to the old side at once."""
+    from stepflow_tui.cli.guard import plain_confirmation
+    from stepflow_tui.cli.steer import found, send_intent
+
+    session, engine, info = found(ctx, run)
+    plain_confirmation(session, what=f"Move all reads of {info.id} back to the old side?", yes=yes)
+    return send_intent(session, engine, info, "switch_back", {})
+
+
+@app.command("rearm")
+def rearm(
+    ctx: typer.Context,
+    run: RunArgument = None,
+    yes: YesOption = False,
+    confirm: ConfirmOption = None,
+    take_control: TakeControl = False,
+) -> int:
+    """Allow reads to rise again after they were moved back by themselves."""
+    from stepflow_tui.cli.guard import plain_confirmation
+    from stepflow_tui.cli.steer import found, send_intent
+
+    session, engine, info = found(ctx, run)
+    plain_confirmation(session, what=f"Was the cause found, and may reads of {info.id} rise again?", yes=yes)
+    return send_intent(session, engine, info, "switch_rearm", {}, take_control=take_control)
+
+
+@app.command("analytics")
+def analytics(ctx: typer.Context, run: RunArgument = None) -> int:
+    """Compare the two sides: reads, errors, times, mismatches, and every move so far."""
+    from stepflow_tui.cli import output
+    from stepflow_tui.render.events import event_lines, public_event
+    from stepflow_tui.render.live import compared_line, error_rate, verdict_line
+
+    session, engine, info, status = _looked_at(ctx, run)
+    switch = status.get("switch") or {}
+    with engine.RunReader(info.path) as reader:
+        moves = [public_event(row, info.id) for row in reader.history(limit=1000, codes=MOVES)]
+    arms = {name: {**arm, "error_rate": error_rate(arm)} for name in ("old", "new") if (arm := switch.get(name))}
+    if session.globals.json:
+        kept = {key: switch.get(key) for key in ("strategy", "percentage", "mismatches", "shadow_reads", "verdict")}
+        told = [{k: v for k, v in move.items() if k != "seq"} for move in moves]
+        output.emit_object({"run": info.id, **kept, "old": arms.get("old"), "new": arms.get("new"), "moves": told})
+        return 0
+    if not switch:
+        output.emit_text(_no_switch(status))
+        return 0
+    head = (_("side"), _("reads"), _("errors"), _("errors %"), "p50 ms", "p95 ms")
+    output.emit_table(
+        head, [_arm_row(name, arms.get(key) or {}) for key, name in (("old", _("old")), ("new", _("new")))]
+    )
+    for line in filter(None, (compared_line(switch), verdict_line(switch))):
+        output.emit_text(line)
+    for move in moves:
+        for line in event_lines(move):
+            output.emit_text(f"{move['time']}  {line.strip()}")
+    return 0
+
+
+def _arm_row(name: str, arm: Mapping[str, Any]) -> tuple[object, ...]:
+    rate = arm.get("error_rate")
+    return (
+        name,
+        arm.get("requests") or 0,
+        arm.get("errors") or 0,
+        None if rate is None else round(rate, 3),
+        arm.get("p50_ms"),
+        arm.get("p95_ms"),
+    )

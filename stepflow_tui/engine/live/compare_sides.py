@@ -1,0 +1,355 @@
+"""Reading the rows of one live table at a common point: by ranges of its key, by keys, and in each side's own order.
+
+Shares no reader and no converter with the copy and the tail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from stepflow_tui.engine.model.plan import ColumnPlan, CompareKind, TablePlan
+from stepflow_tui.engine.model.types import EpochUnit, Kind
+from stepflow_tui.engine.plan.quote import lite_ident, pg_ident, pg_name
+from stepflow_tui.engine.sqlite.connect import Text
+from stepflow_tui.engine.verify.expected import LoneText, Value
+from stepflow_tui.engine.verify.forms import base_type, kind_of, padded, read
+from stepflow_tui.engine.verify.job import VerifyJob
+from stepflow_tui.engine.verify.keys import Key, KeyValue
+from stepflow_tui.engine.verify.naming import Found
+from stepflow_tui.engine.verify.printed import target_text
+from stepflow_tui.engine.verify.sides import SourceRows
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+Row = tuple[Value, ...]
+"""A source row's compared values, the key's first."""
+Place = tuple[Value, ...]
+"""Key values of a source row, as stored."""
+Form = tuple[int | bytes | None, ...]
+"""Key values of a target row, in their columns' forms."""
+
+SLICE_BYTES = 4 << 20
+"""A slice of the source ends after so many bytes: a larger row stands alone."""
+_LOOKUPS = 500
+_SORTED = (Kind.INTEGER, Kind.TEXT, Kind.BLOB)
+
+
+class OddKey(Exception):
+    """A key of a storage class that the other side sorts elsewhere: the table has to be compared without ranges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Source rows in order. `last` is the place to go on from, None at the end of the table; `size` in bytes."""
+
+    rows: list[Row]
+    last: Place | None
+    size: int = 0
+
+
+async def in_thread(conn: sqlite3.Connection, work: Callable[[], T]) -> T:
+    """Run a read in a thread; a cancelled one is interrupted and waited for, so that nobody closes the snapshot under it."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        conn.interrupt()
+        await asyncio.wait([task])
+        raise
+
+
+class TableSides:
+    """SQL and decoding of one table.
+
+    Args:
+        job: what is verified; `source` is the living file.
+        table: its plan, with `live_key`.
+        columns: the compared columns, the key's first.
+    """
+
+    def __init__(self, job: VerifyJob, table: TablePlan, columns: Sequence[ColumnPlan]) -> None:
+        self.table = table
+        self.columns = tuple(columns)
+        self.width = len(table.live_key)
+        self.key_columns = self.columns[: self.width]
+        self.order = order_of(job, table, self.key_columns)
+        self._reader = SourceRows(job, self.columns)
+        self._from = lite_ident(table.source)
+        self._rowid = table.rowid_alias or table.rowid_name if not table.without_rowid else None
+        self._sized = tuple(n for n, c in enumerate(self.columns) if c.type.kind not in (Kind.REAL, Kind.BOOLEAN))
+        self._name = pg_name(table.schema, table.name)
+        self._values = ",".join(read(c).value for c in self.columns)
+        self._pg_keys = tuple(pg_ident(c.target) for c in self.key_columns)
+        self._types = tuple(base_type(c.type.sql) for c in self.key_columns)
+
+    # ---- source
+
+    def range_slice(self, conn: sqlite3.Connection, lo: KeyValue | None, rows: int, seconds: float) -> Slice:
+        """The next rows in the common order. Raises OddKey."""
+        assert self.order is not None
+        sql = (
+            f"select {self._reader.select} from {self._from} where {self.order.lite_range(lo, None)}"
+            f" order by {','.join(self.order.lite)} limit {rows}"
+        )
+        found, size, ended = self._fetch(conn, sql, (), rows, seconds)
+        if any(not self._sorts_alike(row) for row in found):
+            raise OddKey
+        return Slice(found, None if ended else found[-1][: self.width], size)
+
+    def own_slice(self, conn: sqlite3.Connection, after: Place | None, rows: int, seconds: float) -> Slice:
+        """The next rows in the source's own order: by rowid, else by the primary key in its own collation."""
+        if self._rowid is not None:
+            return self._rowid_slice(conn, after, rows, seconds)
+        names = [lite_ident(c.source) for c in self.key_columns]
+        marks, values = _bound(after) if after is not None else ([], [])
+        where = f"where ({','.join(names)}) > ({','.join(marks)})" if after is not None else ""
+        sql = f"select {self._reader.select} from {self._from} {where} order by {','.join(names)} limit {rows}"
+        found, size, ended = self._fetch(conn, sql, values, rows, seconds)
+        return Slice(found, None if ended else found[-1][: self.width], size)
+
+    def _rowid_slice(self, conn: sqlite3.Connection, after: Place | None, rows: int, seconds: float) -> Slice:
+        x = lite_ident(cast(str, self._rowid))
+        where, values = (f"where {x} > ?", list(after)) if after is not None else ("", [])
+        sql = f"select {x},{self._reader.select} from {self._from} {where} order by {x} limit {rows}"
+        last: list[int] = []
+        found, size, ended = self._fetch(conn, sql, values, rows, seconds, first=last)
+        return Slice(found, None if ended else (last[0],), size)
+
+    def _fetch(
+        self,
+        conn: sqlite3.Connection,
+        sql: str,
+        values: Sequence[Any],
+        rows: int,
+        seconds: float,
+        first: list[int] | None = None,
+    ) -> tuple[list[Row], int, bool]:
+        """Rows until there are enough, by number, bytes or time; their bytes, and whether the table ended before that."""
+        until = time.monotonic() + seconds
+        raw: list[tuple[Any, ...]] = []
+        held, ended = 0, True
+        cursor = conn.execute(sql, values)
+        try:
+            for row in cursor:
+                size = _size(row)
+                if raw and held + size > SLICE_BYTES:
+                    ended = False
+                    break
+                raw.append(row)
+                held += size
+                if held > SLICE_BYTES or len(raw) >= rows or time.monotonic() > until:
+                    ended = False
+                    break
+        finally:
+            cursor.close()
+        if first is not None:
+            first[:] = [row[0] for row in raw[-1:]]
+            raw = [row[1:] for row in raw]
+        return self._reader.decode(raw), held, ended
+
+    def by_keys(self, conn: sqlite3.Connection, keys: Iterable[Place]) -> list[Row]:
+        """The rows that SQLite finds under these keys: with its collations and affinities, so perhaps others besides."""
+        names = [lite_ident(c.source) for c in self.key_columns]
+        found: dict[Place, Row] = {}
+        for key in keys:
+            marks, values = _bound(key)
+            where = " and ".join(f"{n} = {m}" for n, m in zip(names, marks, strict=True))
+            sql = f"select {self._reader.select} from {self._from} where {where}"
+            for row in self._reader.decode(conn.execute(sql, values).fetchall()):
+                found[row[: self.width]] = row
+        return list(found.values())
+
+    def all_rows(self, conn: sqlite3.Connection) -> Iterator[list[Row]]:
+        """Every row, page by page in the source's own order."""
+        after: Place | None = None
+        while True:
+            page = self.own_slice(conn, after, 2_000, 60.0)
+            yield page.rows
+            if page.last is None:
+                return
+            after = page.last
+
+    def _sorts_alike(self, row: Row) -> bool:
+        return all(_ordinary(v, c) for v, c in zip(row, self.key_columns, strict=False))
+
+    # ---- target
+
+    async def range_rows(
+        self, conn: asyncpg.Connection, lo: KeyValue | None, hi: KeyValue | None, limit: int
+    ) -> list[Found]:
+        """Rows with lo < key <= hi in the common order, at most so many."""
+        assert self.order is not None
+        where, order = self.order.pg_range(lo, hi), ",".join(self.order.pg)
+        return _rows(
+            await conn.fetch(f"select {self._values} from {self._name} where {where} order by {order} limit {limit}")
+        )
+
+    async def rows_by_keys(self, conn: asyncpg.Connection, forms: Sequence[Form]) -> list[Found]:
+        """The rows under these keys."""
+        found: list[Found] = []
+        names = [f"u.k{n}" for n in range(self.width)]
+        arrays = ",".join(f"${n + 1}::text[]" for n in range(self.width))
+        on = " and ".join(f"t.{k} = {n}::{t}" for k, n, t in zip(self._pg_keys, names, self._types, strict=True))
+        columns = ",".join(f"t.{pg_ident(c.target)}" for c in self.columns)
+        sql = (
+            f"select {self._values} from (select {columns} from {self._name} t join unnest({arrays}) u({','.join(n[2:] for n in names)})"
+            f" on {on}) found"
+        )
+        for start in range(0, len(forms), _LOOKUPS):
+            part = [self._texts(f) for f in forms[start : start + _LOOKUPS]]
+            found += _rows(await conn.fetch(sql, *map(list, zip(*part, strict=True))))
+        return found
+
+    async def own_keys(
+        self, conn: asyncpg.Connection, after: Sequence[str] | None, limit: int
+    ) -> tuple[list[Form], list[str] | None]:
+        """The next keys in the target's own order, and the place to go on from (None at the end)."""
+        keys = ",".join(self._pg_keys)
+        where = ""
+        if after is not None:
+            marks = ",".join(f"${n + 1}::text::{t}" for n, t in enumerate(self._types))
+            where = f"where ({keys}) > ({marks})"
+        texts = ",".join(f"{k}::text" for k in self._pg_keys)
+        values = ",".join(read(c).value for c in self.key_columns)
+        sql = f"select {texts},{values} from {self._name} {where} order by {keys} limit {limit}"
+        rows = _rows(await conn.fetch(sql, *(after or ())))
+        last = None if len(rows) < limit else cast(list[str], list(rows[-1][: self.width]))
+        return [r[self.width :] for r in rows if None not in r], last
+
+    async def keyless_rows(self, conn: asyncpg.Connection, limit: int) -> list[Found]:
+        """Rows without a key: no range and no key finds them."""
+        where = " or ".join(f"{k} is null" for k in self._pg_keys)
+        return _rows(await conn.fetch(f"select {self._values} from {self._name} where {where} limit {limit}"))
+
+    def _texts(self, form: Form) -> tuple[str, ...]:
+        texts = (target_text(v, c) for v, c in zip(form, self.key_columns, strict=True))
+        return tuple(cast(str, t) for t in texts)
+
+    def texts(self, form: Sequence[Any]) -> tuple[str | None, ...]:
+        """Key values in their forms as PostgreSQL's text."""
+        return tuple(target_text(v, c) for v, c in zip(form, self.key_columns, strict=False))
+
+    def bound_of(self, found: Found) -> KeyValue:
+        """The key of a target row as ranges take it."""
+        pairs = zip(found, self.key_columns, strict=False)
+        return tuple(
+            v.decode() if c.type.kind is Kind.TEXT and isinstance(v, bytes) else cast(Any, v) for v, c in pairs
+        )
+
+    def candidates(self, form: Form) -> list[Place]:
+        """Source keys that may have become this target key."""
+        return list(product(*(_candidates(v, c) for v, c in zip(form, self.key_columns, strict=True))))
+
+
+def order_of(job: VerifyJob, table: TablePlan, key: Sequence[ColumnPlan]) -> Key | None:
+    """The key as an order common to both sides; None where they may sort or pair it differently."""
+    kinds = (Kind.INTEGER,) if job.utf16 else _SORTED
+    if any(c.type.kind not in kinds or padded(c) for c in key):
+        return None
+    by_rowid = len(key) == 1 and key[0].source in (table.rowid_alias, table.rowid_name)
+    planned = table.compare.kind is CompareKind.KEY and table.compare.columns == table.live_key
+    return Key(tuple(key)) if by_rowid or planned else None
+
+
+def plain_key(place: Place) -> KeyValue:
+    """An ordinary key as ranges take it."""
+    return tuple(v.decode() if isinstance(v, Text) else cast(Any, v) for v in place)
+
+
+def _ordinary(value: Value, column: ColumnPlan) -> bool:
+    if column.type.kind is Kind.INTEGER:
+        return isinstance(value, int)
+    if column.type.kind is Kind.BLOB:
+        return isinstance(value, bytes) and not isinstance(value, Text)
+    if not isinstance(value, Text) or b"\x00" in value:
+        return False
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _size(row: Sequence[Any]) -> int:
+    return sum(len(v) if isinstance(v, bytes) else 8 for v in row)
+
+
+def _bound(key: Place) -> tuple[list[str], list[Any]]:
+    """Placeholders and parameters that give SQLite these very values."""
+    marks: list[str] = []
+    values: list[Any] = []
+    for value in key:
+        mark, bound = "?", cast(Any, value)
+        if isinstance(value, LoneText):
+            mark, bound = "cast(? as text)", value.raw
+        elif isinstance(value, Text):
+            try:
+                bound = value.decode()
+            except UnicodeDecodeError:
+                mark, bound = "cast(? as text)", bytes(value)
+        marks.append(mark)
+        values.append(bound)
+    return marks, values
+
+
+def _candidates(value: int | bytes | None, column: ColumnPlan) -> list[Value]:
+    """Source values that may have become a target value; where none of them is found, all rows are looked through."""
+    kind = kind_of(column)
+    if isinstance(value, int):
+        return _whole_candidates(value, column, kind)
+    if value is None:
+        return []
+    if kind is Kind.BLOB:
+        return [value, Text(value)]
+    if kind is Kind.MIXED_BYTEA:
+        return _tagged(value)
+    if kind is Kind.REAL:
+        number: float = struct.unpack(">d", value)[0]
+        return [number, Text(repr(number).encode())]
+    found: list[Value] = [Text(value)]
+    if kind is Kind.OTHER:  # PostgreSQL writes uuids and the like in lower case
+        found.append(Text(value.upper()))
+    for number_of in (int, float):
+        try:
+            found.append(number_of(value))
+        except (ValueError, OverflowError):
+            continue
+    return [v for v in found if not isinstance(v, int) or -(2**63) <= v < 2**63]
+
+
+def _whole_candidates(value: int, column: ColumnPlan, kind: Kind) -> list[Value]:
+    micros = {EpochUnit.SECONDS: 1_000_000, EpochUnit.MILLIS: 1_000, EpochUnit.MICROS: 1}
+    if kind is Kind.EPOCH and column.type.unit in micros:
+        return [value // micros[column.type.unit]]
+    text = target_text(value, column) or ""
+    if kind is Kind.TIMESTAMP and column.type.form is not None:
+        digits = column.type.form.digits
+        whole, _, part = text.partition(".")
+        text = whole.replace(" ", "T" if column.type.form.with_t else " ") + (f".{part.ljust(6, '0')[:digits]}" if digits else "")
+    return [value, Text(text.encode())] if kind in (Kind.INTEGER, Kind.BOOLEAN) else [Text(text.encode())]
+
+
+def _tagged(value: bytes) -> list[Value]:
+    tag, rest = value[:1], value[1:]
+    try:
+        return {
+            b"i": lambda: [int(rest)],
+            b"r": lambda: [float(rest)],
+            b"t": lambda: [Text(rest)],
+            b"b": lambda: [rest],
+        }[tag]()
+    except (KeyError, ValueError):
+        return []
+
+
+def _rows(found: Iterable[Any]) -> list[Found]:
+    return [tuple(r) for r in found]

@@ -1,0 +1,57 @@
+"""Installs change capture in the source: from here on, every change is being recorded."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.engine.model.live import CapturePlan, Installed
+from stepflow_tui.engine.plan.capture import capture_plan
+from stepflow_tui.engine.sqlite import capture
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import backup_schema, plan_of
+
+STEP = "capture.install-capture"
+
+
+class InstallCapture(PlainStep):
+    """The key-log triggers, in one transaction of the source. Undoing it leaves no trace of it."""
+
+    name = "install-capture"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """Install, or find what an engine before this one installed."""
+        plan = await capture_plan_of(ctx)
+        installed = await capture.install(real_path(ctx.config.source.path), plan, ctx.run_id)
+        ctx.memory.put(installed)
+        await ctx.journal.event("capture_installed", {"tables": len(plan.tables), "triggers": len(plan.triggers)})
+        return {"tables": len(plan.tables), "triggers": len(plan.triggers), "installed": to_plain(installed)}
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Remove triggers, log and control row; the source's catalog is what it was."""
+        await ctx.services.stop()
+        await capture.uninstall(real_path(ctx.config.source.path), ctx.run_id)
+        await ctx.journal.forget_gauges("lag", "wal", "live", "switch")
+        return {"capture": "removed"}
+
+
+async def capture_plan_of(ctx: RunContext) -> CapturePlan:
+    """The triggers of the run, made from the schema that the plan was made from."""
+    known = ctx.memory.find(CapturePlan)
+    if known is not None:
+        return known
+    tables = tuple(t for t in (await plan_of(ctx)).tables if t.impossible is None and t.live_key)
+    made = capture_plan(await backup_schema(ctx), tables)
+    ctx.memory.put(made)
+    return made
+
+
+async def installed_of(ctx: RunContext) -> Installed:
+    """What the capture step left in the source, after a restart too: the file itself tells."""
+    known = ctx.memory.find(Installed)
+    if known is None:
+        known = await capture.install(real_path(ctx.config.source.path), await capture_plan_of(ctx), ctx.run_id)
+        ctx.memory.put(known)
+    return known
+
+

@@ -1,0 +1,104 @@
+"""What happens between fence and switch, in this order; and its undoing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.model.live import Owner
+from stepflow_tui.engine.postgres import fence as pg_fence
+from stepflow_tui.engine.sqlite import fence as lite_fence
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.steps.context import RunContext
+from stepflow_tui.engine.steps.facts import connection
+from stepflow_tui.engine.steps.live.capture import capture_plan_of
+from stepflow_tui.engine.steps.live.keys import add_keys, remove_keys
+from stepflow_tui.engine.steps.live.prove import prove_touched
+from stepflow_tui.engine.steps.live.returning import prepare_return, prove_return, undo_return
+from stepflow_tui.engine.steps.live.sequences import set_sequences
+from stepflow_tui.engine.steps.live.tailing import tail_of
+
+
+@dataclass(slots=True)
+class Frozen:
+    """What a freeze did, with the seconds each part took since the fence stood."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    async def tell(self, ctx: RunContext, part: str, **more: Any) -> None:
+        """Journal one part."""
+        self.facts[f"{part}_seconds"] = round(time.monotonic() - self.began, 3)
+        self.facts |= more
+        await ctx.journal.event(f"cutover_{part}", {"seconds": self.facts[f"{part}_seconds"], **more})
+
+
+async def freeze(ctx: RunContext) -> Frozen:
+    """From the fence to the point of no return.
+
+    Raises:
+        StepFailed: `freeze_too_long`; and whatever a part raises. The caller lifts the fence then.
+    """
+    allowed = ctx.config.cutover.max_freeze
+    await prepare_return(ctx)  # triggers of the way back: made before the freeze, silent until the application writes
+    done = Frozen()
+    try:
+        async with asyncio.timeout(allowed):
+            await _behind_the_fence(ctx, done, allowed)
+    except TimeoutError:
+        raise StepFailed(
+            f"The cutover took longer than {allowed:g} s and was taken back; the application writes to SQLite as before.",
+            detail=f"done in time: {', '.join(done.facts) or 'nothing'}",
+            hint="Try at a quieter time, or allow more with `cutover.max_freeze`.",
+            code="freeze_too_long",
+        ) from None
+    await _point_of_no_return(ctx, done)
+    return done
+
+
+async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> None:
+    tail = await tail_of(ctx)
+    path = real_path(ctx.config.source.path)
+    plan = await capture_plan_of(ctx)
+    facts = await lite_fence.raise_fence(path, [t.source for t in plan.tables], deadline_s=allowed)
+    done.began = time.monotonic()
+    await done.tell(ctx, "fenced", log_max=facts.log_max)
+    tick = await tail.drain()
+    await done.tell(ctx, "drained", changes=tick.changes, applied=tick.applied)
+    await done.tell(ctx, "compared", keys=await prove_touched(ctx))
+    async with connection(ctx) as conn:
+        await done.tell(ctx, "sequences", sequences=await set_sequences(ctx, conn))
+        await done.tell(ctx, "keys", refused=await add_keys(ctx, conn))
+    await prove_return(ctx)
+    await done.tell(ctx, "return_proven")
+
+
+async def _point_of_no_return(ctx: RunContext, done: Frozen) -> None:
+    """One commit in the target decides: from here on PostgreSQL owns writes."""
+    await ctx.journal.event("cutover_point_of_no_return", {})
+    async with connection(ctx) as conn:
+        await pg_fence.open_writes(conn, Owner.POSTGRESQL)
+    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL)
+    await done.tell(ctx, "writes_open")
+    await ctx.journal.audit(ctx.answers.who, "cutover", done.facts)
+
+
+async def open_new_side(ctx: RunContext) -> None:
+    """Whatever is left to do after the point of no return; all of it may have been done."""
+    async with connection(ctx) as conn:
+        await pg_fence.open_writes(conn, Owner.POSTGRESQL)
+    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL)
+    ctx.journal.gauge("live", {"owner": Owner.POSTGRESQL.value})
+
+
+async def unfreeze(ctx: RunContext) -> None:
+    """Before the point of no return: the target is as catching up needs it, and the application writes to SQLite again."""
+    path = real_path(ctx.config.source.path)
+    await lite_fence.lift_fence(path)  # first: nobody waits for the rest
+    async with connection(ctx) as conn:
+        await undo_return(ctx, conn)
+        await remove_keys(ctx, conn)
+    await ctx.journal.event("cutover_taken_back", {})

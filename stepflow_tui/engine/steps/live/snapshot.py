@@ -1,0 +1,116 @@
+"""The second snapshot: the file that the backfill of a live run reads, with the log's position inside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from stepflow_tui.engine.errors import Drift
+from stepflow_tui.engine.model.live import LOG
+from stepflow_tui.engine.model.state import StepState
+from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.backup import make_backup, remove_backup
+from stepflow_tui.engine.sqlite.connect import open_frozen
+from stepflow_tui.engine.sqlite.examine import examine
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import Frozen, frozen_at, plan_of, target_of
+from stepflow_tui.engine.steps.make_plan import differences, planned_again
+from stepflow_tui.engine.steps.masking import mask_of
+from stepflow_tui.engine.steps.planning import census_of
+from stepflow_tui.engine.steps.preflight import target_view
+
+STEP = "backfill.snapshot"
+
+
+class TakeSnapshot(PlainStep):
+    """A consistent copy made after capture was installed: all that changed since stands in the log. Counted again."""
+
+    name = "snapshot"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """Make it, or take the finished one, and hold the plan against it.
+
+        Raises:
+            Drift: a value that came since the census breaks a type of the approved plan.
+        """
+        path = snapshot_path(ctx)
+        made = await make_backup(
+            await examine(ctx.config.source.path),
+            path.parent,
+            name=path.name,
+            control=ctx.control,
+            report=ctx.report,
+            deadline_s=ctx.config.backup.deadline,
+            now_ms=ctx.clock.now_ms(),
+            stall_s=ctx.config.source.allow_stall,
+        )
+        frozen = await frozen_at(path)
+        await _hold_plan(ctx, frozen)
+        ctx.memory.put(frozen)
+        position = await asyncio.to_thread(log_position, path)
+        return {"path": str(path), "bytes": made.bytes, "position": position, "seconds": round(made.seconds, 3)}
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Delete it."""
+        return await drop_snapshot(ctx)
+
+
+class DropSnapshot(PlainStep):
+    """The snapshot has served: nothing reads it after the verification."""
+
+    name = "drop-snapshot"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """Delete it."""
+        return await drop_snapshot(ctx)
+
+
+async def drop_snapshot(ctx: RunContext) -> Evidence:
+    """Delete the snapshot and what lies beside it."""
+    await asyncio.to_thread(remove_backup, snapshot_path(ctx))
+    return {"snapshot": "deleted"}
+
+
+def snapshot_path(ctx: RunContext) -> Path:
+    """Where it lies: on the disk of the run's own backup, since it is as large, and apart from it, since it is none."""
+    folder = Path(ctx.config.backup.dir) if ctx.config.backup.dir is not None else ctx.run_dir / "backup"
+    return folder / "snapshots" / f"{ctx.run_id}.db"
+
+
+async def position_of(ctx: RunContext) -> int:
+    """The newest log entry in the snapshot that was copied: the tail begins after it."""
+    row = await ctx.journal.step_row(STEP)
+    assert row["state"] == StepState.DONE.value
+    return int(json.loads(row["evidence"])["position"])
+
+
+def log_position(path: Path) -> int:
+    """The newest entry that the change log in a frozen file ever had; pruning doesn't move it back."""
+    with closing(open_frozen(path)) as opened:
+        row = opened.execute("select seq from sqlite_sequence where name = ?", (LOG,)).fetchone()
+        newest = opened.execute(f"select max(n) from {lite_ident(LOG)}").fetchone()[0]
+    return max(int(row[0]) if row else 0, newest or 0)
+
+
+async def _hold_plan(ctx: RunContext, frozen: Frozen) -> None:
+    """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts."""
+    approved = await plan_of(ctx)
+    view = await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
+    census = await census_of(
+        frozen.path, frozen.schema, ctx.config, view, frozen=True, mask=await mask_of(ctx), control=ctx.control
+    )
+    now = await planned_again(ctx, frozen, census, view)
+    if now.hash != approved.hash:
+        raise Drift(
+            "What was written since the plan was approved no longer fits it.",
+            detail="; ".join(differences(approved, now)) or f"hash {approved.hash} approved, {now.hash} now",
+            hint="`stepflow rollback` takes capture back out; a new run plans with the new values.",
+            code="plan_drift",
+        )
+    counted = replace(approved, facts=now.facts)
+    await ctx.journal.save_facts(counted)
+    ctx.memory.put(counted)

@@ -1,0 +1,77 @@
+"""The tail of a run: put together once per engine, kept running as a service, its figures shown."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.live.tail import Tail
+from stepflow_tui.engine.live.tail_job import TailJob
+from stepflow_tui.engine.model.config import BadValue
+from stepflow_tui.engine.postgres import progress
+from stepflow_tui.engine.postgres.live_tables import install_live
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.steps.claim import claim_target
+from stepflow_tui.engine.steps.context import RunContext
+from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
+from stepflow_tui.engine.steps.live.capture import installed_of
+from stepflow_tui.engine.steps.live.gate import run_tables
+from stepflow_tui.engine.steps.live.mend import mend_capture, mendable
+from stepflow_tui.engine.steps.live.snapshot import position_of
+from stepflow_tui.engine.steps.masking import mask_of
+
+SERVICE = "tail"
+
+
+async def tail_of(ctx: RunContext) -> Tail:
+    """The engine's tail; it begins where the watermark in the target stands."""
+    known = ctx.memory.find(Tail)
+    if known is not None:
+        return known
+    tail = Tail(await _job(ctx), control=ctx.control, clock=ctx.clock)
+    ctx.resources.push_async_callback(tail.close)
+    ctx.memory.put(tail)
+    return tail
+
+
+async def keep_tailing(ctx: RunContext) -> None:
+    """Keep the target current until the service is stopped."""
+    tail = await tail_of(ctx)
+    ctx.services.start(SERVICE, lambda: _follow(ctx, tail))
+
+
+async def stop_tailing(ctx: RunContext) -> None:
+    """Stop the service; changes stay in the log."""
+    await ctx.services.stop(SERVICE)
+
+
+async def _follow(ctx: RunContext, tail: Tail) -> None:
+    while True:
+        try:
+            await tail.run()
+        except Exception as exc:
+            if not mendable(exc):
+                raise
+            await tail.close()
+            await mend_capture(ctx, exc)
+            ctx.memory.drop(Tail)
+            tail = await tail_of(ctx)
+
+
+async def _job(ctx: RunContext) -> TailJob:
+    epoch = await claim_target(ctx)
+    async with connection(ctx) as conn:
+        await install_live(conn)
+        await progress.start(conn, ctx.run_id, epoch, await position_of(ctx))
+    config = ctx.config
+    return TailJob(
+        run=ctx.run_id,
+        epoch=epoch,
+        source=real_path(config.source.path),
+        target=await target_of(ctx),
+        tables=await run_tables(ctx),
+        installed=await installed_of(ctx),
+        encoding=(await plan_of(ctx)).encoding,
+        replace=config.copying.on_bad_value is BadValue.REPLACE,
+        mask=await mask_of(ctx),
+        max_rows_per_second=config.copying.max_rows_per_second,
+        keep_seconds=config.capture.keep,
+        budget_bytes=config.capture.budget,
+    )

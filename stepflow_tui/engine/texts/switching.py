@@ -1,0 +1,106 @@
+"""Words of the live part: read switch, cutover, what going back loses. Tables from codes to sentences, shown with `_()`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stepflow_tui.engine.texts.language import N_
+
+STRATEGIES: Mapping[str, str] = {
+    "immediate": N_("immediate: from 0 to 100 % in one step, once the shadow reads have passed."),
+    "gradual": N_(
+        "gradual: by the steps of the config (1, 5, 25, 50, 100 %); each is held for the soak time, and goes on only if "
+        "errors, latency and mismatches stay as they are on the old side."
+    ),
+    "canary": N_(
+        "canary: one small fixed share of the keys, or one group of users, for a long soak; then 100 % in one step."
+    ),
+    "ab": N_(
+        "ab: fixed shares side by side until a stated number of reads was measured on both; it ends with a verdict, and "
+        "a person decides."
+    ),
+    "blue-green": N_("blue-green: 100 % at once, the old side is kept warm, and one key goes back."),
+}
+"""What each strategy of the read switch does."""
+
+BACK: Mapping[str, str] = {
+    "nothing": N_("nothing is lost: SQLite owns the writes and has every row"),
+    "reads_only": N_("nothing is lost: only reads move back, SQLite owns the writes"),
+    "drained_first": N_("nothing is lost: what is not there yet is carried to SQLite first ({changes})"),
+    "blocked": N_("not possible before rows that SQLite can't hold are changed: {rows}"),
+    "since_cutover": N_("everything written to PostgreSQL since the cutover is lost"),
+    "way_back_closed": N_("not possible any more: the clean-up has begun"),
+}
+"""What going back would mean just now."""
+
+MOMENTS: Mapping[str, str] = {
+    "rehearsed": N_("rehearsed: writes would stand still for about {freeze_seconds} s"),
+    "fenced": N_("writes to SQLite are refused from now on"),
+    "drained": N_("drained: the last changes are in PostgreSQL ({changes}), after {seconds} s"),
+    "compared": N_("rows touched since the last clean pass are equal on both sides ({keys}), after {seconds} s"),
+    "sequences": N_("sequences set behind the highest keys ({sequences}), after {seconds} s"),
+    "keys": N_("foreign keys made, not validated yet, and triggers, after {seconds} s"),
+    "return_proven": N_("the way back is open and proven: a row went there and back, after {seconds} s"),
+    "application_switched": N_("the application is switched"),
+    "point_of_no_return": N_("POINT OF NO RETURN: from here on the run goes forward only; going back is a rollback"),
+    "writes_open": N_("PostgreSQL takes writes; they stood still for {seconds} s"),
+    "read_back": N_("the last rows written to SQLite were read back from PostgreSQL"),
+    "failed": N_("this try failed: {message}"),
+    "taken_back": N_("taken back: the fence is lifted, and the application writes to SQLite as before"),
+    "postponed": N_("postponed until {at}"),
+}
+"""What happens while writes move."""
+
+CAPTURES: Mapping[str, str] = {
+    "installed": N_("change capture installed; tables: {tables}"),
+    "reinstalled": N_("change capture installed again; tables: {tables}"),
+    "resumed": N_("change capture goes on from change {n}"),
+    "broken": N_("change capture is broken: {reason}"),
+    "pruned": N_("old changes removed from the log: {count}"),
+    "removed": N_("change capture removed, nothing of it is left in the source"),
+}
+"""What happens to change capture."""
+
+SIGNALS: Mapping[str, str] = {
+    "errors": N_("errors on the new side: {new} % against {old} % on the old one"),
+    "timeouts": N_("timeouts on the new side: {new} % against {old} % on the old one"),
+    "slow": N_("slow reads on the new side: {new} % against {old} % on the old one"),
+    "p95": N_("the new side answers too slowly: p95 {new} ms, the limit is {limit} ms"),
+    "error_rate": N_("too many errors on the new side: {new} %, the limit is {limit} %"),
+    "mismatches": N_("reads that gave different rows on the two sides: {count}"),
+    "lag": N_("the new side is too far behind: {seconds} s"),
+}
+"""Why reads were moved back."""
+
+VERDICTS: Mapping[str, str] = {
+    "measuring": N_("measuring"),
+    "inconclusive": N_("inconclusive: too few reads to tell; it stays as it is"),
+    "healthy": N_("healthy: the new side is as good as the old one"),
+    "worse": N_("the new side is worse"),
+    "better": N_("the new side is better"),
+    "equal": N_("no difference between the sides"),
+    "rolled_back": N_("reads were moved back"),
+    "shadow": N_("shadow reads only, no application reports yet"),
+}
+"""What the figures of the read switch say."""
+
+GUARDS: Mapping[str, tuple[str, str]] = {
+    "engine": (N_("an engine works on the run"), N_("no engine works on the run")),
+    "phase": (N_("the run switches reads"), N_("the run has not come to switching reads")),
+    "armed": (N_("the switch is armed"), N_("reads were moved back: arm the switch again first")),
+    "verified": (N_("the comparison has a clean pass"), N_("the comparison has had no clean pass yet")),
+    "differing": (N_("no row differs"), N_("rows differ: {count}")),
+    "poison": (N_("no row is set aside"), N_("rows are set aside: {count}")),
+    "lag": (N_("the new side is up to date"), N_("the new side is behind: {count}")),
+    "soak": (N_("the step was held long enough"), N_("the step is still being held: {time} left")),
+    "samples": (N_("enough reads were measured"), N_("too few reads were measured: {count}")),
+    "owner": (N_("SQLite owns the writes"), N_("PostgreSQL owns the writes: reads follow them")),
+    "blockers": (N_("nothing stands in the way back"), N_("values stand in the way back: {count}")),
+    "freeze": (N_("the freeze fits the limit"), N_("writes would stand still for {time}, more than the limit")),
+    "reads": (N_("all reads come from the new side"), N_("reads from the new side: {percent} %")),
+    "capture": (N_("change capture is whole"), N_("change capture is broken")),
+    "hooks": (N_("the hooks are ready"), N_("a hook is not ready")),
+    "rights": (N_("the rights in both databases suffice"), N_("rights are missing")),
+    "reverse": (N_("the way back can be opened"), N_("the way back can't be opened")),
+}
+"""What must hold before reads or writes move: how it reads when it holds, and when it does not."""
