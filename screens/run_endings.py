@@ -189,7 +189,7 @@ def standing(status: Status) -> Iterator[str]:
         return
     live = status.get("live") or {}
     lag = lag_line(status["lag"]) if status.get("lag") else ""
-    yield from filter(None, (lag, freeze_line(live), back_line(status), *in_the_way(status)))
+    yield from filter(None, (*in_the_way(status), back_line(status), lag, freeze_line(live)))
 
 
 def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:

@@ -86,6 +86,8 @@ def rollback_lines(status: Status) -> Iterator[str]:
     """What it undoes, loses, and takes."""
     losses = (status.get("rollback") or {}).get("loses") or ()
     yield _("What the run did is undone, the last step first.")
-    yield _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing"))
-    yield from back_facts(status)
+    facts = list(back_facts(status))
+    if losses or not facts:
+        yield _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing"))
+    yield from facts
     yield from in_the_way(status)

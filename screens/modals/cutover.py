@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from screens.host import host
 from screens.modals.base import Lines
 from screens.modals.confirm import ConfirmTyped
+from screens.modals.switch import guards_shown
 from screens.run_words import Status
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
@@ -24,9 +25,7 @@ class CutoverDialog(ConfirmTyped):
 
     def said(self) -> Sequence[str]:
         """What it means, then the guards."""
-        glyphs = host(self).glyphs
-        guards = (f"{glyphs.done if g.ok else glyphs.failed} {g.text}" for g in cutover_guards(self._status))
-        return [*cutover_facts(self._status), *guards]
+        return [*cutover_facts(self._status), *guards_shown(cutover_guards(self._status), host(self).glyphs)]
 
     def choices(self) -> list[tuple[str, str]]:
         """A rehearsal is always possible."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import isfinite
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -12,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Button, Input
 
+from screens.glyphs import Glyphs
 from screens.host import host
 from screens.modals.base import Dialog, Lines, title
 from screens.modals.confirm import ConfirmPlain, ConfirmTyped
@@ -21,12 +21,21 @@ from screens.widgets.choices import Choices
 from screens.widgets.folded import Folded
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
-from stepflow_tui.render.guards import cautions, levels, needs_name, now_percent, refused, switch_guards
+from stepflow_tui.render import words
+from stepflow_tui.render.guards import (
+    Guard,
+    cautions,
+    levels,
+    needs_name,
+    now_percent,
+    percentage,
+    refused,
+    share_of,
+    switch_guards,
+)
 from stepflow_tui.render.live import compared_line, percent, stage_line, verdict_line
 
 WHOLE = 100.0
-PER_PERCENT = 100
-"""The share is counted in hundredths of a percent, as the routers count it."""
 MOST_LEVELS = 7
 """Buttons that fit side by side; other percentages are typed."""
 
@@ -36,6 +45,9 @@ class SwitchDialog(Dialog[None]):
 
     AUTO_FOCUS = "#cancel"
     DEFAULT_CSS = """
+    SwitchDialog .lines {
+        max-height: 40vh;
+    }
     SwitchDialog #levels Button {
         min-width: 5;
         margin-right: 1;
@@ -57,7 +69,7 @@ class SwitchDialog(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Where it stands, the guards, the percentages, and a free one."""
         with Vertical(classes="box"):
-            yield title(_("Reads to the new side"))
+            yield title(_("Move reads"))
             yield Lines(self._said())
             buttons = [(f"to-{n}", f"{percent(level)} %") for n, level in enumerate(self._levels)]
             yield Choices(buttons, name="levels")
@@ -81,11 +93,10 @@ class SwitchDialog(Dialog[None]):
             self._offer()
 
     def _said(self) -> list[str]:
-        switch, glyphs = self._status.get("switch") or {}, host(self).glyphs
-        guards = (f"{glyphs.done if g.ok else glyphs.failed} {g.text}" for g in switch_guards(self._status))
+        switch = self._status.get("switch") or {}
         head = _("reads to the new side {percent} %").format(percent=percent(now_percent(self._status)))
         told = (head, stage_line(switch), verdict_line(switch), compared_line(switch))
-        return [*filter(None, told), *guards]
+        return [*filter(None, told), *guards_shown(switch_guards(self._status), host(self).glyphs)]
 
     def _offer(self) -> None:
         for n, level in enumerate(self._levels):
@@ -144,23 +155,22 @@ class SwitchDialog(Dialog[None]):
             self._send(share, name)
 
     def _send(self, share: float, name: str | None = None) -> None:
-        host(self).act("switch", {"share": round(share * PER_PERCENT), "confirm": name})
+        host(self).act("switch", {"share": share_of(share), "confirm": name})
         self.dismiss(None)
+
+
+def guards_shown(guards: Sequence[Guard], glyphs: Glyphs) -> Iterator[str]:
+    """What stands in the way, a line each; what holds, one after the other: a dialog must fit into 20 lines."""
+    yield from (f"{glyphs.failed} {g.text}" for g in guards if not g.ok)
+    holding = [g.text for g in guards if g.ok]
+    if holding:
+        yield f"{glyphs.done} {words.clauses(holding)}"
 
 
 def offered(status: Status) -> tuple[float, ...]:
     """The percentages that have a button: none at all, the strategy's own, all."""
     found = sorted({0.0, *levels(status), WHOLE})
     return tuple(found) if len(found) <= MOST_LEVELS else (*found[: MOST_LEVELS - 1], WHOLE)
-
-
-def percentage(text: str) -> float | None:
-    """What was typed, None if it is no percentage."""
-    try:
-        share = float(text.strip().rstrip("%").strip())
-    except ValueError:
-        return None
-    return share if isfinite(share) and 0 <= share <= WHOLE else None
 
 
 def consequences(status: Status, share: float) -> Iterator[str]:

@@ -165,6 +165,7 @@ class RecordPage(Page[ReportView]):
         for note in report["notes"]:
             yield line(words.about(f"{note['at']} {note['by']}", note["text"]), indent=2)
         yield blank()
+        yield from _rollbacks(report)
         audit = report["audit"]
         yield heading(_("Audit"))
         sign, style = (glyphs.done, GOOD) if audit["verified"] else (glyphs.failed, BAD)
@@ -178,3 +179,15 @@ class RecordPage(Page[ReportView]):
                 step = known(step_title(str(timing["step"])))
                 name = words.about(step, timing["item"]) if timing["item"] else step
                 yield line(f"{words.seconds(timing['seconds'])}  {name}", indent=2)
+
+
+def _rollbacks(report: Mapping[str, Any]) -> Iterator[Line]:
+    """Who went back, how far and why."""
+    found = report.get("rollbacks") or ()
+    if not found:
+        return
+    yield heading(_("Rollbacks"))
+    for back in found:
+        to = words.phase(str(back["to"])) if back.get("to") else _("everything")
+        yield line(words.about(f"{back['at']} {back['by']}", f"{to}: {back['reason']}"), indent=2)
+    yield blank()

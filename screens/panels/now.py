@@ -33,7 +33,7 @@ from screens.widgets.fitting import cut_text
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
-from stepflow_tui.render.live import loses, short_time
+from stepflow_tui.render.live import freeze_line, loses, short_time
 
 KEPT_RATES = 120
 STILL_SECONDS = 5.0
@@ -188,7 +188,7 @@ def live_line(status: Status) -> Text:
                 count=words.count(lag.get("changes")), time=words.seconds(lag.get("seconds"))
             )
         )
-    if live.get("freeze_seconds") is not None:
+    if freeze_line(live):
         parts.append(_("freeze about {time}").format(time=short_time(live["freeze_seconds"])))
     if what := loses(status):
         parts.append(_("back: {what}").format(what=what))

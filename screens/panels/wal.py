@@ -70,7 +70,7 @@ def _why_not(status: Status) -> str:
 def panel_lines(wal: Status | None, live: Status) -> list[str]:
     """The log, the changes kept, the comparison."""
     lines = list(wal_lines(wal)) if wal else []
-    return [*lines, *filter(None, (log_line(live), verifier_line(live)))]
+    return [*lines, *filter(None, (verifier_line(live), log_line(live)))]
 
 
 def _sizes(sizes: list[float], width: int, glyphs: Glyphs) -> list[str]:

@@ -13,6 +13,10 @@ from stepflow_tui.cli.session import Session
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
 
+LOOK_SECONDS = 0.25
+PATIENCE_SECONDS = 120.0
+"""A rehearsal compares rows: it may take a while."""
+
 app = commands()
 
 
@@ -66,22 +70,42 @@ def _rehearse(session: Session, engine: Facade, info: RunInfo, *, take_control: 
 
     from stepflow_tui.cli import output
     from stepflow_tui.cli.diagnostics import ExitCode
-    from stepflow_tui.cli.steer import status_now
     from stepflow_tui.render.guards import cutover_guards, guard_lines, rehearsal
     from stepflow_tui.render.live import freeze_line
 
-    sent = asyncio.run(engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control))
-    status = status_now(engine, info)
-    found = {**rehearsal(status), **(sent.get("answer") or {})}
-    shown = {**status, "live": {**(status.get("live") or {}), "rehearsal": found}}
-    guards = cutover_guards(shown)
+    status = asyncio.run(_rehearsed(session, engine, info, take_control=take_control))
+    found, guards = rehearsal(status), cutover_guards(status)
     ready = all(guard.ok for guard in guards)
     if session.globals.json:
         listed = [{"code": g.code, "ok": g.ok} for g in guards]
         output.emit_object({"run": info.id, "ready": ready, **found, "guards": found.get("guards") or listed})
-        return ExitCode.OK if ready else ExitCode.REFUSED
-    for line in filter(None, (freeze_line(found),)):
-        output.emit_text(line)
-    for line in guard_lines(guards, signs=not session.globals.plain):
-        output.emit_text(line)
+    else:
+        for line in (*filter(None, (freeze_line(found),)), *guard_lines(guards, signs=not session.globals.plain)):
+            output.emit_text(line)
     return ExitCode.OK if ready else ExitCode.REFUSED
+
+
+async def _rehearsed(session: Session, engine: Facade, info: RunInfo, *, take_control: bool) -> Mapping[str, Any]:
+    """The status with a new rehearsal in it.
+
+    Raises:
+        StepFailed: the engine did not come to it in time.
+    """
+    import asyncio
+
+    from stepflow_tui.cli.steer import status_now
+    from stepflow_tui.engine.errors import StepFailed
+    from stepflow_tui.render.guards import rehearsal
+
+    before = rehearsal(status_now(engine, info))
+    await engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control)
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while (found := rehearsal(status := await asyncio.to_thread(status_now, engine, info))) == before or not found:
+        if asyncio.get_running_loop().time() >= deadline:
+            raise StepFailed(
+                f"The rehearsal of {info.id} has not ended yet.",
+                hint="`stepflow status` shows its figures when it has; then try again.",
+                code="no_rehearsal",
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+    return status

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 HELP = "\n\n".join(
     (
-        N_("The read switch of a live run: how much of the application's reading goes to the new side."),
-        N_("`switch: {strategy: …}` of the config says how it rises:"),
+        N_("The read switch: show it, move reads, move them back."),
+        N_(
+            "Of a live run: how much of the application's reading goes to the new side. "
+            "`switch: {strategy: …}` of the config says how it rises:"
+        ),
         *STRATEGIES.values(),
         N_(
             "Reads go back by themselves, once, when the new side is clearly worse; `switch rearm` allows them to rise again."
@@ -28,8 +31,6 @@ HELP = "\n\n".join(
 )
 """What `stepflow switch --help` says."""
 
-PER_PERCENT = 100
-"""The share is counted in hundredths of a percent, as the routers count it."""
 MOVES = ("switch", "switch_rolled_back")
 
 app = commands(HELP)
@@ -97,12 +98,13 @@ def set_(
 ) -> int:
     """Move reads to this percentage; 100 asks for the run's name."""
     from stepflow_tui.cli.steer import found, send_intent, status_now
+    from stepflow_tui.render.guards import share_of
 
     _a_number(percent)
     session, engine, info = found(ctx, run)
     status = status_now(engine, info)
     typed = _confirmed(session, info, status, percent, yes=yes, confirm=confirm)
-    args = {"share": round(percent * PER_PERCENT), "yes": yes, "confirm": typed}
+    args = {"share": share_of(percent), "yes": yes, "confirm": typed}
     return send_intent(session, engine, info, "switch", args, take_control=take_control)
 
 
@@ -119,9 +121,9 @@ def _confirmed(
 ) -> str | None:
     """The run's name for all reads and for steps left out, a plain yes for other rises; fewer reads ask nothing."""
     from stepflow_tui.cli.guard import plain_confirmation, typed_confirmation
-    from stepflow_tui.render.guards import cautions, needs_name, now_percent
+    from stepflow_tui.render.guards import WHOLE, cautions, needs_name, now_percent
 
-    if percent >= PER_PERCENT or needs_name(status, percent):
+    if percent >= WHOLE or needs_name(status, percent):
         return typed_confirmation(
             session,
             what=f"This moves {percent:g} % of the reads of {info.id} to the new side ({_against(cautions(status, percent))}).",

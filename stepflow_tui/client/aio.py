@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from stepflow_tui.client.buckets import OLD, Key, Side
 from stepflow_tui.client.fence import retry_async
 from stepflow_tui.client.lease import Lease
-from stepflow_tui.client.reports import SHADOWS
 from stepflow_tui.client.router import Routing
 from stepflow_tui.client.shadows import ATTEMPTS, other
 
@@ -64,10 +63,9 @@ class AsyncReadRouter(Routing):
         except Exception as error:
             self.record(side, time.perf_counter() - start, error)
             raise
-        seconds = time.perf_counter() - start
-        self.record(side, seconds)
+        self.record(side, time.perf_counter() - start)
         if self._share and random.random() < self._share:  # noqa: S311 - sampling
-            self.shadow(side, answer, fetch, seconds=seconds, same=same)
+            self.shadow(side, answer, fetch, same=same)
         return answer
 
     def record(self, side: Side, seconds: float, error: BaseException | bool | None = None) -> None:
@@ -77,15 +75,18 @@ class AsyncReadRouter(Routing):
             self._reporter = asyncio.create_task(self._run())
 
     def shadow(
-        self, side: Side, answer: T, fetch: Callable[[Side], Awaitable[T]], *, seconds: float = 0.0,
+        self,
+        side: Side,
+        answer: T,
+        fetch: Callable[[Side], Awaitable[T]],
+        *,
         same: Callable[[T, T], bool] = operator.eq,
-    ) -> bool:  # fmt: skip
-        """Ask the other side in the background and compare with `answer`, which `side` gave in that many seconds.
-        Returns False where the budget is used up."""
+    ) -> bool:
+        """Ask the other side in the background and compare with `answer`, which `side` gave. Returns False where the
+        budget is used up."""
         if len(self._shadows) >= self._limit:
             self.figures.count("skipped")
             return False
-        self.figures.read(side, seconds, None, SHADOWS)
         self._spawn(self._compare(side, answer, fetch, same))
         return True
 
@@ -101,7 +102,7 @@ class AsyncReadRouter(Routing):
             return batch is None
         try:
             await asyncio.wait_for(self._report(self.figures.router, batch[0]), max(self._every, 1.0) * 5)
-        except Exception:  # noqa: BLE001 - figures are never worth an error in the application
+        except Exception:  # figures are never worth an error in the application
             self.figures.lost += batch[1]
             return False
         return True
@@ -141,7 +142,7 @@ class AsyncReadRouter(Routing):
                     self.figures.count("mismatches")
                     return
             self.figures.count("moving")
-        except Exception:  # noqa: BLE001 - the application's own comparison or second read failed: nothing is proven
+        except Exception:  # the application's own comparison or second read failed: nothing is proven
             self.figures.count("moving")
 
     async def _ask(self, side: Side, fetch: Callable[[Side], Awaitable[T]], *, counted: bool) -> tuple[T] | None:
@@ -150,8 +151,8 @@ class AsyncReadRouter(Routing):
         answer: tuple[T] | None = None
         try:
             answer = (await asyncio.wait_for(fetch(side), self._timeout),)
-        except Exception as error:  # noqa: BLE001 - the candidate's errors are figures
+        except Exception as error:  # the candidate's errors are figures
             failure = error
         if counted:
-            self.figures.read(side, time.perf_counter() - start, failure, SHADOWS)
+            self.figures.shadow(side, time.perf_counter() - start, failure)
         return answer

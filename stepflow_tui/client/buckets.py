@@ -23,7 +23,19 @@ BUCKETS: Final = 10_000
 Key = str | int | bytes | UUID
 """What a key may be."""
 
-VECTORS: Final[tuple[tuple[str, str, int], ...]] = (("", "", 0),)
+VECTORS: Final[tuple[tuple[str, str, int], ...]] = (
+    ("", "", 3820),
+    ("", "30", 4689),
+    ("salt", "3432", 2210),
+    ("salt", "757365722d31", 6268),
+    ("salt", "5a6fc3ab", 5529),
+    ("sälz", "3432", 5626),
+    ("1:2", "33", 3499),
+    ("1", "323a33", 9777),
+    ("a1b2c3d4", "36663936313966662d386238362d643031312d623432642d303063303466633936346666", 6568),
+    ("a1b2c3d4", "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", 9976),
+    ("a1b2c3d4", "78" * 100, 3303),
+)
 """Test vectors: salt, key bytes in hexadecimal, bucket."""
 
 

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 REFUSED_STATE: Final = "SF001"
 """SQLSTATE of a write that PostgreSQL refuses because SQLite owns writes."""
 
-REFUSED_TEXT: Final = "stepflow: writes moved"
+REFUSED_TEXT: Final = "stepflow: writes "
 """How the message of a refused write begins, in both databases."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.005, 0.1

@@ -60,7 +60,10 @@ class Lease:
         )  # fmt: skip
 
     def side(self, key: Key, user: Key | None = None, groups: Sequence[str] = ()) -> Side:
-        """The side while the lease lasts: the named users, keys and groups read the new side, others by their bucket."""
+        """The side while the lease lasts: everybody follows the writes once PostgreSQL owns them; before that the named
+        users, keys and groups read the new side, others by their bucket."""
+        if self.owner == NEW:
+            return NEW
         if self.groups and not self.groups.isdisjoint(_names(key, user, groups)):
             return NEW
         return side_of(self.salt, self.share, key)
@@ -183,7 +186,7 @@ class LeaseView:
         self._next = now + self._refresh
         try:
             found = self._read()
-        except Exception:  # noqa: BLE001 - whatever reading does, requests go on with what is known
+        except Exception:  # whatever reading does, requests go on with what is known
             self.failures += 1
             return
         if found is None:

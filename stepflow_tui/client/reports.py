@@ -30,13 +30,18 @@ class Figures:
 
     def _fresh(self) -> None:
         self._streams = {READS: Pair(), SHADOWS: Pair()}
-        self._counts = {"mismatches": 0, "moving": 0, "skipped": 0}
+        self._counts = {"shadows": 0, "mismatches": 0, "moving": 0, "skipped": 0}
         self._suspects: list[dict[str, str]] = []
 
     def read(self, side: Side, seconds: float, error: BaseException | bool | None, stream: str = READS) -> None:
         """Count one read."""
         with self._lock:
             self._streams[stream].arm(side).add(seconds, error)
+
+    def shadow(self, side: Side, seconds: float, error: BaseException | None) -> None:
+        """Count one shadow read: the side that was asked in addition."""
+        self.read(side, seconds, error, SHADOWS)
+        self.count("shadows")
 
     def count(self, what: str) -> None:
         """Count a confirmed mismatch (`mismatches`), a row that kept changing (`moving`), a shadow read left out (`skipped`)."""
@@ -58,7 +63,7 @@ class Figures:
         if not requests and not any(counts.values()) and not suspects:
             return None
         body: dict[str, Any] = {name: pair.plain() for name, pair in streams.items()}
-        body |= counts | {"suspects": suspects, "lost": self.lost}
+        body |= counts | {"suspects": suspects}
         return json.dumps(body, separators=(",", ":")), requests
 
 

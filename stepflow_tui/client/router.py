@@ -13,7 +13,7 @@ from typing import TypeVar
 from stepflow_tui.client.buckets import OLD, Key, Side
 from stepflow_tui.client.fence import retry
 from stepflow_tui.client.lease import Lease, LeaseFile, LeaseView
-from stepflow_tui.client.reports import SHADOWS, Figures
+from stepflow_tui.client.reports import Figures
 from stepflow_tui.client.shadows import Job, ShadowThreads
 
 T = TypeVar("T")
@@ -119,10 +119,9 @@ class ReadRouter(Routing):
         except Exception as error:
             self.record(side, time.perf_counter() - start, error)
             raise
-        seconds = time.perf_counter() - start
-        self.record(side, seconds)
+        self.record(side, time.perf_counter() - start)
         if self._share and random.random() < self._share:  # noqa: S311 - sampling
-            self.shadow(side, answer, fetch, seconds=seconds, same=same)
+            self.shadow(side, answer, fetch, same=same)
         return answer
 
     def record(self, side: Side, seconds: float, error: BaseException | bool | None = None) -> None:
@@ -131,14 +130,11 @@ class ReadRouter(Routing):
         self._start()
 
     def shadow(
-        self, side: Side, answer: T, fetch: Callable[[Side], T], *, seconds: float = 0.0,
-        same: Callable[[T, T], bool] = operator.eq,
-    ) -> bool:  # fmt: skip
-        """Ask the other side in the background and compare with `answer`, which `side` gave in that many seconds.
-        Returns False where the budget is used up."""
+        self, side: Side, answer: T, fetch: Callable[[Side], T], *, same: Callable[[T, T], bool] = operator.eq
+    ) -> bool:
+        """Ask the other side in the background and compare with `answer`, which `side` gave. Returns False where the
+        budget is used up."""
         taken = self._shadows.submit(Job(side, answer, fetch, same))
-        if taken:
-            self.figures.read(side, seconds, None, SHADOWS)
         self._start()
         return taken
 
@@ -155,7 +151,7 @@ class ReadRouter(Routing):
             return batch is None
         try:
             self._report(self.figures.router, batch[0])
-        except Exception:  # noqa: BLE001 - figures are never worth an error in the application
+        except Exception:  # figures are never worth an error in the application
             self.figures.lost += batch[1]
             return False
         return True

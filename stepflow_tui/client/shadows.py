@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stepflow_tui.client.buckets import NEW, OLD, Side
-from stepflow_tui.client.reports import SHADOWS, Figures
+from stepflow_tui.client.reports import Figures
 
 ATTEMPTS: Final = 3
 """How often a row that keeps changing is looked at."""
@@ -87,7 +87,7 @@ class ShadowThreads:
             for job in self._jobs.values():
                 if not job.counted and now - job.started > self._timeout:
                     job.counted = True
-                    self._figures.read(other(job.side), now - job.started, TimeoutError(), SHADOWS)
+                    self._figures.shadow(other(job.side), now - job.started, TimeoutError())
 
     def close(self) -> None:
         """Let the threads end after what they are doing."""
@@ -109,7 +109,7 @@ class ShadowThreads:
                 jobs[me] = job
             try:
                 self._compare(job, stopping)
-            except Exception:  # noqa: BLE001 - the application's own comparison failed: no statement about the data
+            except Exception:  # the application's own comparison failed: no statement about the data
                 self._figures.count("moving")
             finally:
                 with self._lock:
@@ -137,18 +137,18 @@ class ShadowThreads:
         answer: tuple[Any] | None = None
         try:
             answer = (job.fetch(other(job.side)),)
-        except Exception as error:  # noqa: BLE001 - the candidate's errors are figures
+        except Exception as error:  # the candidate's errors are figures
             failure = error
         seconds = time.monotonic() - start
         with self._lock:
             late, job.counted = job.counted, True
         if not late:
             slow = TimeoutError() if seconds > self._timeout else None
-            self._figures.read(other(job.side), seconds, failure or slow, SHADOWS)
+            self._figures.shadow(other(job.side), seconds, failure or slow)
         return answer
 
     def _again(self, job: Job) -> tuple[Any] | None:
         try:
             return (job.fetch(other(job.side)),)
-        except Exception:  # noqa: BLE001 - an error says nothing about the data
+        except Exception:  # an error says nothing about the data
             return None

@@ -126,8 +126,8 @@ def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
     if kind in set(MigrationKind) - {MigrationKind.SQLITE_TO_POSTGRES}:
         document.add(("kind",), f"{kind} is not in this version", "sqlite-to-postgres is")
         later = True
-    if mode in set(Mode) - {Mode.COPY}:
-        document.add(("mode",), f"{mode} is not in this version", "mode: copy is")
+    if mode in set(Mode) - {Mode.COPY, Mode.LIVE}:
+        document.add(("mode",), f"{mode} is not in this version", "mode: copy and mode: live are")
         later = True
     return later
 

@@ -274,12 +274,12 @@ class Session:
 
 async def _pulse(journal: Journal, epoch: int) -> None:
     """Heartbeat and progress every second, a look at the alert rules every few."""
-    beats = 0
+    beats, watched = 0, watch.Watched()
     while True:
         await journal.beat(epoch)
         await journal.flush_progress()
         if beats % LOOK_EVERY_BEATS == 0:
-            await watch.look(journal)
+            await watch.look(journal, watched)
         beats += 1
         await journal.clock.sleep(BEAT_SECONDS)
 

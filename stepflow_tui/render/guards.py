@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from stepflow_tui.engine.texts.language import _
@@ -31,8 +32,8 @@ class Guard:
 
 
 def _guard(code: str, ok: object, **params: object) -> Guard:
-    good, bad = GUARDS.get(code, (code, code))
-    return Guard(code=code, ok=bool(ok), text=filled({code: good if ok else bad}, code, params))
+    told = {code: GUARDS[code][0 if ok else 1]} if code in GUARDS else {}
+    return Guard(code=code, ok=bool(ok), text=filled(told, code, params))
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> list[Guard]:
@@ -43,6 +44,20 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> list[Guard]:
 def now_percent(status: Status) -> float:
     """How much of the reading goes to the new side."""
     return float((status.get("switch") or {}).get("percentage") or 0)
+
+
+def percentage(text: str) -> float | None:
+    """What was typed, None if it is no percentage."""
+    try:
+        share = float(text.strip().rstrip("%").strip())
+    except ValueError:
+        return None
+    return share if isfinite(share) and 0 <= share <= WHOLE else None
+
+
+def share_of(percentage: float) -> int:
+    """A percentage as routers count it, in hundredths of a percent."""
+    return round(percentage * 100)
 
 
 def switch_guards(status: Status) -> list[Guard]:

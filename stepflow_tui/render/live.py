@@ -37,7 +37,7 @@ def filled(table: Mapping[str, str], code: str, params: Mapping[str, Any]) -> st
     text = table.get(code)
     if text is None:
         told = ", ".join(f"{k} {_value(v)}" for k, v in params.items())
-        return f"{words.phrase(code)} ({told})" if told else words.phrase(code)
+        return clean_line(f"{words.phrase(code)} ({told})" if told else words.phrase(code))
     return _(text).format_map(_Shown({k: _value(v) for k, v in params.items()}))
 
 
@@ -209,9 +209,9 @@ def _at(moment: object) -> str:
 
 
 def freeze_line(live: Gauge) -> str:
-    """For how long writes would stand still, "" while nobody knows."""
+    """For how long writes would stand still, "" while nobody knows, and once they have moved."""
     seconds = live.get("freeze_seconds")
-    if seconds is None:
+    if seconds is None or live.get("owner") == "postgresql":
         return ""
     return _("writes would stand still for about {time}").format(time=short_time(seconds))
 
@@ -250,9 +250,9 @@ def in_the_way(status: Status) -> Iterator[str]:
     """Rows that could not be carried, in either direction."""
     live = status.get("live") or {}
     if live.get("poison"):
-        yield _("set aside, because the new side can't hold them: {count} rows").format(count=_number(live["poison"]))
+        yield _("rows set aside, because the new side can't hold them: {count}").format(count=_number(live["poison"]))
     if live.get("blockers"):
-        text = _("in the way back, because SQLite can't hold them: {count} values")
+        text = _("values in the way back, because SQLite can't hold them: {count}")
         yield text.format(count=_number(live["blockers"]))
 
 

@@ -161,8 +161,9 @@ class Stand:
         return ran
 
     def rollback(self, *args: str, run: str | None = None, env: dict[str, str] | None = None) -> Ran:
-        """`stepflow rollback --yes`."""
-        return self.cli("rollback", run or self.name, "--yes", "--json", *args, env=env)
+        """`stepflow rollback --yes`, with a reason of its own unless one is given."""
+        why = () if "--reason" in args else ("--reason", "a test")
+        return self.cli("rollback", run or self.name, "--yes", "--json", *why, *args, env=env)
 
     def status(self, run: str | None = None) -> dict[str, Any]:
         """`stepflow status --json`."""

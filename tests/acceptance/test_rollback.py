@@ -42,6 +42,7 @@ def test_outside_production_yes_is_enough(stand: Stand) -> None:
     stand.sql("insert into customer values (9999, 'new@example.org', null)", "select 1")
     asked = stand.cli("rollback", stand.name, "--json")
     assert asked.code == 6
+    assert stand.cli("rollback", stand.name, "--yes", "--json").code == 6, "a reason is needed"
     assert stand.rollback().code == 0
     assert tables(stand) == {"_stepflow_old_customer"}
 
@@ -73,6 +74,11 @@ def test_the_audit_chain_holds_through_it_all(stand: Stand) -> None:
     sources.shop(stand.source)
     assert stand.run().code == 0
     assert stand.rollback("--reason", "just trying").code == 0
-    assert stand.report()["audit"]["verified"]
+    report = stand.report()
+    assert report["audit"]["verified"]
     assert stand.cli("audit", "verify", stand.name).code == 0
     assert "just trying" in stand.cli("audit", "show", stand.name, "--json").out
+    ((reason, to),) = [(r["reason"], r["to"]) for r in report["rollbacks"]]
+    assert (reason, to) == ("just trying", None)
+    assert "just trying" in stand.cli("report", stand.name).out
+    assert "just trying" in stand.cli("report", stand.name, "--html").out

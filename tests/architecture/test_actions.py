@@ -38,12 +38,10 @@ ELSEWHERE = {
 }
 """Actions whose plain form is no single entry of the run's or the first menu, or not that alone."""
 LAYOUT = frozenset(
-    {"freeze", "next", "previous", "wrap", "zoom", "slower", "faster", "panel-2", "panel-3", "command-palette", "close",
-     "page-back", "section-next", "section-previous"}
+    {"freeze", "next", "previous", "wrap", "zoom", "slower", "faster", "command-palette", "close", "page-back",
+     "section-next", "section-previous"}
 )  # fmt: skip
-"""Actions about how a screen is drawn, or about panels without a subject in mode copy."""
-NOT_YET = frozenset({"switch", "back", "cutover"})
-"""What runs in mode copy do not have."""
+"""Actions about how a screen is drawn."""
 
 
 @cache
@@ -110,7 +108,7 @@ def test_footer_and_help_together_show_all(scope: Scope) -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda a: a.id)
 def test_every_action_that_acts_or_shows_data_has_a_number_in_the_plain_menus(action: Action) -> None:
     numbered = {name for entry in RUN_MENU for name in entry.actions} | {start.action for start in MAIN_MENU}
-    if action.id in LAYOUT | NOT_YET:
+    if action.id in LAYOUT:
         assert action.only
         assert action.id not in numbered
     else:
@@ -119,4 +117,4 @@ def test_every_action_that_acts_or_shows_data_has_a_number_in_the_plain_menus(ac
 
 def test_the_plain_menus_name_actions_that_exist() -> None:
     named = {name for entry in RUN_MENU for name in entry.actions} | {start.action for start in MAIN_MENU}
-    assert named | set(ELSEWHERE) | LAYOUT | NOT_YET == set(BY_ID)
+    assert named | set(ELSEWHERE) | LAYOUT == set(BY_ID)

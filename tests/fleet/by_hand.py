@@ -22,14 +22,18 @@ create function _stepflow.refuse() returns trigger language plpgsql as $$ begin
 """
 
 
-def fence(path: Path) -> None:
-    """Refuse writes in SQLite from now on; nobody owns them."""
+def fence(path: Path, *only: str) -> None:
+    """Refuse writes (to `only` these tables) in SQLite from now on; nobody owns them."""
     with contextlib.closing(lite(path)) as connection:
         connection.execute("begin immediate")
         connection.execute("create table _sf_ctl(one integer primary key, owner text, fenced integer)")
+        connection.execute(
+            "create table _sf_switch(one integer primary key, version integer, share integer, salt text, groups text,"
+            " lease_until_ms integer)"
+        )
         connection.execute("insert into _sf_ctl values (1, 'sqlite', 1)")
         for table in tables(connection):
-            for verb in ("insert", "update", "delete"):
+            for verb in ("insert", "update", "delete") if not only or table in only else ():
                 connection.execute(
                     f"create trigger _sf_fence_{table}_{verb} before {verb} on {table} begin"
                     " select raise(abort, 'stepflow: writes moved'); end"
@@ -37,13 +41,13 @@ def fence(path: Path) -> None:
         connection.execute("commit")
 
 
-async def open_there(path: Path, dsn: str) -> None:
-    """Let PostgreSQL own writes."""
+async def open_there(path: Path, dsn: str, *only: str) -> None:
+    """Let PostgreSQL own writes (to `only` these tables)."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_REFUSE)
         with contextlib.closing(lite(path)) as source:
-            for table in tables(source):
+            for table in only or tables(source):
                 await connection.execute(
                     f"create trigger refuse before insert or update or delete on {table} execute function _stepflow.refuse()"
                 )
@@ -57,7 +61,7 @@ async def close_there(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():
-            await connection.execute("lock table item, line, tag, code, pair, fold, loose, event, counter, shared")
+            await connection.execute("lock table event")  # the last thing that every transaction writes to
             await connection.execute("update _stepflow.gate set writes = 'closed'")
     finally:
         await connection.close()
@@ -77,6 +81,7 @@ async def bring_back(path: Path, dsn: str) -> None:
             for name, sql in made:
                 if not name.startswith("_sf_"):
                     target.execute(sql)
+            target.execute("drop table _sf_switch")
             target.execute("drop table _sf_ctl")
             target.execute("commit")
     finally:

@@ -137,7 +137,7 @@ def replay(folder: Path, events: Counter[tuple[int, int]]) -> Expected:
                 open_.pop(w, None)
                 expected.failed.add((w, v))
                 expected.refused += 1
-    for (w, line) in open_.items():
+    for w, line in open_.items():
         if events[w, line["v"]]:
             expected.take(line)
         else:
@@ -198,7 +198,9 @@ def _shared(expected: Expected, found: Found, verdict: Verdict) -> None:
         elif not there:
             verdict.found("resurrected", f"shared {k} revision {seen[0]}, deleted in {revision}")
         elif seen != (revision, w, v):
-            verdict.found("stale" if seen[0] < revision else "phantom", f"shared {k} {seen} instead of {(revision, w, v)}")
+            verdict.found(
+                "stale" if seen[0] < revision else "phantom", f"shared {k} {seen} instead of {(revision, w, v)}"
+            )
     for k in found.shared.keys() - last.keys():
         verdict.found("phantom", f"shared {k} {found.shared[k]}")
 
@@ -248,6 +250,6 @@ def _found(ask: Callable[[str], list[tuple[Any, ...]]], kinds: dict[str, dict[st
         kinds=kinds,
         events=Counter({(w, v): n for w, v, n in ask(_EVENTS)}),
         audit=Counter({tuple(entry): n for *entry, n in ask(_AUDIT)}),
-        counters={name: n for name, n in ask(_COUNTERS)},
+        counters=dict(ask(_COUNTERS)),  # type: ignore[arg-type]
         shared={k: (rev, w, v) for k, rev, w, v in ask(_SHARED)},
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.fleet.model import Action, Change, Drop, Mode, Put, Simple, State, Undone
+from tests.fleet.model import Action, Change, Conflict, Drop, Mode, Put, Simple, State, Undone
 from tests.fleet.schema import OWNED, SPAN, Key, Row
+
+Maker = Callable[[State, int], list[Action]]
+"""From a state and the transaction's number to what is done next."""
 
 WORDS = ("amber", "häuser", "日本", "O'Neill", 'quo"te', "", "back\\slash", "new\nline", "x" * 300)
 PUT_MODES = tuple(Mode)
@@ -24,11 +27,10 @@ class Choices:
         self.classes = True
         self._numbers = 0
 
-    def transaction(self, state: State, v: int) -> list[Callable[[State], list[Action]]]:
-        """The steps of a transaction; each looks at the state the steps before it left."""
-        draw = self.random
-        makers = (self._put, self._put, self._put, self._change, self._change, self._move, self._drop, self._swap, self._undone)
-        return [lambda now, make=draw.choice(makers): make(now, v) for _ in range(draw.choice((1, 1, 2, 3)))]  # type: ignore[misc]
+    def transaction(self) -> list[Maker]:
+        """The steps of a transaction; each is asked in turn for its actions on the state the steps before it left."""
+        makers = (self._put, self._put, self._put, self._change, self._change, self._move, self._drop, self._swap, self._undone)  # fmt: skip
+        return self.random.choices(makers, k=self.random.choice((1, 1, 2, 3)))
 
     def note(self) -> str:
         """Some text."""
@@ -91,7 +93,9 @@ class Choices:
         trial = state.copy()
         for make in (self._put, self._drop, self._change):
             for action in make(trial, v):
-                if isinstance(action, Undone) or (isinstance(action, Put) and action.mode in (Mode.ROLLBACK, Mode.FAIL)):
+                if isinstance(action, Undone) or (
+                    isinstance(action, Put) and action.mode in (Mode.ROLLBACK, Mode.FAIL)
+                ):
                     continue
                 if not _fits(trial, action):
                     continue
@@ -143,8 +147,6 @@ class Choices:
 
 def _fits(state: State, action: Simple) -> bool:
     """Whether the statement works on the state; if so it has been carried out."""
-    from tests.fleet.model import Conflict
-
     try:
         state.apply(action)
     except Conflict:

@@ -43,7 +43,8 @@ async def _table(lite: sqlite3.Connection, connection: asyncpg.Connection, schem
     statement = await connection.prepare(f'select {listed} from "{schema}"."{table}"')
     kinds = [_kind(a.type.name) for a in statement.get_attributes()]
     source: Rows = Counter(
-        tuple(_told(v, k) for v, k in zip(row, kinds, strict=True)) for row in lite.execute(f"select {listed} from {table}")
+        tuple(_told(v, k) for v, k in zip(row, kinds, strict=True))
+        for row in lite.execute(f"select {listed} from {table}")
     )
     target: Rows = Counter(tuple(common(v, k) for v, k in zip(r, kinds, strict=True)) for r in await statement.fetch())
     return [

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tests.fleet.checker import Verdict, check
 from tests.fleet.history import Watch, lines
@@ -24,29 +25,39 @@ class Fleet:
     """Starts writers, waits for their progress, stops them, and judges what they left."""
 
     def __init__(
-        self, path: Path, folder: Path, dsn: str | None = None, *, writers: int = 3, pause: float = 0.004, seed: int = 1
+        self,
+        path: Path,
+        folder: Path,
+        dsn: str | None = None,
+        *,
+        writers: int = 3,
+        pause: float = 0.004,
+        seed: int = 1,
+        seeded: int = 40,
     ) -> None:
         self.path, self.folder, self.dsn = path, folder, dsn
-        self._seed, self._writers, self._pause = seed, writers, pause
+        self._seed, self._writers, self._pause, self._seeded = seed, writers, pause, seeded
         self._watch = Watch(folder)
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        """Let them write. Every second one has `recursive_triggers` on, every third begins its transactions late."""
+        """Let them write. Every second one has `recursive_triggers` on, every third begins its
+        transactions late, and every second one finds the side that owns writes by itself instead of through the client."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "stop").unlink(missing_ok=True)
         for w in range(1, self._writers + 1):
             options = Options(
                 w=w, seed=self._seed, path=str(self.path), folder=str(self.folder), dsn=self.dsn, pause=self._pause,
-                recursive=w % 2 == 0, deferred=w % 3 == 0,
+                recursive=w % 2 == 0, deferred=w % 3 == 0, by_hand=w % 2 == 1,
             )  # fmt: skip
             with (self.folder / f"writer-{w}.err").open("wb") as err:
+                command = [sys.executable, "-m", "tests.fleet.writer", json.dumps(asdict(options))]
                 self._processes.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "tests.fleet.writer", json.dumps(asdict(options))],
-                        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                    )  # fmt: skip
-                )
+                        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+                        stdout=err, stderr=err,
+                    )
+                )  # fmt: skip
 
     def stop(self) -> None:
         """Let every writer finish its transaction. Raises AssertionError if one of them ended in a surprise."""
@@ -83,20 +94,21 @@ class Fleet:
         while self.acknowledged(side) < goal:
             self.healthy()
             if time.monotonic() > deadline:
-                raise AssertionError(f"{self.acknowledged(side)} of {goal} transactions on {side or 'any side'} in {seconds} s")
+                raise AssertionError(
+                    f"{self.acknowledged(side)} of {goal} transactions on {side or 'any side'} in {seconds} s"
+                )
             time.sleep(0.05)
 
     async def judge(self, *, owner: str = "sqlite") -> Verdict:
         """What became of every acknowledged transaction on the side that owns writes. Writers must have stopped."""
-        return await check(self.folder, path=self.path if owner == "sqlite" else None, dsn=self.dsn if owner != "sqlite" else None)
+        path, dsn = (self.path, None) if owner == "sqlite" else (None, self.dsn)
+        return await check(self.folder, path=path, dsn=dsn, seeded=self._seeded)
 
 
 @contextlib.contextmanager
-def sailing(
-    path: Path, folder: Path, dsn: str | None = None, *, writers: int = 3, pause: float = 0.004, seed: int = 1
-) -> Iterator[Fleet]:
-    """A fleet that writes, and is gone afterwards."""
-    fleet = Fleet(path, folder, dsn, writers=writers, pause=pause, seed=seed)
+def sailing(path: Path, folder: Path, dsn: str | None = None, **options: Any) -> Iterator[Fleet]:
+    """A fleet that writes, and is gone afterwards. `options` as for `Fleet`."""
+    fleet = Fleet(path, folder, dsn, **options)
     fleet.start()
     try:
         yield fleet

@@ -78,12 +78,17 @@ class Effect:
     row: Row | None = None
 
 
-class Conflict(Exception):  # noqa: N818
-    """The statement fails. `row` is what was refused; `undone` says whether the whole transaction goes with it."""
+class Conflict(Exception):
+    """The statement fails.
+
+    `row` is what was refused, `effects` what stays nevertheless, `attempted` what came before it and is undone with it;
+    `undone` says whether the whole transaction goes.
+    """
 
     def __init__(self, table: str, row: Row, effects: list[Effect], *, undone: bool = False) -> None:
         super().__init__(table)
         self.table, self.row, self.effects, self.undone = table, row, effects, undone
+        self.attempted: list[Effect] = []
 
 
 class State:
@@ -114,7 +119,7 @@ class State:
         except Conflict as conflict:
             if not (isinstance(action, Put) and action.mode is Mode.FAIL):
                 self.tables, self.audit = kept.tables, kept.audit
-                conflict.effects.clear()
+                conflict.effects, conflict.attempted = [], list(conflict.effects)
             raise
 
     def _effects(self, action: Simple) -> Iterator[Effect]:

@@ -164,6 +164,8 @@ class PgSide:
     async def _refused(self, action: Simple, conflict: Conflict) -> None:
         """Send what must be refused; it leaves nothing but an aborted part of the transaction."""
         await self.savepoint("refused")
+        for effect in conflict.attempted:
+            await self._effect(effect, upsert=False)
         try:
             if isinstance(action, Change):
                 spec = OWNED[action.table]

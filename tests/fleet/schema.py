@@ -125,7 +125,9 @@ SHARED_KEYS = tuple(f"key-{i}" for i in range(12))
 COUNTERS = ("total", "revision")
 
 
-def lite(path: Path, *, foreign_keys: bool = True, recursive: bool = False, timeout: float = 20.0) -> sqlite3.Connection:
+def lite(
+    path: Path, *, foreign_keys: bool = True, recursive: bool = False, timeout: float = 20.0
+) -> sqlite3.Connection:
     """A connection as an application opens it; transactions are begun and ended by hand."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=timeout)
     connection.execute(f"pragma foreign_keys={'on' if foreign_keys else 'off'}")

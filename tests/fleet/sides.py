@@ -8,15 +8,15 @@ from tests.fleet.model import Conflict, Effect, Simple, State
 from tests.fleet.schema import Key, Row
 
 
-class Busy(Exception):  # noqa: N818
+class Busy(Exception):
     """The transaction was rolled back because somebody else was in the way; it may be tried again."""
 
 
-class Fenced(Exception):  # noqa: N818
+class Fenced(Exception):
     """Writes are refused here: they have moved, or are about to."""
 
 
-class Lost(Exception):  # noqa: N818
+class Lost(Exception):
     """The connection is gone. `committing`: COMMIT had been sent, so nobody knows yet."""
 
     def __init__(self, text: str, *, committing: bool = False) -> None:
@@ -24,7 +24,7 @@ class Lost(Exception):  # noqa: N818
         self.committing = committing
 
 
-class Surprise(Exception):  # noqa: N818
+class Surprise(Exception):
     """The database answered what it can't have answered if it held what was acknowledged."""
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stepflow_tui.client import write_owner
 from tests.fleet.choices import Choices
 from tests.fleet.history import History
 from tests.fleet.lite_side import LiteSide
@@ -38,6 +40,7 @@ class Options:
     pause: float = 0.0
     recursive: bool = False
     deferred: bool = False
+    by_hand: bool = False
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class Work:
     shared: tuple[str, int, bool] | None = None  # key, revision, whether it is there afterwards
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """The fleet has been told to stop."""
 
 
@@ -127,8 +130,8 @@ class Writer:
 
     async def _steps(self, state: State, work: Work) -> bool:
         """The actions on one's own rows. Returns False when a conflict has taken the whole transaction with it."""
-        for step in self.choices.transaction(state, self.v):
-            for action in step(state):
+        for make in self.choices.transaction():
+            for action in make(state, self.v):
                 work.kind += f"{type(action).__name__} "
                 if isinstance(action, Undone):
                     await self._undone(action, state)
@@ -213,13 +216,13 @@ class Writer:
         before, since = self.side, time.monotonic()
         while True:
             self._stop_if_told()
+            await asyncio.sleep(0.01)
             try:
                 side = await self._open_side()
-            except (Busy, Lost):
-                side = None
+            except (Busy, Lost, sqlite3.OperationalError):
+                side = None  # the file is locked, or PostgreSQL is not there: look again
             if side is not None:
                 break
-            await asyncio.sleep(0.01)
         self.side = side
         self.choices.classes = side is self.lite
         if side is not before:
@@ -234,6 +237,9 @@ class Writer:
             raise
 
     async def _open_side(self) -> LiteSide | PgSide | None:
+        """By the client as applications use it, or (`by_hand`) by reading what an application in any language can read."""
+        if not self.options.by_hand:
+            return self.pg if write_owner(self.options.path) == "postgresql" else self.lite
         owner = await self.lite.owner()
         if owner == "sqlite":
             return self.lite

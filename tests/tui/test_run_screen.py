@@ -237,7 +237,9 @@ async def test_undoing_and_ending_ask_for_the_name(tmp_path: Path, key: str, ver
         drawn(shown.app)
         await shown.press("enter")
         assert shown.sent == []
-        shown.app.screen.query_one(Input).value = "shop"
+        if key == "R":
+            shown.app.screen.query_one("#reason", Input).value = "a rehearsal"
+        shown.app.screen.query_one("#name", Input).value = "shop"
         await shown.press("enter")
         assert shown.app.screen is shown.screen
         ((sent, args),) = shown.sent

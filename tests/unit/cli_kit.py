@@ -58,6 +58,12 @@ class FakeReader:
     def status(self) -> dict[str, Any]:
         return self.state
 
+    def run(self) -> dict[str, Any]:
+        return {"state": self.state.get("state")}
+
+    def history(self, *, limit: int = 500, codes: Sequence[str] = (), **more: Any) -> list[dict[str, Any]]:
+        return [r for r in self.rows if r["code"] in codes][-limit:]
+
 
 def row(seq: int, code: str, **data: Any) -> dict[str, Any]:
     """A journal row as `RunReader.events` gives it."""

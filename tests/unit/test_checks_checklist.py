@@ -23,7 +23,7 @@ def test_a_clean_run_ticks_every_automatic_item() -> None:
     facts = ChecklistFacts(
         checked=True, backup_sha256="ab", backup_tested=True, holders_known=True, state_recorded=True, undo_complete=True,
         verified_clean=True, verified_comprehensive=True, decisions_recorded=True, alerts_open=0, scratch_removed=True,
-        undo_done=True, source_unchanged=True,
+        undo_done=True, source_unchanged=True, capture_healthy=True,
     )  # fmt: skip
     decided = decide_all(facts)
     assert set(decided) == {i.id for i in ITEMS if i.decide is not None}

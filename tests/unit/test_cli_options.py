@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stepflow_tui import __version__
-from stepflow_tui.cli.commands import COMMANDS, GROUPS, load
+from stepflow_tui.cli.commands import COMMANDS, load
 from stepflow_tui.cli.session import hoist
 from tests.unit.cli_kit import CONFIG, RUN, STATUS, FakeEngine, FakeReader, finished, started
 
@@ -28,7 +28,10 @@ CALLS: dict[str, list[str]] = {
     "resume": ["resume"],
     "tick": ["tick", "shop", "item", "--note", "done"],
     "abort": ["abort", "--yes"],
-    "rollback": ["rollback", "shop", "--yes"],
+    "rollback": ["rollback", "shop", "--yes", "--reason", "wrong file"],
+    "switch": ["switch", "set", "25", "shop", "--yes"],
+    "cutover": ["cutover", "shop", "--yes"],
+    "cleanup": ["cleanup", "shop", "--yes"],
     "control": ["control", "shop"],
     "verify": ["verify"],
     "backups": ["backups", "list"],
@@ -42,7 +45,10 @@ CALLS: dict[str, list[str]] = {
     "embedded": ["embedded", "dsn"],
     "demo": ["demo", "--rows", "10"],
 }
-ACTING = ["run", "continue", "pause", "resume", "tick", "abort", "rollback", "reveal", "note", "embedded", "demo"]
+ACTING = [
+    *("run", "continue", "pause", "resume", "tick", "abort", "rollback", "switch", "cutover", "cleanup", "reveal"),
+    *("note", "embedded", "demo"),
+]
 
 
 @pytest.fixture
@@ -121,7 +127,7 @@ def test_bare_command_prints_help_and_version_prints_itself(cli: Cli, capsys: py
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_table_of_commands_says_what_the_commands_say(name: str) -> None:
     built = load(name)
-    assert built.help.splitlines()[0] == COMMANDS[name][1] if name not in GROUPS else built.help == COMMANDS[name][1]
+    assert built.help.splitlines()[0] == COMMANDS[name][1]
     assert "install" not in str([p.name for p in built.params])
 
 

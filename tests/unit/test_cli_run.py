@@ -175,7 +175,7 @@ def test_detach_returns_when_something_comes_after_preflight(cli: Cli, ready: Fa
 
 def test_unknown_phases_and_levels_are_usage_errors(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
     assert cli("run", "--until", "lunch") == 2
-    assert cli("rollback", "shop", "--to", "lunch", "--yes") == 2
+    assert cli("rollback", "shop", "--to", "lunch", "--yes", "--reason", "x") == 2
     assert cli("verify", "--level", "deep") == 2
     assert cli("verify", "--repair", "now") == 2
     assert "backfill" in capsys.readouterr().err
@@ -191,7 +191,8 @@ def test_unknown_phases_and_levels_are_usage_errors(cli: Cli, ready: FakeEngine,
         (["abort", "--yes", "--confirm", "other"], "staging", 6),
         (["abort"], "staging", 6),
         (["rollback", "shop"], "staging", 6),
-        (["rollback", "shop", "--yes"], "staging", 1),
+        (["rollback", "shop", "--yes"], "staging", 6),
+        (["rollback", "shop", "--yes", "--reason", "wrong file"], "staging", 1),
         (["continue"], "staging", 0),
         (["tick", "shop", "item"], "staging", 6),
     ],
@@ -208,6 +209,60 @@ def test_confirmations(
     assert bool(sent) is (code != 6)
     if code == 6:
         assert "hint: " in capsys.readouterr().err
+
+
+def test_a_rollback_needs_a_reason(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    assert cli("rollback", "shop", "--yes") == 6
+    assert "--reason TEXT" in capsys.readouterr().err
+    assert not [call for call in ready.calls if call[0] == "rollback"]
+    ready.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state=STATUS)
+    assert cli("rollback", "shop", "--yes", "--reason", "wrong file") == 0
+    assert dict(ready.calls)["rollback"]["reason"] == "wrong file"
+
+
+def observing(seq: int = 2) -> dict[str, Any]:
+    return row(seq, "observing", window_seconds=86_400, then="wait")
+
+
+def test_a_live_run_is_left_when_it_only_keeps_its_way_back(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(
+        script=[(True, [started()]), (True, [observing()]), *[(True, [])] * 9], state={**STATUS, "state": "observing"}
+    )
+    assert cli("run", "--yes", "--json") == 0
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["run_started", "run_finished"]
+
+
+def test_leaving_an_observed_run_is_told_as_it_is(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader = FakeReader(
+        rows=[started(), observing()], script=[(True, [])] * 9, state={**STATUS, "state": "observing"}
+    )
+    assert cli("run", "--yes", "--json") == 0
+    events = lines(capsys)
+    assert [e["event"] for e in events] == ["run_started", "observing", "run_finished"]
+    assert events[-1] | {"time": 0} == {
+        "event": "run_finished", "time": 0, "run": RUN, "result": "stopped", "exit_code": 0,
+        "report": "/nowhere/report.json", "state": "observing",
+    }  # fmt: skip
+    ready.reader = FakeReader(
+        rows=[started(), observing()], script=[(True, [])] * 9, state={**STATUS, "state": "observing"}
+    )
+    assert cli("run", "--yes", "--plain") == 0
+    shown = capsys.readouterr()
+    assert "PostgreSQL owns the writes" in shown.out
+    assert f"stepflow cleanup {RUN}" in shown.err
+
+
+def test_watching_an_observed_run_goes_on(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    """`attach` watches until the run ends, and a run that was rolled back meanwhile is not taken for an observed one."""
+    script = [(True, []), (True, [row(3, "phase", phase="cleanup", state="running")]), (True, [finished(4)])]
+    ready.reader = FakeReader(rows=[started(), observing()], script=script, state={**STATUS, "state": "observing"})
+    assert cli("attach", "--json") == 0
+    assert [e["event"] for e in lines(capsys)] == ["run_started", "observing", "phase", "run_finished"]
+    ready.reader = FakeReader(rows=[started(), observing()], script=[(True, []), (True, [finished(3, "rolled_back")])])
+    ready.reader.state = {**STATUS, "state": "rolling_back"}
+    assert cli("run", "--yes", "--json") == 0
+    assert lines(capsys)[-1]["result"] == "rolled_back"
 
 
 def test_intents_carry_what_the_engine_needs(cli: Cli, ready: FakeEngine) -> None:

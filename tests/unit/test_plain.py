@@ -222,7 +222,8 @@ def test_a_run_that_has_ended_is_not_asked_about(
         (steer.control, (1,)),
         (steer.abort, ("SHOP",)),
         (steer.roll_back, ("",)),
-        (steer.roll_back, (1, "", "shopp")),
+        (steer.roll_back, (1, "", "")),
+        (steer.roll_back, (1, "it was a rehearsal", "shopp")),
         (gate.answer_open_gate, ()),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepflow_tui.cli.plain import ask, gate, show, steer, tables
+from stepflow_tui.cli.plain import ask, gate, live, show, steer, tables
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
@@ -38,12 +38,17 @@ RUN_MENU: tuple[Entry, ...] = (
     Entry(label=N_("abort"), do=steer.abort, actions=("abort",)),
     Entry(label=N_("detach: leave, the run goes on"), do=steer.leave, actions=("detach", "quit-menu")),
     Entry(label=N_("answer the questions of the open gate"), do=gate.answer_open_gate, actions=("continue",)),
-    Entry(label=N_("steps and progress"), do=show.status, actions=("panel-0", "panel-1")),
+    Entry(label=N_("steps, progress, log of the source, read switch"), do=show.status,
+          actions=("panel-0", "panel-1", "panel-2", "panel-3")),
     Entry(label=N_("the plan"), do=show.plan, actions=("plan",)),
     Entry(label=N_("everything that happened: show, search, write to a file"), do=show.journal,
           actions=("journal", "panel-5", "find", "export", "copy")),
     Entry(label=N_("run the checks again"), do=steer.recheck, actions=("recheck",)),
     Entry(label=N_("start the engine again"), do=steer.start_again),
+    Entry(label=N_("move reads to the new side"), do=live.switch, actions=("switch",)),
+    Entry(label=N_("all reads back to the old side"), do=live.reads_back, actions=("back",)),
+    Entry(label=N_("cut over: move writes, or rehearse it"), do=live.cut_over, actions=("cutover",)),
+    Entry(label=N_("clean up: end a live run"), do=live.clean_up),
     Entry(label=N_("other runs; this one goes on"), do=steer.home, actions=("home",)),
     Entry(label=N_("help"), do=show.help_, actions=("help",)),
 )  # fmt: skip

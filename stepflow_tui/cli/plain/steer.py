@@ -15,6 +15,8 @@ from stepflow_tui.render import words
 from stepflow_tui.render.alerts import alert_advice
 from stepflow_tui.render.control import control_lines
 from stepflow_tui.render.events import alert_text, lost
+from stepflow_tui.render.guards import back_facts
+from stepflow_tui.render.live import in_the_way
 
 
 def go_on(place: Place) -> Next:
@@ -149,6 +151,8 @@ def roll_back(place: Place) -> Next:
         return Next.MENU
     loses = words.clauses(lost(one) for one in back.get("loses") or ()) or _("nothing")
     say(_("Rolling back would lose: {loses}").format(loses=loses))
+    for line in (*back_facts(status), *in_the_way(status)):
+        say(line)
     phases = [str(p["name"]) for p in status["phases"] if p["state"] in ("done", "running")][1:]
     labels = [
         _("everything"),
@@ -158,9 +162,9 @@ def roll_back(place: Place) -> Next:
     number = ask.choose(_("How far?"), labels, default=len(labels))
     if number == len(labels):
         return Next.MENU
-    reason = ask.text(_("Why (goes to the audit and the report)"))
+    reason = ask.needed(_("Why (goes to the audit and the report)"))
     name = str(status["name"])
-    if not ask.typed_name(name):
+    if not reason or not ask.typed_name(name):
         return Next.MENU
     args = {"to": None if number == 1 else phases[number - 2], "reason": reason, "yes": True, "confirm": name}
     return Next.MENU if place.send("rollback", args) is None else Next.WATCH

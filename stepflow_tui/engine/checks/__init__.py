@@ -27,6 +27,7 @@ from stepflow_tui.engine.checks import (
     system_wal_reset,
 )
 from stepflow_tui.engine.checks.context import Check, CheckContext, CheckStage, Needs, check_context
+from stepflow_tui.engine.checks.live import LIVE_CHECKS
 from stepflow_tui.engine.checks.target import TARGET_CHECKS
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.finding import Finding, blocking
@@ -52,8 +53,10 @@ CHECKS: tuple[Check, ...] = (
     Check(name="system_memory", run=system_memory.run),
     Check(name="system_logout", run=system_logout.run),
     *TARGET_CHECKS,
+    *LIVE_CHECKS,
 )
-"""In the order in which their findings are shown: the source, what the config says of it, this machine, the target."""
+"""In the order in which their findings are shown: the source, what the config says of it, this machine, the target, and
+what only live runs need."""
 
 
 async def run_checks(ctx: CheckContext) -> list[Finding]:

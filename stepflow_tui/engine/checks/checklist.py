@@ -1,4 +1,4 @@
-"""Owns the default checklist of `sqlite-to-postgres` in `mode: copy`: which items there are, and which facts decide them.
+"""Owns the default checklist of `sqlite-to-postgres`: which items there are, and which facts decide them.
 
 Titles are in `texts.checklist`. An item without a decision is a person's.
 """
@@ -34,6 +34,7 @@ class ChecklistFacts:
     scratch_removed: bool | None = None
     undo_done: bool | None = None  # rollback: every undo is journalled
     source_unchanged: bool | None = None  # rollback: same content hash as before
+    capture_healthy: bool | None = None  # live: every change was recorded, or copied again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,16 @@ Decide = Callable[[ChecklistFacts], Decision | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecklistItem:
-    """One item; `when` is before, during, after, rollback_before, rollback_during or rollback_after. `decide` None: manual."""
+    """One item; `when` is before, during, after, rollback_before, rollback_during or rollback_after. `decide` None: manual.
+
+    `live` items belong to live runs only.
+    """
 
     id: str
     when: str
     decide: Decide | None = None
     holds: str = field(default="")  # phase it must be settled before
+    live: bool = False
 
     @property
     def spec(self) -> ItemSpec:
@@ -156,6 +161,10 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="other-readers", when="before"),
     ChecklistItem(id="directories-ready", when="before", holds=_PREPARED,
                   decide=_no_finding("backup_dir_not", "state_dir_not", "state_dir_network", good="backup folder written to, state directory usable")),
+    ChecklistItem(id="capture-healthy", when="during", live=True,
+                  decide=_fact("capture_healthy", "every change was recorded", "changes went past it, see the alerts")),
+    ChecklistItem(id="application-routed", when="during", holds="switch_reads", live=True),
+    ChecklistItem(id="application-switched", when="during", holds="observe", live=True),
     ChecklistItem(id="data-verified", when="during", decide=_fact("verified_clean", "clean pass", "differences, see the report")),
     ChecklistItem(id="alerts-clear", when="during", decide=_alerts),
     ChecklistItem(id="decisions-recorded", when="during", decide=_fact("decisions_recorded", "audit chain verified", "audit chain broken")),
@@ -181,7 +190,7 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="rollback-recorded", when="rollback_after"),
     ChecklistItem(id="rollback-documents", when="rollback_after"),
 )  # fmt: skip
-"""In the order of the checklist. Items about applications, dual write and read switches belong to other modes."""
+"""In the order of the checklist."""
 
 
 def items_for(whens: Iterable[str]) -> tuple[ChecklistItem, ...]:

@@ -6,19 +6,20 @@ later common point.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from stepflow_tui.engine.live.compare_sides import Form, Place, Row, TableSides, in_thread
 from stepflow_tui.engine.live.points import CommonPoint
 from stepflow_tui.engine.live.rules import TableRules
 from stepflow_tui.engine.model.config import BadValue
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar, TableVerdict, Truth, Verified
-from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.verify.expected import Expected, Wrong
+from stepflow_tui.engine.verify.expected import Expected, Value, Wrong, expected_column
 from stepflow_tui.engine.verify.forms import Form as ValueForm
 from stepflow_tui.engine.verify.forms import form_of
 from stepflow_tui.engine.verify.job import VerifyJob
@@ -128,12 +129,14 @@ class Scratch:
     def __init__(self, job: VerifyJob) -> None:
         self._job = job
         self._connection: asyncpg.Connection | None = None
+        self._lock = asyncio.Lock()
 
-    async def get(self) -> asyncpg.Connection:
-        """The connection, opened when it is first needed."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await open_target(self._job)
-        return self._connection
+    async def expect(self, columns: Sequence[ColumnPlan], rows: Sequence[Sequence[Value]]) -> list[Content]:
+        """Expected contents of source rows, of which some columns are cast by PostgreSQL."""
+        async with self._lock:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await open_target(self._job)
+            return await expect(self._connection, columns, rows, self._job.on_bad_value)
 
     async def close(self) -> None:
         """Close it."""
@@ -170,13 +173,18 @@ class TableComparison:
 
     async def contents(self, rows: Sequence[Row]) -> list[Content]:
         """What rows of the source must have become."""
-        scratch = await self._scratch.get() if self._casts and rows else None
-        return await expect(scratch, self.sides.columns, rows, self.job.on_bad_value)
+        return await self._expect(self.sides.columns, rows, casts=self._casts)
 
-    async def forms(self, places: Sequence[Sequence[Any]]) -> list[Content]:
+    async def forms(self, places: Sequence[Place]) -> list[Content]:
         """What keys of the source must have become."""
-        scratch = await self._scratch.get() if self._cast_keys and places else None
-        return await expect(scratch, self.sides.key_columns, places, self.job.on_bad_value)
+        return await self._expect(self.sides.key_columns, places, casts=self._cast_keys)
+
+    async def _expect(self, columns: Sequence[ColumnPlan], rows: Sequence[Row], *, casts: bool) -> list[Content]:
+        if not rows:
+            return []
+        if casts:
+            return await self._scratch.expect(columns, rows)
+        return await asyncio.to_thread(_converted, columns, rows, self.job.on_bad_value)
 
     def sift(
         self, rows: Sequence[Row], contents: Sequence[Content], found: Sequence[Found], tally: Tally, *, ranged: bool
@@ -350,6 +358,10 @@ def named(found: Iterable[Discrepancy]) -> tuple[Discrepancy, ...]:
         replace(d, repair_sql="", truth=None if d.truth is None else Truth(key=d.truth.key, repair_sql=""))
         for d in found
     )
+
+
+def _converted(columns: Sequence[ColumnPlan], rows: Sequence[Row], bad: BadValue) -> list[Content]:
+    return list(zip(*(expected_column([r[n] for r in rows], c, bad) for n, c in enumerate(columns)), strict=True))
 
 
 def _held(form: Content) -> bool:

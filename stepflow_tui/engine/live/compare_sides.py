@@ -10,10 +10,11 @@ import sqlite3
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from stepflow_tui.engine.model.live import LOG
 from stepflow_tui.engine.model.plan import ColumnPlan, CompareKind, TablePlan
 from stepflow_tui.engine.model.types import EpochUnit, Kind
 from stepflow_tui.engine.plan.quote import lite_ident, pg_ident, pg_name
@@ -83,10 +84,13 @@ class TableSides:
         self.key_columns = self.columns[: self.width]
         self.order = order_of(job, table, self.key_columns)
         self._reader = SourceRows(job, self.columns)
+        self._log_columns = [replace(c, source=f"k{n}") for n, c in enumerate(self.key_columns, 1)]
+        self._log = SourceRows(job, self._log_columns)
         self._from = lite_ident(table.source)
         self._rowid = table.rowid_alias or table.rowid_name if not table.without_rowid else None
         self._sized = tuple(n for n, c in enumerate(self.columns) if c.type.kind not in (Kind.REAL, Kind.BOOLEAN))
         self._name = pg_name(table.schema, table.name)
+        self._columns = ",".join(f"t.{pg_ident(c.target)}" for c in self.columns)
         self._values = ",".join(read(c).value for c in self.columns)
         self._pg_keys = tuple(pg_ident(c.target) for c in self.key_columns)
         self._types = tuple(base_type(c.type.sql) for c in self.key_columns)
@@ -168,6 +172,13 @@ class TableSides:
                 found[row[: self.width]] = row
         return list(found.values())
 
+    def logged(self, conn: sqlite3.Connection, after: int, high: int) -> list[Place]:
+        """The distinct keys of log entries after `after`, up to `high`."""
+        names = ",".join(lite_ident(c.source) for c in self._log_columns)
+        inner = f"select distinct {names} from {lite_ident(LOG)} where n > ? and n <= ? and tb = ?"
+        rows = conn.execute(f"select {self._log.select} from ({inner})", (after, high, self.table.source)).fetchall()
+        return self._log.decode(rows)
+
     def all_rows(self, conn: sqlite3.Connection) -> Iterator[list[Row]]:
         """Every row, page by page in the source's own order."""
         after: Place | None = None
@@ -189,9 +200,8 @@ class TableSides:
         """Rows with lo < key <= hi in the common order, at most so many."""
         assert self.order is not None
         where, order = self.order.pg_range(lo, hi), ",".join(self.order.pg)
-        return _rows(
-            await conn.fetch(f"select {self._values} from {self._name} where {where} order by {order} limit {limit}")
-        )
+        inner = f"select {self._columns} from {self._name} t where {where} order by {order} limit {limit}"
+        return _rows(await conn.fetch(f"select {self._values} from ({inner}) part"))
 
     async def rows_by_keys(self, conn: asyncpg.Connection, forms: Sequence[Form]) -> list[Found]:
         """The rows under these keys."""
@@ -199,9 +209,8 @@ class TableSides:
         names = [f"u.k{n}" for n in range(self.width)]
         arrays = ",".join(f"${n + 1}::text[]" for n in range(self.width))
         on = " and ".join(f"t.{k} = {n}::{t}" for k, n, t in zip(self._pg_keys, names, self._types, strict=True))
-        columns = ",".join(f"t.{pg_ident(c.target)}" for c in self.columns)
         sql = (
-            f"select {self._values} from (select {columns} from {self._name} t join unnest({arrays}) u({','.join(n[2:] for n in names)})"
+            f"select {self._values} from (select {self._columns} from {self._name} t join unnest({arrays}) u({','.join(n[2:] for n in names)})"
             f" on {on}) found"
         )
         for start in range(0, len(forms), _LOOKUPS):
@@ -220,9 +229,10 @@ class TableSides:
             where = f"where ({keys}) > ({marks})"
         texts = ",".join(f"{k}::text" for k in self._pg_keys)
         values = ",".join(read(c).value for c in self.key_columns)
-        sql = f"select {texts},{values} from {self._name} {where} order by {keys} limit {limit}"
-        rows = _rows(await conn.fetch(sql, *(after or ())))
-        last = None if len(rows) < limit else cast(list[str], list(rows[-1][: self.width]))
+        inner = f"select {keys} from {self._name} {where} order by {keys} limit {limit}"
+        sql = f"select {texts},{values} from ({inner}) part"  # parallel plans are off: the order stays
+        rows = [tuple(r) for r in await conn.fetch(sql, *(after or ()))]
+        last = None if len(rows) < limit else list(rows[-1][: self.width])
         return [r[self.width :] for r in rows if None not in r], last
 
     async def keyless_rows(self, conn: asyncpg.Connection, limit: int) -> list[Found]:
@@ -270,13 +280,12 @@ def _ordinary(value: Value, column: ColumnPlan) -> bool:
         return isinstance(value, int)
     if column.type.kind is Kind.BLOB:
         return isinstance(value, bytes) and not isinstance(value, Text)
-    if not isinstance(value, Text) or b"\x00" in value:
+    if not isinstance(value, Text):
         return False
     try:
-        value.decode()
+        return "\x00" not in value.decode()
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _size(row: Sequence[Any]) -> int:
@@ -334,20 +343,19 @@ def _whole_candidates(value: int, column: ColumnPlan, kind: Kind) -> list[Value]
     if kind is Kind.TIMESTAMP and column.type.form is not None:
         digits = column.type.form.digits
         whole, _, part = text.partition(".")
-        text = whole.replace(" ", "T" if column.type.form.with_t else " ") + (f".{part.ljust(6, '0')[:digits]}" if digits else "")
+        text = whole.replace(" ", "T" if column.type.form.with_t else " ") + (
+            f".{part.ljust(6, '0')[:digits]}" if digits else ""
+        )
     return [value, Text(text.encode())] if kind in (Kind.INTEGER, Kind.BOOLEAN) else [Text(text.encode())]
 
 
 def _tagged(value: bytes) -> list[Value]:
     tag, rest = value[:1], value[1:]
+    if tag in (b"t", b"b"):
+        return [Text(rest) if tag == b"t" else rest]
     try:
-        return {
-            b"i": lambda: [int(rest)],
-            b"r": lambda: [float(rest)],
-            b"t": lambda: [Text(rest)],
-            b"b": lambda: [rest],
-        }[tag]()
-    except (KeyError, ValueError):
+        return [int(rest) if tag == b"i" else float(rest)]
+    except ValueError:
         return []
 
 

@@ -13,11 +13,15 @@ from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.postgres.progress import Poison, StorageClass
 
-_INTEGERS, _NUMBERS, _TEXTS, _BLOBS = {int}, {int, float}, {str, BadText}, {bytes}
-_PLAIN: dict[Kind, set[type]] = {
+_Types = frozenset[type]
+_INTEGERS: _Types = frozenset({int})
+_NUMBERS: _Types = frozenset({int, float})
+_TEXTS: _Types = frozenset({str, BadText})
+_BLOBS: _Types = frozenset({bytes})
+_PLAIN: dict[Kind, _Types] = {
     Kind.INTEGER: _INTEGERS,
     Kind.BOOLEAN: _INTEGERS,
-    Kind.REAL: {float},
+    Kind.REAL: frozenset({float}),
     Kind.DECIMAL: _NUMBERS,  # integer or real: the column's affinity decides, on the way back too
     Kind.EPOCH: _NUMBERS,
     Kind.TEXT: _TEXTS,

@@ -53,8 +53,9 @@ async def ask(point: CommonPoint, invariant: Invariant, mask: Mask) -> Discrepan
     if ours == theirs:
         return None
     hides = bool(mask.columns)
-    shown = (_shown((a - b).elements(), mask, hides=hides) for a, b in ((ours, theirs), (theirs, ours)))
-    return _failed(invariant, *shown, "the answers differ")
+    source = _shown((ours - theirs).elements(), mask, hides=hides)
+    target = _shown((theirs - ours).elements(), mask, hides=hides)
+    return _failed(invariant, source, target, "the answers differ")
 
 
 def _failed(invariant: Invariant, source: str, target: str, cause: str) -> Discrepancy:
@@ -75,7 +76,7 @@ def _ask_source(conn: sqlite3.Connection, sql: str) -> Answer:
     conn.set_progress_handler(lambda: int(time.monotonic() > until), 10_000)
     try:
         return _answer(conn.execute(sql).fetchmany(MOST_ROWS + 1))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, sqlite3.Warning) as error:
         words = f"no end after {ANSWER_SECONDS:g} s" if time.monotonic() > until else str(error)
         raise _NoAnswer(f"the source says: {words}") from error
     finally:
@@ -87,7 +88,9 @@ async def _ask_target(conn: asyncpg.Connection, sql: str) -> Answer:
     savepoint = conn.transaction()
     await savepoint.start()
     try:
-        await conn.execute(f"set local transaction_read_only to on; set local statement_timeout to {ANSWER_SECONDS * 1000:.0f}")
+        await conn.execute(
+            f"set local transaction_read_only to on; set local statement_timeout to {ANSWER_SECONDS * 1000:.0f}"
+        )
         cursor = await conn.cursor(sql)
         return _answer(tuple(row) for row in await cursor.fetch(MOST_ROWS + 1))
     except Exception as error:

@@ -17,12 +17,13 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from stepflow_tui.engine.bulk.exact import Encode, LongBlob, char_limit, encoder
+from stepflow_tui.engine.bulk.exact import Encode, char_limit, encoder
 from stepflow_tui.engine.bulk.values import BadText, Refusal, Value
 from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.schema import Affinity
 from stepflow_tui.engine.model.types import ColumnType, DateForm, EpochUnit, Kind
 from stepflow_tui.engine.plan.declared import affinity
+from stepflow_tui.engine.postgres.changelog import is_bytea
 
 Sent = str | bytes
 """A value as it is read from the target: bytea as bytes, everything else in its text form."""
@@ -74,7 +75,7 @@ class Inverse:
             return value is None and sent is None
         try:
             return self.form(self.sent(value)) == self.form(sent)
-        except Refusal:
+        except (Refusal, ValueError, RecursionError):  # a text that is no JSON, or nested too deep to be read
             return False
 
     def new(self, sent: Sent | None, storage: str | None) -> Value | None:
@@ -105,14 +106,7 @@ def inverse(column: ColumnPlan, *, replace: bool) -> Inverse:
         number, single = sql.startswith(_NUMERIC), sql in _SINGLE
         form = _decimal_form if number else _real_form if single else _as_is
         asks = not number and not single and sql != "bytea" and char_limit(sql) is None
-    return Inverse(
-        column=column, form=form, decode=decode, encode=encoder(column, replace=replace), asks_server=asks
-    )
-
-
-def is_bytea(column: ColumnPlan) -> bool:
-    """Whether the target's column holds bytes."""
-    return column.type.kind in (Kind.BLOB, Kind.MIXED_BYTEA) or column.type.sql.lower().strip() == "bytea"
+    return Inverse(column=column, form=form, decode=decode, encode=encoder(column, replace=replace), asks_server=asks)
 
 
 def text_of_key(column: ColumnPlan, text: str) -> Sent:

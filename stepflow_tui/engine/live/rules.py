@@ -103,13 +103,7 @@ def _compiled(table: TablePlan, rule: VerifyRule, problems: list[str]) -> TableR
     if len(problems) > before:
         return None
     excluded = [columns[n.lower()].source for n in rule.exclude]
-    return TableRules(excluded=frozenset(excluded), near=near, not_proven=not_proven(rule))
-
-
-def not_proven(rule: VerifyRule) -> str:
-    """What a rule leaves unproven, for verdicts, plan and report; "" for an empty rule."""
-    parts = [f"{c} (left out)" for c in rule.exclude] + [f"{c} (within {m})" for c, m in rule.tolerance.items()]
-    return f"not proven: {', '.join(parts)}" if parts else ""
+    return TableRules(excluded=frozenset(excluded), near=near, not_proven=rule.not_proven)
 
 
 def near_by(column: ColumnPlan, margin: str) -> Near | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,35 +19,28 @@ from stepflow_tui.engine.bulk.throttle import RateLimit
 from stepflow_tui.engine.bulk.values import Value
 from stepflow_tui.engine.errors import Refused, StepFailed, StepFlowError
 from stepflow_tui.engine.failpoints import failpoint
-from stepflow_tui.engine.live.convert import Codec, Line
 from stepflow_tui.engine.live.lag import LagMeter, RateMeter
 from stepflow_tui.engine.live.points import CommonPoint
+from stepflow_tui.engine.live.tail_apply import Applied, Applier
 from stepflow_tui.engine.live.tail_job import TailJob
-from stepflow_tui.engine.live.tail_source import SourceSide, Span
+from stepflow_tui.engine.live.tail_source import SourceSide
 from stepflow_tui.engine.live.tail_target import TargetSide, ValueMoved
 from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.model.live import Lag, Tick
 from stepflow_tui.engine.postgres import progress
 from stepflow_tui.engine.postgres.errors import pg_errors
-from stepflow_tui.engine.postgres.progress import Poison
 
 if TYPE_CHECKING:
     import sqlite3
 
     import asyncpg
 
-BLOCK_ROWS = 5_000
-BLOCK_BYTES = 4 << 20
-
 IDLE_SECONDS = 1.0
 """After so long a step is made even where nothing seems to have happened: it looks at its guards."""
 
 _PAUSE_SECONDS = (0.05, 0.2)
 """Between two steps while nothing is behind: twice as long as the step took, within these bounds."""
-
-_RETRIED_POISON = 200
-"""Quarantined rows that are tried again beside new changes of their table."""
 
 _MARKS_PER_RETENTION = 64
 """How finely the log's retention is counted."""
@@ -79,9 +72,9 @@ class Tail:
         self._job = job
         self._control = control
         self._clock = clock
-        self._codecs = {t.source: Codec(t, job) for t in job.tables}
         self._source = SourceSide(job)
         self._target = TargetSide(job)
+        self._applier = Applier(job, self._source, self._target)
         self._turn = asyncio.Lock()
         self._rate = RateLimit(job.max_rows_per_second, clock)
         self._lag = LagMeter(clock)
@@ -89,7 +82,6 @@ class Tail:
         self._stats = TailStats()
         self._sent: Tick | None = None
         self._fenced = False
-        self._classed: set[str] | None = None
         self._marked: float | None = None
 
     @property
@@ -193,7 +185,7 @@ class Tail:
         return await self._source.touched_since(n)
 
     async def close(self) -> None:
-        """Give both connections back. The tail can be used again."""
+        """Give both connections back, for good."""
         await self._target.close()
         await self._source.close()
 
@@ -247,7 +239,7 @@ class Tail:
             self._target.drop()
         else:
             await self._target.undo()
-        self._classed = None
+        self._applier.forget()
         await asyncio.shield(self._source.abandon())
 
     async def _attempt(self, *, everything: bool, hold: bool) -> Tick:
@@ -261,14 +253,21 @@ class Tail:
         limit = None if everything or state.log_max - w <= self._job.capped else self._job.capped
         span = await self._source.span(w, limit)
         whole = span.high == state.log_max
-        rows, poisoned = await self._apply(span, whole=whole) if span.changes else (0, 0)
+        done = await self._applier.apply(span, whole=whole) if span.changes else Applied()
         tick = Tick(
-            applied=span.high, log_max=state.log_max, changes=span.changes, rows=rows, whole=whole, poisoned=poisoned
+            applied=span.high,
+            log_max=state.log_max,
+            changes=span.changes,
+            rows=done.rows,
+            whole=whole,
+            poisoned=done.poisoned,
         )
         await self._commit(w, tick)
         if not hold:
             await self._source.end()
         self._count(tick)
+        if done.quarantined is not None:
+            self._stats = replace(self._stats, poison=done.quarantined)
         return tick if carried is None else _sum(carried, tick)
 
     def _settle(self, w: int) -> Tick | None:
@@ -300,97 +299,6 @@ class Tail:
         if self._marked is None or now - self._marked >= self._job.keep_seconds / _MARKS_PER_RETENTION:
             await self._target.ask(progress.add_mark(self._target.connection, self._job.run, w))
             self._marked = now
-
-    async def _apply(self, span: Span, *, whole: bool) -> tuple[int, int]:
-        """All deletes, then all inserts: a unique value may move between rows. Returns rows written and quarantined."""
-        unknown = sorted(set(span.counts) - set(self._codecs))
-        if unknown:
-            raise StepFailed(
-                "The source's change log holds changes of tables that this run does not know.",
-                detail=", ".join(unknown),
-                hint="This is a defect: please report it with the detail above.",
-                code="unknown_table",
-            )
-        connection, run = self._target.connection, self._job.run
-        with pg_errors("apply changes", self._job.target):
-            again = await self._target.ask(progress.poison_entries(connection, run, per_table=_RETRIED_POISON))
-            if self._classed is None:
-                self._classed = set(await self._target.ask(progress.classed_tables(connection)))
-        rows, poisoned = 0, 0
-        for name in span.counts:
-            codec, tried = self._codecs[name], again.get(name, ())
-            rows += await self._clear(codec, span, tried)
-            failpoint("tail_deleted")
-            poisoned += await self._fill(codec, span, tried, whole=whole)
-            failpoint("tail_inserted")
-        if whole and (again or poisoned):
-            counted = await self._target.ask(progress.count_poison(connection, run))
-            self._stats = replace(self._stats, poison=sum(counted.values()))
-        return rows, poisoned
-
-    async def _clear(self, codec: Codec, span: Span, again: tuple[int, ...]) -> int:
-        """Delete what the target has of the keys that may have changed. Returns how many keys."""
-        connection, name = self._target.connection, codec.table.source
-        assert self._classed is not None
-        count = 0
-        async with aclosing(self._source.keys(codec.table, span, again)) as parts:
-            async for part in parts:
-                values = [row[:-1] for row in part]
-                count += len(part)
-                keys = [key for v in values if (key := codec.key(v)) is not None]
-                await self._target.delete(codec, keys)
-                with pg_errors("apply changes", self._job.target, codec.hidden):
-                    if again:
-                        shown = [codec.shown(v) for v in values]
-                        await self._target.ask(progress.remove_poison(connection, self._job.run, name, shown))
-                    if name in self._classed and keys:
-                        await self._target.ask(progress.remove_classes(connection, name, keys))
-        return count
-
-    async def _fill(self, codec: Codec, span: Span, again: tuple[int, ...], *, whole: bool) -> int:
-        """Insert the present rows of those keys. Returns how many went to the quarantine."""
-        poisoned = refused = size = 0
-        block: list[Line] = []
-        async with aclosing(self._source.rows(codec.table, span, again)) as parts:
-            async for part in parts:
-                lines = [codec.line(row[:-1], row[-1]) for row in part]
-                bad = [line for line in lines if isinstance(line, Poison)]
-                poisoned += len(bad)
-                await self._quarantine(bad)
-                for line in lines:
-                    if isinstance(line, Poison):
-                        continue
-                    block.append(line)
-                    size += line.csv.size
-                    if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
-                        refused += await self._send(codec, block, whole=whole)
-                        block, size = [], 0
-        refused += await self._send(codec, block, whole=whole)
-        if refused > self._job.poison_limit:
-            raise StepFailed(
-                f"The target refuses too many rows of {codec.table.source}: the type of a column is wrong.",
-                detail=f"{refused} rows of one step",
-                hint="Correct the type in `types`, then start a new run; `stepflow report` names the refused rows.",
-                code="rows_refused",
-            )
-        return poisoned + refused
-
-    async def _send(self, codec: Codec, lines: list[Line], *, whole: bool) -> int:
-        bad = await self._target.insert(codec, lines, whole=whole)
-        await self._quarantine(bad)
-        kept = {p.key for p in bad}
-        classes = [c for line in lines if line.classes and line.shown not in kept for c in line.classes]
-        if classes:
-            assert self._classed is not None
-            with pg_errors("keep storage classes", self._job.target):
-                await self._target.ask(progress.add_classes(self._target.connection, classes))
-            self._classed.add(codec.table.source)
-        return len(bad)
-
-    async def _quarantine(self, bad: list[Poison]) -> None:
-        if bad:
-            with pg_errors("quarantine rows", self._job.target):
-                await self._target.ask(progress.add_poison(self._target.connection, self._job.run, bad))
 
     async def _snapshot(self, target: asyncpg.Connection, tick: Tick) -> None:
         """Take the target's snapshot, and see that it is the one after this step."""

@@ -29,6 +29,7 @@ class TailJob:
         budget_bytes: how large the log may become (`capture.budget`).
         step_changes: log entries of one step while it is further behind than that.
         poison_limit: rows that the server may refuse in one step before the plan's types are called wrong.
+        lock_seconds: how long to wait for a lock of somebody else's in the target; the source's read transaction is open.
         answer_seconds: how long the target may be silent before its connection counts as lost.
         retry_seconds: pauses between attempts of one step.
     """
@@ -47,6 +48,7 @@ class TailJob:
     budget_bytes: int = 1 << 30
     step_changes: int = 50_000
     poison_limit: int = 1_000
+    lock_seconds: float = 10.0
     answer_seconds: float = 60.0
     retry_seconds: tuple[float, ...] = (0.1, 0.3, 1, 2, 4, 8, 15, 30)
     codec: str = field(init=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from stepflow_tui.engine.sqlite.connect import open_living, shown
 T = TypeVar("T")
 
 FETCH_ROWS = 2_000
-"""Keys or rows that are read at once."""
+FETCH_BYTES = 4 << 20
+"""Keys or rows that are read at once: whichever is reached first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,9 @@ class SourceSide:
         """
         return await self._do(lambda: self._span(w, limit))
 
-    async def keys(self, table: TablePlan, span: Span, again: Sequence[int]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def keys(
+        self, table: TablePlan, span: Span, again: Sequence[int]
+    ) -> AsyncGenerator[list[tuple[Any, ...]], None]:
         """Keys that may have changed, in parts; each row is the key's values and its newest log entry.
 
         Args:
@@ -88,7 +91,9 @@ class SourceSide:
         async for part in self._parts(sql, (table.source,)):
             yield part
 
-    async def rows(self, table: TablePlan, span: Span, again: Sequence[int]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def rows(
+        self, table: TablePlan, span: Span, again: Sequence[int]
+    ) -> AsyncGenerator[list[tuple[Any, ...]], None]:
         """The present rows of those keys, in parts; each is the copied columns' values and the key's newest log entry."""
         columns = [f"t.{lite_ident(c.source)}" for c in table.copied]
         on = " and ".join(_same(f"t.{lite_ident(name)}", f"d.k{i}") for i, name in enumerate(table.live_key, 1))
@@ -177,7 +182,7 @@ class SourceSide:
     def _columns(self, quoted: list[str]) -> str:
         return exact_columns(quoted, wide=self._job.codec != "utf-8")
 
-    async def _parts(self, sql: str, parameters: tuple[object, ...]) -> AsyncIterator[list[tuple[Any, ...]]]:
+    async def _parts(self, sql: str, parameters: tuple[object, ...]) -> AsyncGenerator[list[tuple[Any, ...]], None]:
         cursor = await self._do(lambda: self._cursor(sql, parameters))
         try:
             while part := await self._do(lambda: self._fetch(cursor)):
@@ -190,7 +195,14 @@ class SourceSide:
         return self._connection.execute(sql, parameters)
 
     def _fetch(self, cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
-        return [exact_values(raw, self._job.codec) for raw in cursor.fetchmany(FETCH_ROWS)]
+        part: list[tuple[Any, ...]] = []
+        size = 0
+        for raw in cursor:
+            part.append(exact_values(raw, self._job.codec))
+            size += sum([len(v) for v in raw if isinstance(v, bytes)])
+            if len(part) == FETCH_ROWS or size >= FETCH_BYTES:
+                break
+        return part
 
     def _end(self) -> None:
         if self._connection is not None and self._connection.in_transaction:

@@ -29,11 +29,9 @@ _BYTES_PER_SECOND = 1_000_000
 _ROLLBACK_SECONDS = 5.0
 
 _SESSION = (
-    "select set_config('application_name', 'stepflow tail', false),"
-    # a lock of somebody else's must not hold the source's read transaction open for long
-    " set_config('lock_timeout', '10s', false),"
+    "select set_config('application_name', 'stepflow tail', false), set_config('lock_timeout', $1, false),"
     # the server gives up a transaction whose client vanished without a word, so that the next attempt can begin
-    " set_config('idle_in_transaction_session_timeout', '60s', false)"
+    " set_config('idle_in_transaction_session_timeout', $2, false)"
 )
 
 
@@ -60,10 +58,14 @@ class TargetSide:
             if self._connection is None or self._connection.is_closed():
                 async with asyncio.timeout(self._job.answer_seconds):
                     self._connection = await self._job.target.connect()
-                await self.ask(self._connection.execute(_SESSION))
+                await self.ask(self._connection.fetchrow(_SESSION, *self._limits()))
                 await self.ask(refuse_unsafe(self._connection, self._job.tables))
             await self.ask(self.connection.execute("begin"))
             return await self.ask(progress.claim(self.connection, self._job.run, self._job.epoch))
+
+    def _limits(self) -> tuple[str, str]:
+        """Of a lock's wait, and of a transaction without a client."""
+        return f"{round(self._job.lock_seconds * 1000)}ms", f"{round(self._job.answer_seconds * 1000)}ms"
 
     @property
     def connection(self) -> asyncpg.Connection:

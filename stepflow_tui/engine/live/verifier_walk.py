@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from stepflow_tui.engine.live.compare import Suspects, TableComparison, Tally
 from stepflow_tui.engine.live.compare_sides import Form, OddKey, Place, Row, in_thread, plain_key
 from stepflow_tui.engine.live.points import CommonPoint
+from stepflow_tui.engine.model.discrepancy import TableVerdict
 from stepflow_tui.engine.verify.keys import KeyValue
-from stepflow_tui.engine.verify.naming import Content, Found
+from stepflow_tui.engine.verify.naming import Content, Differences, Found
 
 _FIRST_ROWS = 1_000
 _MOST_ROWS = 10_000
@@ -21,8 +22,10 @@ _SPARE_ROWS = 500
 
 @dataclass(slots=True, kw_only=True)
 class Piece:
-    """A slice as it was read; `size` in bytes of the source."""
+    """A slice as it was read; `size` in bytes of the source. What it shows goes to this tally and these differences."""
 
+    tally: Tally
+    differences: Differences
     rows: list[Row] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     ranged: bool = False
@@ -62,6 +65,14 @@ class TableWalk:
         """The source's table."""
         return self.comparison.table.source
 
+    def limit_named(self, most: int) -> None:
+        """Name at most so many differing rows. Before the first step."""
+        self.differences = self.comparison.new_differences(most)
+
+    def verdict(self, as_of_ms: int) -> TableVerdict:
+        """The verdict after the last slice and the last look."""
+        return self.comparison.verdict(self.tally, self.differences, poisoned=self.poisoned, as_of_ms=as_of_ms)
+
     async def step(self, point: CommonPoint) -> Piece:
         """Read the next slice at this point; `done` tells whether it was the last."""
         started = time.monotonic()
@@ -79,11 +90,12 @@ class TableWalk:
         self._rows = round(min(_MOST_ROWS, max(_FEWEST_ROWS, self._rows * faster)))
         return piece
 
+    def _piece(self, **read: Any) -> Piece:
+        return Piece(tally=self.tally, differences=self.differences, **read)
+
     async def _range(self, point: CommonPoint) -> Piece:
         sides, lo = self.comparison.sides, self._lo
-        part = await in_thread(
-            point.source, lambda: sides.range_slice(point.source, lo, self._rows, self._seconds)
-        )
+        part = await in_thread(point.source, lambda: sides.range_slice(point.source, lo, self._rows, self._seconds))
         hi = None if part.last is None else plain_key(part.last)
         limit = 2 * len(part.rows) + min(_SPARE_ROWS, self._rows)
         found = await sides.range_rows(point.target, lo, hi, limit)
@@ -92,19 +104,17 @@ class TableWalk:
             hi = sides.bound_of(found[-1])
             rows = [row for row in rows if plain_key(row[: sides.width]) <= hi]
         self._lo, self.done = hi, hi is None
-        return Piece(rows=rows, found=found, ranged=True, size=part.size)
+        return self._piece(rows=rows, found=found, ranged=True, size=part.size)
 
     async def _from_source(self, point: CommonPoint) -> Piece:
         sides, after = self.comparison.sides, self._place
-        part = await in_thread(
-            point.source, lambda: sides.own_slice(point.source, after, self._rows, self._seconds)
-        )
+        part = await in_thread(point.source, lambda: sides.own_slice(point.source, after, self._rows, self._seconds))
         forms = await self.comparison.forms([row[: sides.width] for row in part.rows])
         found = await sides.rows_by_keys(point.target, [f for f in map(_held, forms) if f is not None])
         self._place = part.last
         if part.last is None:
             self._step = self._from_target
-        return Piece(rows=part.rows, found=found, size=part.size)
+        return self._piece(rows=part.rows, found=found, size=part.size)
 
     async def _from_target(self, point: CommonPoint) -> Piece:
         sides = self.comparison.sides
@@ -115,7 +125,7 @@ class TableWalk:
         surplus = [form for form in found if form not in known]
         self.tally.extra += len(surplus)
         self.done = self._after is None
-        return Piece(suspects=Suspects(forms=surplus))
+        return self._piece(suspects=Suspects(forms=surplus))
 
     async def _end(self, point: CommonPoint) -> None:
         """What no range and no key finds, and how many rows the tail keeps aside."""
@@ -130,4 +140,3 @@ def _held(form: Content) -> Form | None:
     """A key that the target can hold."""
     whole = all(v is None or isinstance(v, (int, bytes)) for v in form) and None not in form
     return cast(Form, form) if whole else None
-

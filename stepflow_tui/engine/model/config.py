@@ -199,6 +199,12 @@ class VerifyRule(Section):
     exclude: tuple[str, ...] = ()
     tolerance: dict[str, Margin] = Field(default_factory=dict)
 
+    @property
+    def not_proven(self) -> str:
+        """What it leaves unproven, for verdicts, plan and report; "" for an empty rule."""
+        parts = [f"{c} (left out)" for c in self.exclude] + [f"{c} (within {m})" for c, m in self.tolerance.items()]
+        return f"not proven: {', '.join(parts)}" if parts else ""
+
 
 class Invariant(Section):
     """A question whose answers must be equal on both sides at the same moment (live). The order of rows doesn't count."""
@@ -238,14 +244,45 @@ class RollbackIf(Section):
     mismatches: Whole = Field(default=1, ge=1)
 
 
-class SwitchReads(Section):
-    """The read switch."""
+class Canary(Section):
+    """Strategy canary: the small share and how long it is held. A share of 0 % leaves it to `switch.groups` alone."""
 
-    strategy: Literal["gradual"] = "gradual"
+    share: Percent = 0.01
+    soak: Duration = Field(default=3600.0, ge=0)
+
+
+class SideBySide(Section):
+    """Strategy ab: the share of the new side, and the reads that must be measured on each side before the verdict."""
+
+    share: Percent = Field(default=0.5, gt=0, lt=1)
+    samples: Whole = Field(default=10_000, ge=100, le=10_000_000)
+
+
+class SwitchReads(Section):
+    """The read switch.
+
+    `steps` belong to gradual, `canary` and `ab` to these strategies; `soak` (seconds) is how long each step, and in the end
+    all reads, are held. `groups`: users, keys and groups that read the new side first. `shadow_reads`: how many the engine
+    makes a second. `max_lag` (seconds): further behind, the new side is not read. `cool_down` (seconds): after reads were
+    moved back by themselves, the switch is not armed again before.
+    """
+
+    strategy: Literal["immediate", "gradual", "canary", "ab", "blue-green"] = "gradual"
     steps: tuple[Whole, ...] = (1, 5, 25, 50, 100)
     soak: Duration = Field(default=600.0, ge=0)
+    canary: Canary = Canary()
+    ab: SideBySide = SideBySide()
     groups: tuple[str, ...] = ()
+    shadow_reads: Whole = Field(default=20, ge=0, le=1_000)
+    max_lag: Duration = Field(default=5.0, gt=0)
+    cool_down: Duration = Field(default=600.0, ge=0)
     rollback_if: RollbackIf = RollbackIf()
+
+    @model_validator(mode="after")
+    def _canary_of_somebody(self) -> Self:
+        if self.strategy == "canary" and not self.canary.share and not self.groups:
+            raise problem("a canary of nobody", "a share above 0%, or names in `groups`")
+        return self
 
     @field_validator("steps")
     @classmethod

@@ -9,8 +9,9 @@ from enum import StrEnum
 OURS = "_sf_"
 """Prefix of everything StepFlow makes in a SQLite source."""
 
-LOG, CTL, SWITCH = "_sf_log", "_sf_ctl", "_sf_switch"
-"""Tables in the source: the change log, the control row, the lease copy of the read switch."""
+LOG, CTL, SWITCH, CANARY = "_sf_log", "_sf_ctl", "_sf_switch", "_sf_canary"
+"""Tables in the source: the change log, the control row, the lease copy of the read switch, and the row that proves the
+way back by going it."""
 
 WRITER = "stepflow"
 """What `_sf_ctl.writer` holds inside a transaction of ours, which the write fence lets through."""

@@ -39,6 +39,7 @@ class ObjectType(StrEnum):
     TRIGGER = "trigger"
     VIRTUAL_TABLE = "virtual_table"
     SHADOW_TABLE = "shadow_table"
+    VERIFY_RULE = "verify_rule"  # not of the source: columns that a live run does not compare exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

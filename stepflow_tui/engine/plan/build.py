@@ -25,6 +25,7 @@ from stepflow_tui.engine.plan.sequences import add_sequence
 from stepflow_tui.engine.plan.tables import add_table, plan_table
 from stepflow_tui.engine.plan.translate.helpers import helper_sql, helper_undo
 from stepflow_tui.engine.plan.triggers import add_triggers
+from stepflow_tui.engine.plan.verify_rules import add_verify_rules
 from stepflow_tui.engine.plan.views import add_views
 from stepflow_tui.engine.plan.virtual import add_virtual
 
@@ -60,6 +61,7 @@ def build_plan(
     else:
         parts.statement(Stage.SCHEMA, "schema", f"create schema if not exists {pg_ident(parts.schema)}")
         tables = _add_all(schema, drafts, parts)
+    add_verify_rules(config, tables, parts)
     plan = Plan(
         hash="",
         kind=config.kind.value,

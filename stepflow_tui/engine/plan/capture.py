@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from stepflow_tui.engine.errors import Refused
-from stepflow_tui.engine.model.live import CTL, LOG, OURS, SWITCH, CapturedTable, CapturePlan
+from stepflow_tui.engine.model.live import CANARY, CTL, LOG, OURS, SWITCH, CapturedTable, CapturePlan
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.schema import SourceSchema, SourceTable, SourceTrigger, TableKind
 from stepflow_tui.engine.plan.capture_hints import Hint, hints
@@ -195,7 +195,8 @@ def _setup(width: int) -> tuple[str, ...]:
         "share integer not null, salt text not null, groups text not null default '[]', "
         "owner text not null default 'sqlite', lease_until_ms integer not null default 0)"
     )
-    return log, control, switch
+    canary = f"CREATE TABLE {lite_ident(CANARY)}(id integer primary key, token text)"
+    return log, control, switch, canary
 
 
 def _shape(table: SourceTable) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stepflow_tui.engine.model.schema import Generated, IndexTerm, SourceColumn, SourceIndex, SourceTable
+from stepflow_tui.engine.model.schema import Affinity, Generated, IndexTerm, SourceColumn, SourceIndex, SourceTable
 from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError, TokenKind, tokenize
 
@@ -56,7 +56,7 @@ def _expression(table: SourceTable, term: IndexTerm) -> str:
     text = term.expression or ""
     names = words(text)
     columns = [c for c in table.columns if c.name.lower() in names]
-    row = ", ".join(f"{_new(c)} AS {lite_ident(c.name)}" for c in columns)
+    row = ", ".join(f"{_new(c)} COLLATE {lite_ident(c.collation)} AS {lite_ident(c.name)}" for c in columns)
     value = f"(SELECT {_inside(text)} FROM (SELECT {row}))" if row else _inside(text)
     return f"{_inside(text)} COLLATE {lite_ident(term.collation)} = {value}"
 
@@ -68,20 +68,39 @@ def _new(column: SourceColumn) -> str:
 
 
 def _defaulted(column: SourceColumn) -> str:
-    """Rows that hold the default itself, under any collation. The default gets the column's affinity when it is stored,
-    which an expression over it may tell (`typeof`); SQLite looks at the first condition once per statement."""
+    """Rows that hold the default itself, under any collation: stored, it got the column's affinity, which an expression
+    over it may tell (`typeof`). SQLite looks at the first condition once per statement."""
     name, value = lite_ident(column.name), default_sql(column)
     either = " OR ".join(f"{name} = {value}{c}" for c in ("", " COLLATE NOCASE", " COLLATE RTRIM"))
     return f"new.{name} IS NULL AND ({either})"
 
 
 def _in_expressions(table: SourceTable, keys: list[SourceIndex]) -> list[SourceColumn]:
-    """NOT NULL DEFAULT columns that stand in expressions of unique keys: plain terms compare with the column's affinity."""
+    """NOT NULL DEFAULT columns in expressions of unique keys whose default is stored as something else than it reads.
+
+    Plain terms need no more than `_new`: they compare with the column's affinity.
+    """
     used: set[str] = set()
     for index in keys:
         for term in index.terms:
             used |= words(term.expression) if term.expression is not None else set()
-    return [c for c in table.columns if defaulted(c) and c.name.lower() in used]
+    return [c for c in table.columns if defaulted(c) and c.name.lower() in used and not stored_as_written(c)]
+
+
+def stored_as_written(column: SourceColumn) -> bool:
+    """Whether the column's affinity leaves its default as it is: a text in TEXT, a whole number in INTEGER and so on."""
+    tokens = [t for t in tokenize(column.default or "NULL") if not t.op("-", "+")][:-1]
+    if len(tokens) != 1:
+        return column.affinity is Affinity.BLOB
+    token = tokens[0]
+    if token.upper == "NULL" or token.kind is TokenKind.BLOB or column.affinity is Affinity.BLOB:
+        return True
+    if token.kind is TokenKind.NUMBER:
+        real = not token.value.isdigit()
+        return column.affinity in ((Affinity.REAL,) if real else (Affinity.INTEGER, Affinity.NUMERIC))
+    if token.upper in ("TRUE", "FALSE"):
+        return column.affinity in (Affinity.INTEGER, Affinity.NUMERIC)
+    return column.affinity is Affinity.TEXT
 
 
 def defaulted(column: SourceColumn) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepflow_tui.engine.model.schema import Generated, SourceColumn, SourceIndex, SourceTable, SourceTrigger
-from stepflow_tui.engine.plan.capture_hints import defaulted, words
+from stepflow_tui.engine.plan.capture_compare import compares_alike
+from stepflow_tui.engine.plan.capture_hints import defaulted, stored_as_written, words
 from stepflow_tui.engine.plan.sqltext.nodes import Select, Timing
 from stepflow_tui.engine.plan.sqltext.objects import parse_trigger
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError, Token, TokenKind, tokenize
@@ -56,7 +57,13 @@ def lost_conflicts(table: SourceTable, triggers: Sequence[SourceTrigger]) -> str
     used: set[str] = set()
     for index in keys:
         used |= _columns_of(index)
-    return _by_generated(table, used) or _by_default(table, used) or _by_trigger(table, keys, triggers)
+    return (
+        _by_generated(table, used)
+        or _by_default(table, used)
+        or _by_number(table, keys)
+        or _by_expression(table, keys)
+        or _by_trigger(table, keys, triggers)
+    )
 
 
 def _by_generated(table: SourceTable, used: set[str]) -> str | None:
@@ -112,6 +119,31 @@ def _never_twice(calls: list[tuple[str, Token]]) -> bool:
     sizes = [size.value for name, size in calls if name == "randomblob"]
     others = [name for name, _ in calls if name != "randomblob" and name not in _REPEATABLE]
     return not others and sum(int(s) for s in sizes if s.isdigit()) >= _ENOUGH_RANDOM_BYTES
+
+
+def _by_number(table: SourceTable, keys: list[SourceIndex]) -> str | None:
+    """An expression over the row number: a BEFORE trigger fires before SQLite has given one."""
+    if table.rowid_alias is None:
+        return None
+    alias = table.rowid_alias.lower()
+    numbered = {c.name.lower() for c in table.columns if c.generated is not Generated.NO and alias in _feeds(table, c)}
+    for index in keys:
+        plain = {t.column.lower() for t in index.terms if t.column is not None}
+        if numbered & _columns_of(index) or alias in _columns_of(index) - plain:
+            return f"its unique index {index.name} computes something from {table.rowid_alias}"
+    return None
+
+
+def _by_expression(table: SourceTable, keys: list[SourceIndex]) -> str | None:
+    for index in keys:
+        texts = [t.expression for t in index.terms if t.expression is not None]
+        if not all(compares_alike(table, text) for text in texts):
+            return f"its unique index {index.name} compares values of different types"
+        used = set().union(*(words(text) for text in texts))
+        odd = [c.name for c in table.columns if defaulted(c) and c.name.lower() in used and not stored_as_written(c)]
+        if odd:
+            return f"its unique index {index.name} computes from {odd[0]}, whose default is stored in another form"
+    return None
 
 
 def _by_trigger(table: SourceTable, keys: list[SourceIndex], triggers: Sequence[SourceTrigger]) -> str | None:

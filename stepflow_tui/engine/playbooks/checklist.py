@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
-from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.state import PhaseName
 
 HOLDS = {"before": PhaseName.BACKFILL.value, "during": PhaseName.COMPLETE.value}
@@ -17,8 +17,14 @@ def items_of(config: Config) -> tuple[ItemSpec, ...]:
     """Default items first, then the config's, in order. An item of the config with a default's id replaces it."""
     own = _own(config)
     names = {i.id for i in own}
-    defaults = tuple(_held(i.spec) for i in ITEMS if i.id not in names)
-    return (*defaults, *own)
+    live = config.mode is Mode.LIVE
+    defaults = (_held(i.spec) for i in ITEMS if i.id not in names and (live or not i.live))
+    return tuple(_earlier(spec) if live else spec for spec in (*defaults, *own))
+
+
+def _earlier(spec: ItemSpec) -> ItemSpec:
+    """A live run changes the source before it copies: what must be settled before the copy is due before capture."""
+    return replace(spec, before=PhaseName.CAPTURE.value) if spec.before == PhaseName.BACKFILL.value else spec
 
 
 def _held(spec: ItemSpec) -> ItemSpec:

@@ -106,6 +106,21 @@ async def open_segments(conn: asyncpg.Connection, run_id: str) -> list[Segment]:
     return [_segment(row) for row in rows]
 
 
+async def newest_segment(conn: asyncpg.Connection, run_id: str) -> int:
+    """The largest segment number of the run, 0 without any."""
+    with pg_errors("read the ledger"):
+        return int(
+            await conn.fetchval("select coalesce(max(segment), 0) from _stepflow.ledger where run = $1", run_id)
+        )
+
+
+async def drop_table(conn: asyncpg.Connection, run_id: str, table: str) -> None:
+    """Drops all segments and rejects of a table that is to be cut anew; beside the TRUNCATE, in the caller's transaction."""
+    with pg_errors(f"cut {table} anew"):
+        await conn.execute("delete from _stepflow.ledger where run = $1 and tb = $2", run_id, table)
+        await conn.execute("delete from _stepflow.reject where run = $1 and tb = $2", run_id, table)
+
+
 async def counts(conn: asyncpg.Connection, run_id: str) -> dict[str, TableCount]:
     """Per table: segments, segments done, rows written, rows rejected."""
     with pg_errors("read the ledger"):

@@ -1,4 +1,4 @@
-"""Tables of `_stepflow` that only live runs need: watermark, quarantine, storage classes, reverse log, gate, read switch."""
+"""Tables of `_stepflow` that only live runs need: watermark and its marks in time, quarantine, storage classes, reverse log, gate, read switch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ create table if not exists _stepflow.progress (
   run text primary key, epoch integer not null, w bigint not null,
   changes bigint not null default 0, applied_at timestamptz not null default now()
 );
+create table if not exists _stepflow.mark (
+  run text not null, w bigint not null, at timestamptz not null default clock_timestamp(), primary key (run, w)
+);
 create table if not exists _stepflow.poison (
   run text not null, tb text not null, k text[] not null, col text, reason text not null, n bigint not null,
   primary key (run, tb, k)
@@ -28,6 +31,7 @@ create table if not exists _stepflow.clog (
   tb text not null, k text[] not null
 );
 create index if not exists clog_xid on _stepflow.clog (xid);
+create table if not exists _stepflow.recopy (run text not null, tb text not null, primary key (run, tb));
 create table if not exists _stepflow.gate (
   one boolean primary key default true check (one),
   owner text not null default 'sqlite' check (owner in ('sqlite', 'postgresql')),
@@ -35,14 +39,18 @@ create table if not exists _stepflow.gate (
   version bigint not null default 1, changed_at timestamptz not null default now()
 );
 insert into _stepflow.gate default values on conflict do nothing;
+create table if not exists _stepflow.canary (id bigint primary key, token text);
 create table if not exists _stepflow.switch (
   one boolean primary key default true check (one),
   version bigint not null default 1,
   strategy text not null, stage integer not null default 0,
   share integer not null default 0 check (share between 0 and 10000),
   salt text not null, groups jsonb not null default '[]',
-  rollbacks integer not null default 0, armed boolean not null default true,
+  rollbacks integer not null default 0, armed boolean not null default true, held boolean not null default false,
   changed_at timestamptz not null default now()
+);
+create unlogged table if not exists _stepflow.reads (
+  id bigint generated always as identity primary key, router text not null, body text not null
 );
 """
 

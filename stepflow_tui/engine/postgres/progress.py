@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 ORIGIN = "stepflow"
 """What `stepflow.origin` holds in transactions of ours, which the reverse log and the write fence let pass."""
 
-_MARKS = """
-create table if not exists _stepflow.mark (
-  run text not null, w bigint not null, at timestamptz not null default clock_timestamp(), primary key (run, w)
-)
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -74,7 +68,6 @@ async def start(conn: asyncpg.Connection, run: str, epoch: int, w0: int) -> int:
         async with conn.transaction():
             # a vanished predecessor's transaction must not make us wait for ever
             await conn.execute("set local lock_timeout = '60s'")
-            await conn.execute(_MARKS)
             w = await conn.fetchval(
                 "insert into _stepflow.progress as p (run, epoch, w) values ($1, $2, $3) on conflict (run) do update"
                 " set epoch = excluded.epoch where p.epoch <= excluded.epoch returning w",
@@ -139,6 +132,19 @@ async def rewind(conn: asyncpg.Connection, run: str, epoch: int, w0: int) -> Non
             await conn.execute("delete from _stepflow.poison where run = $1", run)
             await conn.execute("delete from _stepflow.mark where run = $1", run)
             await conn.execute("delete from _stepflow.class")
+
+
+async def jump(conn: asyncpg.Connection, run: str, epoch: int, w: int) -> None:
+    """Sets the watermark to an entry at which both sides are known to be equal.
+
+    Raises:
+        Held: a newer engine has it.
+    """
+    with pg_errors("move the watermark"):
+        async with conn.transaction():
+            await claim(conn, run, epoch)
+            await conn.execute("update _stepflow.progress set w = $2 where run = $1", run, w)
+            await conn.execute("delete from _stepflow.mark where run = $1", run)
 
 
 def superseded(epoch: int) -> Held:
@@ -230,7 +236,7 @@ async def prunable(conn: asyncpg.Connection, run: str, *, keep_seconds: float) -
         n = await conn.fetchval(
             "select least(max(m.w), (select min(n) - 1 from _stepflow.poison where run = $1),"
             " (select w from _stepflow.progress where run = $1)) from _stepflow.mark m"
-            " where m.run = $1 and m.at <= clock_timestamp() - make_interval(secs => $2)",
+            " where m.run = $1 and m.at <= clock_timestamp() - make_interval(secs => $2) having max(m.w) is not null",
             run, keep_seconds,
         )  # fmt: skip
     return None if n is None else int(n)

@@ -13,21 +13,23 @@ if TYPE_CHECKING:
     import asyncpg
 
 _FOUND = """
-with mine as (
-  select c.oid, n.nspname, c.relname from unnest($1::text[], $2::text[]) as t(s, r)
+with named as (
+  select c.oid, format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+), mine as (
+  select c.oid from unnest($1::text[], $2::text[]) as t(s, r)
   join pg_namespace n on n.nspname = t.s join pg_class c on c.relnamespace = n.oid and c.relname = t.r
 )
-select 'foreign key ' || format('%I', con.conname) || ' of ' || con.conrelid::regclass::text || ' on '
-       || con.confrelid::regclass::text
-from pg_constraint con where con.contype = 'f' and con.conparentid = 0
+select 'foreign key ' || format('%I', con.conname) || ' of ' || child.name || ' on ' || parent.name
+from pg_constraint con join named child on child.oid = con.conrelid join named parent on parent.oid = con.confrelid
+where con.contype = 'f' and con.conparentid = 0
   and (con.conrelid in (select oid from mine) or con.confrelid in (select oid from mine))
 union all
-select 'trigger ' || format('%I', t.tgname) || ' of ' || t.tgrelid::regclass::text
-from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace
+select 'trigger ' || format('%I', t.tgname) || ' of ' || named.name
+from pg_trigger t join named on named.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace
 where not t.tgisinternal and t.tgenabled in ('O', 'A') and n.nspname <> $3 and t.tgrelid in (select oid from mine)
 union all
-select 'rule ' || format('%I', r.rulename) || ' of ' || r.ev_class::regclass::text
-from pg_rewrite r where r.rulename <> '_RETURN' and r.ev_class in (select oid from mine)
+select 'rule ' || format('%I', r.rulename) || ' of ' || named.name
+from pg_rewrite r join named on named.oid = r.ev_class where r.rulename <> '_RETURN' and r.ev_class in (select oid from mine)
 order by 1
 """
 """Triggers of ours stand aside for `stepflow.origin`. Any foreign key counts: ON DELETE CASCADE and SET NULL destroy the

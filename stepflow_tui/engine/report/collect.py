@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.journal.audit import Anchor, ChainState
+from stepflow_tui.engine.journal.control_rows import CommandState
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.times import iso_utc
@@ -46,6 +48,7 @@ def collect(run_dir: Path, state_dir: Path) -> Report:
             "rejects": [_reject(r) for r in reader.rejects()],
             "checklist": [_item(i) for i in reader.checklist()],
             "notes": _notes(reader),
+            "rollbacks": _rollbacks(reader),
             "alerts": [_alert(a) for a in reader.alerts()],
             "audit": _audit(reader, state_dir),
             "timings": _timings(reader),
@@ -190,6 +193,18 @@ def _notes(reader: RunReader) -> list[dict[str, Any]]:
     return [
         {"at": iso_utc(n["at_ms"]), "by": n["data"].get("who"), "text": n["data"].get("text")} for n in reader.notes()
     ]
+
+
+def _rollbacks(reader: RunReader) -> list[dict[str, Any]]:
+    """Rollbacks that were begun, with the reason each was asked for with; the audit has them without secrets."""
+    found = []
+    for row in reader.audit():
+        data = json.loads(row["data"]) if row["act"] == "rollback" else {}
+        if data.get("answer") == CommandState.ACCEPTED.value:
+            args = data.get("args") or {}
+            reason = args.get("reason") or ""
+            found.append({"at": iso_utc(row["at_ms"]), "by": row["who"], "to": args.get("to"), "reason": reason})
+    return found
 
 
 def _errors(reader: RunReader) -> list[dict[str, Any]]:

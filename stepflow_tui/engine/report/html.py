@@ -32,6 +32,7 @@ def render(report: Report) -> str:
         _application,
         _checklist,
         _notes,
+        _rollbacks,
         _alerts,
         _audit,
     )
@@ -163,6 +164,11 @@ def _checklist(report: Report) -> str:
 def _notes(report: Report) -> str:
     keys = ("at", "by", "text")
     return _section("Notes", _table(("at", "by", "note"), ([n[k] for k in keys] for n in report["notes"])))
+
+
+def _rollbacks(report: Report) -> str:
+    rows = ((r["at"], r["by"], r["to"] or "everything", r["reason"]) for r in report.get("rollbacks", []))
+    return _section("Rollbacks", _table(("at", "by", "back to", "reason"), rows))
 
 
 def _alerts(report: Report) -> str:

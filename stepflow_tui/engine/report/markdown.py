@@ -19,7 +19,7 @@ def render(report: Report) -> str:
     """The whole report as one Markdown text, ending in a newline."""
     sections = (
         _summary, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
-        _checklist, _notes, _alerts, _audit,
+        _checklist, _notes, _rollbacks, _alerts, _audit,
     )  # fmt: skip
     return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
 
@@ -205,6 +205,11 @@ def _checklist(report: Report) -> str:
 def _notes(report: Report) -> str:
     rows = [(n["at"], n["by"], n["text"]) for n in report["notes"]]
     return "## Notes\n\n" + table(("at", "by", "note"), rows) if rows else ""
+
+
+def _rollbacks(report: Report) -> str:
+    rows = [(r["at"], r["by"], r["to"] or "everything", r["reason"]) for r in report.get("rollbacks", [])]
+    return "## Rollbacks\n\n" + table(("at", "by", "back to", "reason"), rows) if rows else ""
 
 
 def _alerts(report: Report) -> str:

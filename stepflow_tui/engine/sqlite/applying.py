@@ -12,22 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stepflow_tui.engine.errors import DiskFull, Held, StepFailed
-from stepflow_tui.engine.sqlite.connect import Text, file_uri, set_pragma, shown
+from stepflow_tui.engine.errors import Held
+from stepflow_tui.engine.sqlite.connect import Text, open_application, set_pragma, shown
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
 RETRY_SECONDS = 0.002
 """Between two tries for the lock: SQLite's own waiting sleeps up to 0.1 s, and loses against a busy writer."""
 
-_SETTINGS = {
-    "synchronous": 2,  # FULL
-    "foreign_keys": 0,
-    "recursive_triggers": 0,
-    "cell_size_check": 1,
-    "mmap_size": 0,
-    # CHECKs and generated columns may use functions that SQLite distrusts in a schema; this connection registers none
-    "trusted_schema": 1,
-}
-_BUSY, _LOCKED, _FULL = 5, 6, 13
+_BUSY, _LOCKED = 5, 6
 
 
 def open_applying(path: Path) -> sqlite3.Connection:
@@ -39,13 +31,11 @@ def open_applying(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: no such file, no database, no right to write.
     """
-    conn = sqlite3.connect(
-        file_uri(path, "mode=rw"), uri=True, isolation_level=None, check_same_thread=False, timeout=0
-    )
+    conn = open_application(path, busy_timeout_ms=0)
     try:
-        for pragma, value in _SETTINGS.items():
-            set_pragma(conn, pragma, value)
-        conn.execute("select 1 from sqlite_schema limit 1").fetchall()
+        set_pragma(conn, "recursive_triggers", 0)
+        # CHECKs and generated columns may use functions that SQLite distrusts in a schema; this connection registers none
+        set_pragma(conn, "trusted_schema", 1)
     except BaseException:
         conn.close()
         raise
@@ -57,24 +47,44 @@ def open_applying(path: Path) -> sqlite3.Connection:
 def immediate(conn: sqlite3.Connection, path: Path, wait: float) -> Iterator[None]:
     """A transaction that has the write lock from its first moment. An exception rolls it back.
 
-    Args:
-        wait: seconds until the lock must be there, and again until the commit must have gone through (in a
-            rollback-journal file it waits for readers).
-
-    Raises:
-        Held: the wait was over; nothing has changed.
-        DiskFull, StepFailed: SQLite can't write.
+    Args, Raises: as `begin` and `commit`; StepFlowError where SQLite can't write, as `sqlite_errors` maps.
     """
-    with written(path):
-        _until(conn, "begin immediate", path, wait)
+    with sqlite_errors(f"A change of {shown(path)}"):
+        begin(conn, path, wait)
         try:
             yield
-            _until(conn, "commit", path, wait)
+            commit(conn, path, wait)
         except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled back by itself
-                if conn.in_transaction:
-                    conn.execute("rollback")
+            rollback(conn)
             raise
+
+
+def begin(conn: sqlite3.Connection, path: Path, wait: float) -> None:
+    """Take the write lock.
+
+    Args:
+        wait: seconds until it must be there.
+
+    Raises:
+        Held: it was not free in time.
+    """
+    _until(conn, "begin immediate", path, wait)
+
+
+def commit(conn: sqlite3.Connection, path: Path, wait: float) -> None:
+    """Commit; in a rollback-journal file that waits for readers.
+
+    Raises:
+        Held: they did not end in time; the transaction is still open.
+    """
+    _until(conn, "commit", path, wait)
+
+
+def rollback(conn: sqlite3.Connection) -> None:
+    """Take back whatever is open. A full disk has rolled back by itself."""
+    if conn.in_transaction:
+        with suppress(sqlite3.Error):
+            conn.execute("rollback")
 
 
 def _until(conn: sqlite3.Connection, statement: str, path: Path, wait: float) -> None:
@@ -95,19 +105,3 @@ def _until(conn: sqlite3.Connection, statement: str, path: Path, wait: float) ->
             time.sleep(RETRY_SECONDS)
         else:
             return
-
-
-@contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Turns SQLite's errors of a write into ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == _FULL
-        kind = DiskFull if full else StepFailed
-        raise kind(
-            f"The source {shown(path)} can't be written.",
-            detail=f"SQLite: {error}",
-            hint="Make room on its disk, then go on." if full else "Look at the detail above; nothing was changed.",
-            code="source_disk_full" if full else "source_not_written",
-        ) from error

@@ -7,17 +7,23 @@ still whole, `capture_accept` answers when it isn't.
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepflow_tui.engine.errors import Drift, Refused
+from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.live import CTL, LOG, CapturePlan, Installed
-from stepflow_tui.engine.model.schema import SourceSchema
-from stepflow_tui.engine.plan.capture import captured_table
 from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.capture_accept import Accepted, Why, accept_schema
+from stepflow_tui.engine.sqlite.capture_make import (
+    check_plan,
+    make_triggers,
+    must_compile,
+    refusal,
+    remove,
+    renew_triggers,
+)
 from stepflow_tui.engine.sqlite.capture_state import (
     Control,
     as_text,
@@ -34,7 +40,8 @@ from stepflow_tui.engine.sqlite.catalog import read_schema
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 
 __all__ = [
-    "LogSize", "guard", "install", "log_size", "newest", "open_application", "prune", "remove", "stamp", "uninstall",
+    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "log_size", "newest", "open_application", "prune",
+    "renew_triggers", "stamp", "uninstall",
 ]  # fmt: skip
 
 PRUNE_ROWS = 2_000
@@ -120,79 +127,18 @@ def _own_control(conn: sqlite3.Connection, path: Path, run_id: str) -> Control |
 
 def _install(conn: sqlite3.Connection, plan: CapturePlan, run_id: str, path: Path) -> Installed:
     check_plan(read_schema(conn), plan)
-    sound = {t.source for t in plan.tables if _refusal(conn, t.source) is None}
+    compiled = {t.source for t in plan.tables if refusal(conn, t.source) is None}
     for statement in plan.setup:
         conn.execute(statement)
     conn.execute(f"insert into {lite_ident(CTL)}(one, run) values (1, ?)", (run_id,))
     failpoint("capture_tables_made")
     make_triggers(conn, plan)
-    for table in sorted(sound):
-        _compiles(conn, table)
+    for table in sorted(compiled):
+        must_compile(conn, table)
     failpoint("capture_triggers_made")
     installed = stamp(conn, path)
     failpoint("capture_stamped")
     return installed
-
-
-def check_plan(schema: SourceSchema, plan: CapturePlan) -> None:
-    """Every name in the triggers is a name in the catalog: SQLite takes a misspelt quoted name for a text, silently.
-
-    Making the triggers once more from what the catalog says now must give the same texts.
-
-    Raises:
-        Drift: `capture_table_changed`.
-    """
-    by_name = {t.name: t for t in schema.tables}
-    for table in plan.tables:
-        found = by_name.get(table.source)
-        if found is None or dict(captured_table(found, table.key).triggers) != dict(table.triggers):
-            raise Drift(
-                f"Table {table.source!r} is not what it was when the run was planned.",
-                detail="it is gone" if found is None else "its keys or unique indexes changed",
-                code="capture_table_changed",
-            )
-
-
-def make_triggers(conn: sqlite3.Connection, plan: CapturePlan) -> None:
-    """Create all triggers of a plan and compare what SQLite kept of them.
-
-    Raises:
-        Refused: `capture_trigger_refused`.
-    """
-    for sql in plan.triggers.values():
-        conn.execute(sql)
-    kept = {name: sql for kind, name, _, sql in our_objects(conn) if kind == "trigger"}
-    wrong = sorted(name for name, sql in plan.triggers.items() if kept.get(name) != sql)
-    if wrong:
-        raise _refused(wrong[0], "it reads back differently")
-
-
-def _compiles(conn: sqlite3.Connection, table: str) -> None:
-    refusal = _refusal(conn, table)
-    if refusal is not None:
-        raise _refused(table, refusal)
-
-
-def _refusal(conn: sqlite3.Connection, table: str) -> str | None:
-    """SQLite's words when it can't compile writes to this table with all its triggers, None when it can."""
-    name = lite_ident(table)
-    try:
-        column = next(as_text(r[1]) for r in conn.execute(f"pragma table_xinfo({name})") if r[6] == 0)
-        conn.execute(f"explain insert into {name} default values").close()
-        conn.execute(f"explain update {name} set {lite_ident(column)} = {lite_ident(column)}").close()
-        conn.execute(f"explain delete from {name}").close()
-    except sqlite3.Error as error:
-        return str(error)
-    return None
-
-
-def _refused(name: str, detail: str) -> Refused:
-    return Refused(
-        f"SQLite does not take the triggers of change capture on {name!r}.",
-        detail=detail,
-        hint="Leave the table out with `tables.exclude`, or migrate with `mode: copy` while nobody writes.",
-        code="capture_trigger_refused",
-    )
 
 
 async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIENCE_SECONDS) -> bool:
@@ -212,52 +158,6 @@ async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIEN
 
     what = f"Removing change capture from {shown(path)}"
     return await in_one_write(path, what, work, patience_seconds=patience_seconds)
-
-
-def remove(conn: sqlite3.Connection, control: Control) -> None:
-    """Drop everything of ours inside the caller's transaction, and give the application its own triggers back."""
-    sequence_is_ours = _made_sequence_table(conn)
-    objects = our_objects(conn)
-    for kind, name, _, _ in objects:
-        if kind == "trigger":
-            conn.execute(f"drop trigger {lite_ident(name)}")
-    for kind, name, _, _ in objects:
-        if kind == "table":
-            conn.execute(f"drop table {lite_ident(name)}")
-    for trigger in json.loads(control.app_triggers):
-        conn.execute(str(trigger["sql"]))
-    if sequence_is_ours:
-        _drop_sequence_table(conn)
-
-
-def _made_sequence_table(conn: sqlite3.Connection) -> bool:
-    """Whether SQLite made its table of AUTOINCREMENT counters for our log, and nothing else counts in it."""
-    entries = {as_text(name): int(number) for number, name in conn.execute("select rowid, name from sqlite_master")}
-    if "sqlite_sequence" not in entries or LOG not in entries or entries["sqlite_sequence"] < entries[LOG]:
-        return False
-    others = conn.execute(
-        "select count(*) from sqlite_master where type = 'table' and sql like '%autoincrement%' and name <> ?", (LOG,)
-    ).fetchone()
-    return int(others[0]) == 0
-
-
-def _drop_sequence_table(conn: sqlite3.Connection) -> None:
-    """SQLite makes `sqlite_sequence` by itself and has no statement to drop it: give it another name, then drop that.
-
-    The schema version moves with it, so every other connection reads the schema anew before its next statement.
-    """
-    conn.execute("pragma writable_schema = on")
-    try:
-        renamed = conn.execute(
-            "update sqlite_master set name = '_sf_sequence', tbl_name = '_sf_sequence', "
-            "sql = 'CREATE TABLE _sf_sequence(name,seq)' where type = 'table' and name = 'sqlite_sequence'"
-        ).rowcount
-        version = int(conn.execute("pragma schema_version").fetchone()[0])
-        conn.execute(f"pragma schema_version = {version + 1}")
-    finally:
-        conn.execute("pragma writable_schema = reset")
-    if renamed == 1:
-        conn.execute("drop table _sf_sequence")
 
 
 async def prune(path: Path, below_n: int) -> int:

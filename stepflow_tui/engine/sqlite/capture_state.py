@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import CTL, LOG, OURS, SWITCH, Installed
+from stepflow_tui.engine.plan.capture import TRIGGERS
 from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
 from stepflow_tui.engine.sqlite.connect import shown
 
@@ -39,10 +40,10 @@ def as_text(value: object) -> str:
 
 
 def triggers_digest(objects: list[tuple[str, str, str, str]]) -> str:
-    """One digest of all triggers of ours: names, tables and texts."""
+    """One digest of the capture triggers: names, tables and texts. (The write fence's come and go.)"""
     digest = hashlib.sha256()
     for kind, name, table, sql in objects:
-        if kind == "trigger":
+        if kind == "trigger" and name.startswith(TRIGGERS):
             digest.update("\x00".join((name, table, sql, "")).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -122,9 +123,9 @@ def guard(conn: sqlite3.Connection, installed: Installed, path: Path, *, applied
     if identity(path) != (installed.device, installed.inode):
         raise replaced(path, "device or inode differ from those at the start")
     objects, control = our_objects(conn), read_control(conn)
-    missing = {LOG, CTL, SWITCH} - {name for kind, name, _, _ in objects if kind == "table"}
+    missing = missing_objects(objects)
     if missing or control is None:
-        raise _log_missing(path, missing)
+        raise log_missing(path, missing)
     if triggers_digest(objects) != control.triggers:
         raise _trigger_missing(path)
     version = schema_version(conn)
@@ -149,7 +150,13 @@ def replaced(path: Path, detail: str) -> Drift:
     )
 
 
-def _log_missing(path: Path, missing: set[str]) -> Drift:
+def missing_objects(objects: list[tuple[str, str, str, str]]) -> set[str]:
+    """Names of tables of ours that are not among these objects."""
+    return {LOG, CTL, SWITCH} - {name for kind, name, _, _ in objects if kind == "table"}
+
+
+def log_missing(path: Path, missing: set[str]) -> Drift:
+    """A table of ours, or the control row, is gone: what was logged is lost."""
     return Drift(
         f"The change log in {shown(path)} is gone.",
         detail="missing: " + (", ".join(sorted(missing)) or f"the row of {CTL}"),

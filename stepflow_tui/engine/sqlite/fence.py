@@ -16,20 +16,28 @@ from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift, Refused
 from stepflow_tui.engine.failpoints import failpoint
-from stepflow_tui.engine.model.live import CTL, LOG, OURS, WRITER, Owner
+from stepflow_tui.engine.model.live import CTL, LOG, OURS, WRITER, Installed, Owner
 from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
 from stepflow_tui.engine.sqlite.applying import immediate, open_applying
+from stepflow_tui.engine.sqlite.capture_make import renew_triggers
+from stepflow_tui.engine.sqlite.capture_state import guard, identity, read_control, stamp
 from stepflow_tui.engine.sqlite.connect import open_living, shown
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
 FENCE = f"{OURS}fence_"
 """Prefix of the fence's triggers: `_sf_fence_insert_<table>` and so on."""
+
+WAIT_SECONDS = 30.0
+"""For the write lock, where nobody waits for the change itself."""
 
 MESSAGE = "stepflow: writes moved to PostgreSQL; this file takes none"
 """What a refused write reads, after SQLite's error code SQLITE_CONSTRAINT_TRIGGER."""
 
 _EVENTS = ("insert", "update", "delete")
 # GLOB, because LIKE takes the underscores of the prefix for any character
-_THEIRS = f"select name, tbl_name, sql from sqlite_schema where type='trigger' and name not glob '{OURS}*' order by rowid"
+_THEIRS = (
+    f"select name, tbl_name, sql from sqlite_schema where type='trigger' and name not glob '{OURS}*' order by rowid"
+)
 _FENCES = f"select name, tbl_name, sql from sqlite_schema where type='trigger' and name glob '{FENCE}*' order by rowid"
 
 
@@ -65,7 +73,7 @@ class FenceState:
     schema_version: int
 
 
-async def raise_fence(path: Path, tables: Sequence[str], *, owner: Owner, wait: float) -> FenceFacts:
+async def raise_fence(path: Path, tables: Sequence[str], *, owner: Owner = Owner.SQLITE, wait: float) -> FenceFacts:
     """Refuse every write to the tables but those of transactions that set `_sf_ctl.writer`. Raising it again is harmless.
 
     The application's triggers on them are taken off and kept: an applying transaction must not fire them. Triggers on
@@ -84,7 +92,7 @@ async def raise_fence(path: Path, tables: Sequence[str], *, owner: Owner, wait: 
     return await asyncio.to_thread(_raise, path, tuple(tables), owner, wait)
 
 
-async def lift_fence(path: Path, *, owner: Owner | None = None, wait: float) -> FenceState:
+async def lift_fence(path: Path, *, owner: Owner | None = None, wait: float = WAIT_SECONDS) -> FenceState:
     """Make the application's triggers again and let writes through. Lifting it twice is harmless.
 
     Args:
@@ -97,7 +105,7 @@ async def lift_fence(path: Path, *, owner: Owner | None = None, wait: float) -> 
     return await asyncio.to_thread(_lift, path, owner, wait)
 
 
-async def set_owner(path: Path, owner: Owner, *, wait: float) -> None:
+async def set_owner(path: Path, owner: Owner, *, wait: float = WAIT_SECONDS) -> None:
     """Name the side that owns writes, for routers that can't reach PostgreSQL."""
     await asyncio.to_thread(_set_owner, path, owner, wait)
 
@@ -108,8 +116,9 @@ async def fence_state(path: Path) -> FenceState:
 
 
 def _raise(path: Path, tables: tuple[str, ...], owner: Owner, wait: float) -> FenceFacts:
-    with closing(open_applying(path)) as conn, immediate(conn, path, wait):
+    with closing(_open(path)) as conn, immediate(conn, path, wait):
         _need_control(conn, path)
+        guard(conn, _expected(conn, path), path)
         _need_tables(conn, path, tables)
         kept = [*_kept(conn), *_take_off(conn, tables)]
         standing = {name: sql for name, _, sql in _rows(conn, _FENCES)}
@@ -123,7 +132,7 @@ def _raise(path: Path, tables: tuple[str, ...], owner: Owner, wait: float) -> Fe
             f"update {CTL} set fenced=1, owner=?, app_triggers=?",
             owner.value, json.dumps([asdict(k) for k in kept], ensure_ascii=False),
         )  # fmt: skip
-        version = _settle(conn)
+        version = stamp(conn, path).schema_version
         log_max = _one(conn, f"select coalesce(max(n), 0) from {LOG}")
         failpoint("fence_raise_commit")
     failpoint("fence_raised")
@@ -154,15 +163,22 @@ def _take_off(conn: sqlite3.Connection, tables: tuple[str, ...]) -> list[KeptTri
 
 
 def _lift(path: Path, owner: Owner | None, wait: float) -> FenceState:
-    with closing(open_applying(path)) as conn:
+    with closing(_open(path)) as conn:
         with immediate(conn, path, wait):
             _need_control(conn, path)
+            sound = _sound(conn, path)
             for name, _, _ in _rows(conn, _FENCES):
                 _run(conn, f"drop trigger {lite_ident(name)}")
             for trigger in _kept(conn):
                 _put_back(conn, path, trigger)
-            _run(conn, f"update {CTL} set fenced=0, app_triggers='[]', owner=coalesce(?, owner)", owner.value if owner else None)
-            _settle(conn)
+            renew_triggers(conn)
+            _run(
+                conn,
+                f"update {CTL} set fenced=0, app_triggers='[]', owner=coalesce(?, owner)",
+                owner.value if owner else None,
+            )
+            if sound:
+                stamp(conn, path)
             failpoint("fence_lift_commit")
         failpoint("fence_lifted")
         return _state_of(conn)
@@ -195,13 +211,13 @@ def _sql_of(conn: sqlite3.Connection, name: str) -> str | None:
 
 
 def _set_owner(path: Path, owner: Owner, wait: float) -> None:
-    with closing(open_applying(path)) as conn, immediate(conn, path, wait):
+    with closing(_open(path)) as conn, immediate(conn, path, wait):
         _need_control(conn, path)
         _run(conn, f"update {CTL} set owner=?", owner.value)
 
 
 def _state(path: Path) -> FenceState:
-    with closing(open_living(path)) as conn:
+    with sqlite_errors(f"The write fence of {shown(path)}"), closing(open_living(path)) as conn:
         conn.execute("begin")
         _need_control(conn, path)
         return _state_of(conn)
@@ -226,11 +242,29 @@ def _kept(conn: sqlite3.Connection) -> list[KeptTrigger]:
     return [KeptTrigger(**entry) for entry in json.loads(text)]
 
 
-def _settle(conn: sqlite3.Connection) -> int:
-    """Note the schema version that our own DDL has made, in its transaction: guards compare against it."""
-    version = _one(conn, "pragma schema_version")
-    _run(conn, f"update {CTL} set schema_version=?", version)
-    return version
+def _open(path: Path) -> sqlite3.Connection:
+    with sqlite_errors(f"The write fence of {shown(path)}"):
+        return open_applying(path)
+
+
+def _expected(conn: sqlite3.Connection, path: Path) -> Installed:
+    """What the control row says capture must look like, in the file that has this name now."""
+    control = read_control(conn)
+    assert control is not None
+    device, inode = identity(path)
+    return Installed(
+        device=device, inode=inode, schema_version=control.schema_version, triggers_sha256=control.triggers
+    )
+
+
+def _sound(conn: sqlite3.Connection, path: Path) -> bool:
+    """Whether capture is as we left it. Where it isn't, lifting goes on (the application must be able to write), but
+    does not vouch for what it found: the tail's guard then tells of it."""
+    try:
+        guard(conn, _expected(conn, path), path)
+    except Drift:
+        return False
+    return True
 
 
 def _need_control(conn: sqlite3.Connection, path: Path) -> None:

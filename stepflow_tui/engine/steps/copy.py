@@ -45,35 +45,44 @@ class Copy(PlainStep):
         Raises:
             StepFailed: processes ended again and again at some tables; the others are copied, these can be tried again.
         """
-        epoch = await claim_target(ctx)
-        plan, frozen = await plan_of(ctx), await frozen_of(ctx)
-        tables = tuple(t for t in plan.tables if t.impossible is None)
-        await _cut(ctx, epoch, plan, frozen, tables)
-        job = CopyJob(
-            run=ctx.run_id,
-            epoch=epoch,
-            frozen=frozen.path,
-            target=ctx.target,
-            tables=tables,
-            facts=plan.facts,
-            encoding=plan.encoding,
-            on_bad_value=ctx.config.copying.on_bad_value.value,
-            streams=streams_of(ctx),
-            max_rows_per_second=ctx.config.copying.max_rows_per_second,
-            step=self.name,
-            mask=await mask_of(ctx),
-        )
-        for table in tables:
-            await ctx.journal.update_table(table.source, state=TableState.COPYING)
-        give_back()
-        result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
-        await _record(ctx, result)
-        _refuse_lost(result)
-        return {
-            "rows": sum(t.rows for t in result.tables.values()),
-            "rejected": sum(t.rejected for t in result.tables.values()),
-            "stopped": {source: _words(t) for source, t in result.tables.items() if t.error is not None},
-        }
+        plan = await plan_of(ctx)
+        return await copy_from(ctx, await frozen_of(ctx), tuple(t for t in plan.tables if t.impossible is None))
+
+
+async def copy_from(ctx: RunContext, frozen: Frozen, tables: tuple[TablePlan, ...]) -> Evidence:
+    """Copy what is open in the ledger of these tables, from a frozen file that the plan's facts belong to.
+
+    Raises:
+        StepFailed: as `Copy.apply`.
+    """
+    epoch = await claim_target(ctx)
+    plan = await plan_of(ctx)
+    await _cut(ctx, epoch, plan, frozen, tables)
+    job = CopyJob(
+        run=ctx.run_id,
+        epoch=epoch,
+        frozen=frozen.path,
+        target=ctx.target,
+        tables=tables,
+        facts=plan.facts,
+        encoding=plan.encoding,
+        on_bad_value=ctx.config.copying.on_bad_value.value,
+        streams=streams_of(ctx),
+        max_rows_per_second=ctx.config.copying.max_rows_per_second,
+        step=Copy.name,
+        mask=await mask_of(ctx),
+    )
+    for table in tables:
+        await ctx.journal.update_table(table.source, state=TableState.COPYING)
+    give_back()
+    result = await copy_tables(job, control=ctx.control, report=ctx.report, clock=ctx.clock)
+    await _record(ctx, result)
+    _refuse_lost(result)
+    return {
+        "rows": sum(t.rows for t in result.tables.values()),
+        "rejected": sum(t.rejected for t in result.tables.values()),
+        "stopped": {source: _words(t) for source, t in result.tables.items() if t.error is not None},
+    }
 
 
 def _refuse_lost(result: CopyResult) -> None:
@@ -102,7 +111,7 @@ async def _cut(ctx: RunContext, epoch: int, plan: Plan, frozen: Frozen, tables: 
     """Write the segments of tables that have none yet, each table's in one transaction."""
     async with connection(ctx) as conn:
         counts = await ledger.counts(conn, ctx.run_id)
-        first = 1 + sum(c.segments for c in counts.values())
+        first = 1 + await ledger.newest_segment(conn, ctx.run_id)
         fresh = [t for t in tables if t.source not in counts]
         waiting = list(reversed(fresh))
         found: dict[str, list[Segment]] = {}

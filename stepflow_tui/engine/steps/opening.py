@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.sqlite.lock import lock_source
+from stepflow_tui.engine.sqlite.lock import SourceLock, lock_source
 from stepflow_tui.engine.steps.context import RunContext
 
 
@@ -15,6 +15,8 @@ async def open_run(ctx: RunContext) -> None:
     Raises:
         Held: another run works on this source.
     """
+    if ctx.memory.find(SourceLock) is not None:
+        return  # a rollback of the engine that holds it
     path = real_path(ctx.config.source.path)
     try:
         facts = await asyncio.to_thread(path.stat)
@@ -22,3 +24,4 @@ async def open_run(ctx: RunContext) -> None:
         return
     lock = lock_source(ctx.state_dir, facts.st_dev, facts.st_ino, ctx.run_id)
     ctx.resources.callback(lock.release)
+    ctx.memory.put(lock)

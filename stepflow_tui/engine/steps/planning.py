@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepflow_tui.engine.checks.live_tables import live_table_findings
+from stepflow_tui.engine.live.rules import table_rules
 from stepflow_tui.engine.model.census import Census
-from stepflow_tui.engine.model.config import Config, TablesMode
+from stepflow_tui.engine.model.config import Config, Mode, TablesMode
 from stepflow_tui.engine.model.control import Control, Report, silent
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan, PlannedPhase
@@ -64,11 +66,18 @@ async def census_of(
 def make_plan(
     schema: SourceSchema, census: Census, config: Config, view: TargetView, phases: tuple[PlannedPhase, ...] = ()
 ) -> Made:
-    """The plan, and the findings about tables made beforehand and sensitive columns."""
+    """The plan, and the findings about tables made beforehand, tables that can't be captured, and sensitive columns.
+
+    Raises:
+        UsageError: `verify.rules` don't fit the planned types.
+    """
     matched = _matched(schema, config, view)
     plan = build_plan(schema, census, config, existing=matched, phases=phases)
+    if config.mode is Mode.LIVE:
+        table_rules(config.verify.rules, plan.tables)
     made_beforehand = matched.findings if matched is not None else ()
-    return Made(plan=plan, findings=(*made_beforehand, *sensitive_findings(plan.sensitive)))
+    live = live_table_findings(plan, schema, config)
+    return Made(plan=plan, findings=(*made_beforehand, *live, *sensitive_findings(plan.sensitive)))
 
 
 def _matched(schema: SourceSchema, config: Config, view: TargetView) -> Matched | None:

@@ -9,6 +9,7 @@ import os
 import signal
 from typing import Any
 
+from stepflow_tui.engine.alerts.watch import capture_broken
 from stepflow_tui.engine.checks.checklist import ChecklistFacts, decide_all
 from stepflow_tui.engine.journal.audit import ChainState
 from stepflow_tui.engine.journal.reader import RunReader
@@ -78,6 +79,7 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
         decisions_recorded=await asyncio.to_thread(_chain_holds, ctx) if finished else None,
         alerts_open=int(alerts[0]["n"]),
         scratch_removed=await _target_clean(ctx) if finished else None,
+        capture_healthy=await _capture_healthy(ctx) if finished and "install-capture" in steps else None,
     )
 
 
@@ -94,6 +96,12 @@ async def _verified(ctx: RunContext) -> bool:
 def _chain_holds(ctx: RunContext) -> bool:
     with RunReader(ctx.run_dir) as reader:
         return reader.verify_audit(ctx.state_dir).state is ChainState.WHOLE
+
+
+async def _capture_healthy(ctx: RunContext) -> bool:
+    """Whether every change was recorded, or what was missed was copied again."""
+    full = await ctx.journal.fetch("SELECT 1 FROM alert WHERE code='log_full'")
+    return not full and not await capture_broken(ctx.journal)
 
 
 async def _target_clean(ctx: RunContext) -> bool:

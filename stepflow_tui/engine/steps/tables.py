@@ -17,6 +17,7 @@ from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import control, ledger
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.fence import TRIGGER as GATE
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of
 from stepflow_tui.engine.steps.masking import planned_mask
@@ -93,8 +94,9 @@ async def _compared(ctx: RunContext, conn: asyncpg.Connection) -> tuple[list[Tab
     """The run's tables that are there, and those of them that were changed, which somebody has agreed to set aside."""
     there = await _existing(conn, ctx.target.schema, await plan_of(ctx))
     expected = await _expected_rows(ctx, conn)
+    gated = await _gated(ctx, conn)
     async with WorkerPool(1) as pool:
-        found = [await _changed(ctx, conn, t, expected.get(t.source), pool) for t in there]
+        found = [await _changed(ctx, conn, t, expected.get(t.source), pool) for t in there if t.name not in gated]
     changed = [c for c in found if c is not None]
     if changed:
         listed = ", ".join(
@@ -102,6 +104,19 @@ async def _compared(ctx: RunContext, conn: asyncpg.Connection) -> tuple[list[Tab
         )
         ctx.need_typed(f"Tables of the target changed since the run left them, and would be set aside: {listed}.")
     return there, changed
+
+
+async def _gated(ctx: RunContext, conn: asyncpg.Connection) -> frozenset[str]:
+    """Tables of a live run that refuse everybody else's writes: what is in them is what was carried there."""
+    with pg_errors("look for the write gate"):
+        rows = await conn.fetch(
+            "select c.relname::text from pg_trigger t join pg_class c on c.oid = t.tgrelid"
+            " join pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = $1 and t.tgname = $2 and t.tgenabled = 'A'",
+            ctx.target.schema,
+            GATE,
+        )
+    return frozenset(r[0] for r in rows)
 
 
 def _own(plan: Plan) -> list[Statement]:

@@ -69,12 +69,14 @@ class Verify(PlainStep):
         job = await _job(ctx, plan, tables)
         verdicts = await verify_tables(job, control=ctx.control, report=ctx.report)
         if ctx.memory.find(RepairWanted) is not None:
-            await _save(ctx, verdicts, await _objects(ctx, job, plan))  # a repair may be refused: this is how it stands
+            await save_verdicts(
+                ctx, verdicts, await _objects(ctx, job, plan)
+            )  # a repair may be refused: this is how it stands
             verdicts = await repair(ctx, job, tables, verdicts, lambda: _objects(ctx, job, plan))
         objects = await _objects(ctx, job, plan)
         if await source_was_touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
-        await _save(ctx, await _with_cause(ctx, verdicts), objects)
+        await save_verdicts(ctx, await _with_cause(ctx, verdicts), objects)
         await _keep_digests(ctx, verdicts)
         await anchor_audit(ctx)
         await settle_checklist(ctx)
@@ -87,7 +89,7 @@ class Verify(PlainStep):
         }
 
 
-async def _save(ctx: RunContext, verdicts: Sequence[TableVerdict], objects: Sequence[Discrepancy]) -> None:
+async def save_verdicts(ctx: RunContext, verdicts: Sequence[TableVerdict], objects: Sequence[Discrepancy]) -> None:
     """Journal the verdicts, each with the differences of its table's objects."""
     tables = {t.source: t for t in (await plan_of(ctx)).tables}
     mask = await mask_of(ctx)
@@ -140,6 +142,12 @@ async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> Ve
         plan=plan,
         mask=await mask_of(ctx),
     )
+
+
+async def live_job(ctx: RunContext, path: Path, tables: Iterable[TablePlan]) -> VerifyJob:
+    """What a verification against the living source works with."""
+    wanted = tuple(t for t in tables if t.impossible is None)
+    return replace(await _job(ctx, await plan_of(ctx), wanted), source=path, frozen=False, plan=None)
 
 
 async def rejects_of(ctx: RunContext) -> dict[str, tuple[Reject, ...]]:

@@ -32,6 +32,8 @@ TITLES: dict[str, str] = {
     "rights-limited": "Only named people and least rights; connection encrypted",
     "sensitive-named": "Sensitive data identified",
     "other-readers": "Backup scripts, reports and other programs that touch the file are adapted",
+    "application-routed": "The application reads through StepFlow's client, or a hook switches it",
+    "application-switched": "The application writes to PostgreSQL",
     "directories-ready": "Backup and log directories exist and can be written",
     "service-watched": "Service status watched",
     "logs-clean": "No new errors in the logs",

@@ -46,6 +46,18 @@ ALERTS: dict[str, str] = {
     "disk_low": "Only {free_bytes} bytes are left on the disk of {folder}.",
     "source_changed": "The source changed while the run went on.",
     "journal_busy": "Another process keeps the journal locked.",
+    "lag_high": "The target is behind and does not catch up: {changes} changes, {seconds} s.",
+    "log_nearly_full": "The change log in the source holds {bytes} bytes of the {budget} it may have.",
+    "log_full": "The change log in the source is full ({bytes} of {budget} bytes): capture was taken out.",
+    "wal_large": "The source's write-ahead log has grown to {bytes} bytes; {frames} frames are not in the database file yet.",
+    "wal_pinned": "Process {pid} ({program}) has held an old state of the source open for {seconds} s: {frames} frames of its "
+    "write-ahead log can't be put away.",
+    "rows_differ": "The continuous comparison has found rows that differ: {count}.",
+    "rows_quarantined": "The target refuses rows, which are kept aside: {count}.",
+    "switch_rolled_back": "Reads were moved back to the old side by themselves.",
+    "capture_broken": "Changes of the source went past the log.",
+    "way_back_blocked": "SQLite can't hold rows that were written to PostgreSQL, so nobody can go back now: {count}.",
+    "verifier_stale": "Nothing was compared for {minutes} min.",
 }
 
 ADVICE: dict[str, str] = {
@@ -54,6 +66,17 @@ ADVICE: dict[str, str] = {
     "disk_low": "Make room on that disk, or pause the run first; a full disk ends it, and it can be resumed afterwards.",
     "source_changed": "Stop what writes to the source and start a new run, or accept the copy as of the backup's time.",
     "journal_busy": "Find out which program keeps the file open (`fuser` on journal.db in the run's folder) and end it.",
+    "lag_high": "Look what slows the target down, or at `copy.max_rows_per_second`; no gate opens before it has caught up.",
+    "log_nearly_full": "Look why changes are not applied (lag, a target that is down), or allow more with `capture.budget`.",
+    "log_full": "Roll back, allow more with `capture.budget`, and start a new run: later changes were not recorded.",
+    "wal_large": "Find out who reads for long; the file shrinks when nobody holds an old state any more.",
+    "wal_pinned": "End that process's read transaction (or the process); the panel WAL shows who holds what.",
+    "rows_differ": "`stepflow verify` names the rows; repair is shown as SQL, done on request, and counted as a defect.",
+    "rows_quarantined": "The report names each row and its reason; correct it in the source, then it is tried again.",
+    "switch_rolled_back": "Look at the figures with `stepflow switch analytics`; after the cool-down it can be armed again.",
+    "capture_broken": "Nothing has to be done while the tables concerned are copied again; if the run stops, its error says why.",
+    "way_back_blocked": "Change the rows that the report names so that SQLite can hold them, or decide to stay.",
+    "verifier_stale": "Look at `stepflow status`: a step that waits, or a side that does not answer.",
 }
 """What to do about an alert."""
 

@@ -74,8 +74,8 @@ SIGNALS: Mapping[str, str] = {
 
 VERDICTS: Mapping[str, str] = {
     "measuring": N_("measuring"),
-    "inconclusive": N_("inconclusive: too few reads to tell; it stays as it is"),
-    "healthy": N_("healthy: the new side is as good as the old one"),
+    "inconclusive": N_("too few reads to tell; it stays as it is"),
+    "healthy": N_("the new side is as good as the old one"),
     "worse": N_("the new side is worse"),
     "better": N_("the new side is better"),
     "equal": N_("no difference between the sides"),

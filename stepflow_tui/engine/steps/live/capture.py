@@ -53,5 +53,3 @@ async def installed_of(ctx: RunContext) -> Installed:
         known = await capture.install(real_path(ctx.config.source.path), await capture_plan_of(ctx), ctx.run_id)
         ctx.memory.put(known)
     return known
-
-

@@ -7,6 +7,7 @@ the rest. Which of the two holds is read from the target's gate, never from memo
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, time, timedelta
 
 from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping
 from stepflow_tui.engine.model.events import Level
@@ -17,9 +18,10 @@ from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side, unfreeze
 from stepflow_tui.engine.steps.live.gate import owner_of
 from stepflow_tui.engine.steps.live.prove import clean_pass, keep_proving
-from stepflow_tui.engine.steps.live.rehearse import rehearse, refuse_unready
-from stepflow_tui.engine.steps.live.returning import keep_returning, take_back_writes
+from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
+from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
+from stepflow_tui.engine.steps.live.take_back import take_back_writes
 
 RETRY_SECONDS = 5.0
 
@@ -59,9 +61,23 @@ class CutOver(PlainStep):
 
 async def _wait_for_time(ctx: RunContext) -> None:
     at = ctx.config.cutover.at
-    while at is not None and ctx.clock.now_ms() < int(at.timestamp() * 1000):
+    if at is None:
+        return
+    due_ms = moment_ms(at, ctx.clock.now_ms())
+    if due_ms > ctx.clock.now_ms():
+        await ctx.journal.event("cutover_postponed", {"at": at})
+    while ctx.clock.now_ms() < due_ms:
         await ctx.control.checkpoint()
         await ctx.clock.sleep(1.0)
+
+
+def moment_ms(at: str, now_ms: int) -> int:
+    """A time of day means the next one, in this machine's time zone; milliseconds since 1970."""
+    if "-" in at:
+        return int(datetime.fromisoformat(at).timestamp() * 1000)
+    now = datetime.fromtimestamp(now_ms / 1000).astimezone()
+    due = datetime.combine(now.date(), time.fromisoformat(at), tzinfo=now.tzinfo)
+    return int((due if due > now else due + timedelta(days=1)).timestamp() * 1000)
 
 
 async def _tries(ctx: RunContext) -> Frozen:

@@ -9,17 +9,19 @@ from typing import Any
 
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.live import Owner
-from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.sqlite import fence as lite_fence
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
+from stepflow_tui.engine.steps.live.gate import open_target
 from stepflow_tui.engine.steps.live.keys import add_keys, remove_keys
-from stepflow_tui.engine.steps.live.prove import prove_touched
+from stepflow_tui.engine.steps.live.proof import prove_touched
 from stepflow_tui.engine.steps.live.returning import prepare_return, prove_return, undo_return
 from stepflow_tui.engine.steps.live.sequences import set_sequences
 from stepflow_tui.engine.steps.live.tailing import tail_of
+
+OPEN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -63,7 +65,8 @@ async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> No
     tail = await tail_of(ctx)
     path = real_path(ctx.config.source.path)
     plan = await capture_plan_of(ctx)
-    facts = await lite_fence.raise_fence(path, [t.source for t in plan.tables], deadline_s=allowed)
+    tables = [t.source for t in plan.tables]
+    facts = await lite_fence.raise_fence(path, tables, owner=Owner.SQLITE, wait=allowed)
     done.began = time.monotonic()
     await done.tell(ctx, "fenced", log_max=facts.log_max)
     tick = await tail.drain()
@@ -79,25 +82,23 @@ async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> No
 async def _point_of_no_return(ctx: RunContext, done: Frozen) -> None:
     """One commit in the target decides: from here on PostgreSQL owns writes."""
     await ctx.journal.event("cutover_point_of_no_return", {})
-    async with connection(ctx) as conn:
-        await pg_fence.open_writes(conn, Owner.POSTGRESQL)
-    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL)
+    await open_target(ctx, wait=OPEN_SECONDS)
+    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
     await done.tell(ctx, "writes_open")
     await ctx.journal.audit(ctx.answers.who, "cutover", done.facts)
 
 
 async def open_new_side(ctx: RunContext) -> None:
     """Whatever is left to do after the point of no return; all of it may have been done."""
-    async with connection(ctx) as conn:
-        await pg_fence.open_writes(conn, Owner.POSTGRESQL)
-    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL)
+    await open_target(ctx, wait=OPEN_SECONDS)
+    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
     ctx.journal.gauge("live", {"owner": Owner.POSTGRESQL.value})
 
 
 async def unfreeze(ctx: RunContext) -> None:
     """Before the point of no return: the target is as catching up needs it, and the application writes to SQLite again."""
     path = real_path(ctx.config.source.path)
-    await lite_fence.lift_fence(path)  # first: nobody waits for the rest
+    await lite_fence.lift_fence(path, owner=Owner.SQLITE, wait=OPEN_SECONDS)  # first: nobody waits for the rest
     async with connection(ctx) as conn:
         await undo_return(ctx, conn)
         await remove_keys(ctx, conn)

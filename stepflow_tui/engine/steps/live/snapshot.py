@@ -12,7 +12,7 @@ from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import LOG
 from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.plan.quote import lite_ident
-from stepflow_tui.engine.sqlite.backup import make_backup, remove_backup
+from stepflow_tui.engine.sqlite.backup import Backup, make_backup, remove_backup
 from stepflow_tui.engine.sqlite.connect import open_frozen
 from stepflow_tui.engine.sqlite.examine import examine
 from stepflow_tui.engine.steps.base import PlainStep
@@ -37,17 +37,7 @@ class TakeSnapshot(PlainStep):
         Raises:
             Drift: a value that came since the census breaks a type of the approved plan.
         """
-        path = snapshot_path(ctx)
-        made = await make_backup(
-            await examine(ctx.config.source.path),
-            path.parent,
-            name=path.name,
-            control=ctx.control,
-            report=ctx.report,
-            deadline_s=ctx.config.backup.deadline,
-            now_ms=ctx.clock.now_ms(),
-            stall_s=ctx.config.source.allow_stall,
-        )
+        path, made = await _make(ctx)
         frozen = await frozen_at(path)
         await _hold_plan(ctx, frozen)
         ctx.memory.put(frozen)
@@ -67,6 +57,34 @@ class DropSnapshot(PlainStep):
     async def apply(self, ctx: RunContext) -> Evidence:
         """Delete it."""
         return await drop_snapshot(ctx)
+
+
+async def new_snapshot(ctx: RunContext) -> Frozen:
+    """A snapshot of the source as it is now, held against the plan, in place of any older one.
+
+    Raises:
+        Drift: as `TakeSnapshot`.
+    """
+    await drop_snapshot(ctx)
+    path, _ = await _make(ctx)
+    frozen = await frozen_at(path)
+    await _hold_plan(ctx, frozen)
+    return frozen
+
+
+async def _make(ctx: RunContext) -> tuple[Path, Backup]:
+    path = snapshot_path(ctx)
+    made = await make_backup(
+        await examine(ctx.config.source.path),
+        path.parent,
+        name=path.name,
+        control=ctx.control,
+        report=ctx.report,
+        deadline_s=ctx.config.backup.deadline,
+        now_ms=ctx.clock.now_ms(),
+        stall_s=ctx.config.source.allow_stall,
+    )
+    return path, made
 
 
 async def drop_snapshot(ctx: RunContext) -> Evidence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepflow_tui.engine.live.tail import Tail
 from stepflow_tui.engine.live.tail_job import TailJob
+from stepflow_tui.engine.live.verifier import LiveVerifier
 from stepflow_tui.engine.model.config import BadValue
 from stepflow_tui.engine.postgres import progress
 from stepflow_tui.engine.postgres.live_tables import install_live
@@ -13,11 +14,14 @@ from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
 from stepflow_tui.engine.steps.live.capture import installed_of
 from stepflow_tui.engine.steps.live.gate import run_tables
-from stepflow_tui.engine.steps.live.mend import mend_capture, mendable
+from stepflow_tui.engine.steps.live.mend import finish_recopy, mend_capture, mendable
+from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.snapshot import position_of
 from stepflow_tui.engine.steps.masking import mask_of
 
 SERVICE = "tail"
+READERS = ("verifier", "switch")
+"""Services that read at the tail's common points."""
 
 
 async def tail_of(ctx: RunContext) -> Tail:
@@ -25,8 +29,11 @@ async def tail_of(ctx: RunContext) -> Tail:
     known = ctx.memory.find(Tail)
     if known is not None:
         return known
-    tail = Tail(await _job(ctx), control=ctx.control, clock=ctx.clock)
+    job = await _job(ctx)
+    await finish_recopy(ctx)
+    tail = Tail(job, control=ctx.control, clock=ctx.clock)
     ctx.resources.push_async_callback(tail.close)
+    ctx.memory.put(job)
     ctx.memory.put(tail)
     return tail
 
@@ -49,10 +56,12 @@ async def _follow(ctx: RunContext, tail: Tail) -> None:
         except Exception as exc:
             if not mendable(exc):
                 raise
-            await tail.close()
-            await mend_capture(ctx, exc)
-            ctx.memory.drop(Tail)
-            tail = await tail_of(ctx)
+            async with ctx.services.held(*READERS):
+                await tail.close()
+                for kind in (Tail, LiveVerifier, Proven):
+                    ctx.memory.drop(kind)
+                await mend_capture(ctx, exc)
+                tail = await tail_of(ctx)
 
 
 async def _job(ctx: RunContext) -> TailJob:

@@ -1,0 +1,53 @@
+"""Which tables of a live plan can't be captured, or not completely? Pure: asked when the plan is made, not in the preflight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepflow_tui.engine.model.config import Config, Mode
+from stepflow_tui.engine.model.finding import Finding, blocking, warning
+from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
+from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.plan.capture import reconcile_reason
+from stepflow_tui.engine.plan.estimates import MEGABYTE_SECONDS, ROW_MICROSECONDS
+
+
+def live_table_findings(plan: Plan, schema: SourceSchema, config: Config) -> list[Finding]:
+    """One finding per table whose changes triggers can't log, or not all of them.
+
+    Such a table is compared and repaired as a whole while writes are fenced. Where no trigger can log it at all, that takes
+    a yes in the config beforehand (`capture.uncapturable: reconcile`); without it the run is refused.
+    """
+    if config.mode is not Mode.LIVE:
+        return []
+    wanted = [t for t in plan.tables if t.impossible is None]
+    refused = [t for t in wanted if t.uncapturable is not None]
+    partly = [(t, why) for t in wanted if t.uncapturable is None and (why := _partly(t, schema)) is not None]
+    if config.capture.uncapturable == "refuse":
+        lost = [blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in refused]
+    else:
+        lost = [_whole("live_reconciled", t, str(t.uncapturable), plan, config) for t in refused]
+    return [*lost, *(_whole("live_partly_captured", t, why, plan, config) for t, why in partly)]
+
+
+def freeze_seconds(tables: Sequence[TableFacts]) -> float:
+    """How long writes stand still while these tables are compared as a whole: the slow end of what was measured."""
+    rows = sum(t.rows for t in tables)
+    size = sum(t.rows * sum(c.mean_bytes for c in t.columns.values()) for t in tables)
+    return rows * ROW_MICROSECONDS[1] / 1e6 + size / 1e6 * MEGABYTE_SECONDS[1]
+
+
+def _partly(table: TablePlan, schema: SourceSchema) -> str | None:
+    return reconcile_reason(schema.table(table.source), schema.triggers)
+
+
+def _whole(code: str, table: TablePlan, reason: str, plan: Plan, config: Config) -> Finding:
+    facts = plan.facts.get(table.source)
+    return warning(
+        code,
+        table.source,
+        reason=reason,
+        rows=facts.rows if facts is not None else None,
+        seconds=round(freeze_seconds([facts]), 1) if facts is not None else None,
+        allowed_seconds=config.cutover.max_freeze,
+    )

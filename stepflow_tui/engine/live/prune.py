@@ -1,0 +1,71 @@
+"""Keeps the source's change log small: drops what the target has held for long enough, and says when there is no room left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stepflow_tui.engine.live.tail_job import TailJob
+from stepflow_tui.engine.live.tail_source import SourceSide
+from stepflow_tui.engine.postgres import progress
+from stepflow_tui.engine.sqlite.capture import prune
+
+NEARLY_FULL = 0.8
+"""Share of the budget from which the operator is alerted."""
+
+
+class Room(StrEnum):
+    """What the size of the log asks for."""
+
+    ENOUGH = "enough"  # nothing
+    NEARLY_FULL = "log_nearly_full"  # an alert
+    FULL = "log_full"  # capture has to be stopped, loudly: the tables must be copied again afterwards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRoom:
+    """The log after it was looked after. `rows` and `bytes` are what is left of it, `pruned` the entries dropped now."""
+
+    rows: int
+    bytes: int
+    budget_bytes: int
+    pruned: int
+
+    @property
+    def share(self) -> float:
+        """Of the budget."""
+        return self.bytes / self.budget_bytes
+
+    @property
+    def room(self) -> Room:
+        """What to do."""
+        if self.share >= 1:
+            return Room.FULL
+        return Room.NEARLY_FULL if self.share >= NEARLY_FULL else Room.ENOUGH
+
+
+async def tend_log(job: TailJob) -> LogRoom:
+    """Drop the log entries that were applied longer than `keep_seconds` ago, and measure what is left.
+
+    The entry of the watermark itself always stays. Entries of quarantined rows stay, and all after them: their keys are
+    read from there when they are tried again. A log without any entry could begin to count anew: a statement that ends
+    halfway (`INSERT OR FAIL`) leaves entries behind that SQLite's own counter does not know.
+
+    Raises:
+        StepFlowError: by cause; nothing is lost, the next call goes on.
+    """
+    conn = await job.target.connect()
+    try:
+        keep_from = await progress.prunable(conn, job.run, keep_seconds=job.keep_seconds)
+        pruned = 0
+        if keep_from is not None:
+            pruned = await prune(job.source, keep_from)
+            await progress.forget_marks(conn, job.run, keep_from)
+    finally:
+        conn.terminate()
+    source = SourceSide(job)
+    try:
+        size = await source.measure()
+    finally:
+        await source.close()
+    return LogRoom(rows=size.rows, bytes=size.bytes, budget_bytes=job.budget_bytes, pruned=pruned)

@@ -1,0 +1,453 @@
+"""The continuous verification of a live run: walks all tables again and again while writes go on, and repairs nothing.
+
+Every slice is compared at a common point of its own, where the target holds exactly the source's snapshot. What differs is
+looked up by its key at the next point, and counted only if it still does. Levels: a live run is verified value by value
+whatever its level; `comprehensive` adds the catalog, which does not belong here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from stepflow_tui.engine.bulk.values import BadText
+from stepflow_tui.engine.errors import StepFailed, StepFlowError, TargetConnectionError
+from stepflow_tui.engine.live.compare import Scratch, Suspects, TableComparison, Tally, named, settle
+from stepflow_tui.engine.live.compare_sides import SLICE_BYTES, in_thread
+from stepflow_tui.engine.live.invariants import ask
+from stepflow_tui.engine.live.points import CommonPoint, CommonPoints
+from stepflow_tui.engine.live.rules import NO_RULES, table_rules
+from stepflow_tui.engine.live.verifier_state import FLAT_OUT, Clean, Gauge, OnPass, Pace, PassResult, VerifierState
+from stepflow_tui.engine.live.verifier_walk import Piece, TableWalk
+from stepflow_tui.engine.model.clock import Clock
+from stepflow_tui.engine.model.config import Invariant, VerifyRule
+from stepflow_tui.engine.model.control import Control, FreeRunning
+from stepflow_tui.engine.model.discrepancy import Discrepancy, Scalar, TableVerdict, Verified
+from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.model.sensitive import hidden_names
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.sqlite.connect import Text
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.verify.expected import LoneText, Value
+from stepflow_tui.engine.verify.job import VerifyJob
+
+_KEYS = 1_000
+_NO_LIMIT = 1 << 62
+_PASSING = ("source_busy", "source_locked")
+
+
+class LiveVerifier:
+    """Compares both sides of a live run. One instance per run; its passes and comparisons by key may overlap in time.
+
+    Args:
+        job: what to verify: `source` the living file, `tables` with a `live_key`, facts, rejects, mask, utf16.
+        points: gives common points (the tail).
+        run: the run's id.
+        clock: stamps verdicts.
+        rules, invariants: of `verify` in the config.
+        reconcile: source table → why its log may miss keys. They are left to `compare_whole` under the fence.
+        control: looked at between slices.
+        pace: how hard `run` works.
+        gauge: takes the state after every slice.
+        on_pass: takes the result of every pass that `run` makes.
+
+    Raises:
+        UsageError: rules that can't be kept.
+    """
+
+    def __init__(
+        self,
+        job: VerifyJob,
+        points: CommonPoints,
+        *,
+        run: str,
+        clock: Clock,
+        rules: Mapping[str, VerifyRule] | None = None,
+        invariants: Sequence[Invariant] = (),
+        reconcile: Mapping[str, str] | None = None,
+        control: Control | None = None,
+        pace: Pace | None = None,
+        gauge: Gauge | None = None,
+        on_pass: OnPass | None = None,
+    ) -> None:
+        self._job = job
+        self._points = points
+        self._clock = clock
+        self._invariants = tuple(invariants)
+        self._reconcile = dict(reconcile or {})
+        self._control = control or FreeRunning()
+        self._pace = pace or Pace()
+        self._gauge = gauge
+        self._on_pass = on_pass
+        self._scratch = Scratch(job)
+        self._run = run
+        self._rules = table_rules(rules or {}, job.tables)
+        self._comparisons: dict[str, TableComparison] = {}
+        self.state = VerifierState()
+        self.clean: Clean | None = None
+        self.last: PassResult | None = None
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self._scratch.close()
+
+    # ---- continuous
+
+    async def run(self) -> None:
+        """Walk the tables until cancelled, at the configured pace.
+
+        Raises:
+            Stopping: by the control.
+            StepFlowError: a side can't be read, after several tries; "could not compare" is never a verdict.
+        """
+        failed = 0
+        try:
+            while True:
+                try:
+                    result = await self.one_pass(self._pace)
+                except StepFlowError as error:
+                    failed += 1
+                    if failed >= self._pace.tries or not _passes(error):
+                        raise
+                    await self._clock.sleep(self._pace.retry_seconds)
+                    continue
+                failed = 0
+                if self._on_pass is not None:
+                    await self._on_pass(result)
+                await self._clock.sleep(self._pace.rest_seconds)
+        finally:
+            await asyncio.shield(self.close())
+
+    async def one_pass(self, pace: Pace = FLAT_OUT) -> PassResult:
+        """Walk all tables once.
+
+        Raises:
+            Stopping: by the control.
+            StepFlowError: a side can't be read.
+        """
+        hidden = hidden_names(self._job.mask, *self._job.tables)
+        with (
+            sqlite_errors("The verification of the source"),
+            pg_errors("verify the live tables", self._job.target, hidden),
+        ):
+            return await _Pass(self, pace).walk()
+
+    def finished(self, result: PassResult, repairs: int) -> None:
+        """Take the result of a pass; `repairs` is how many there were when it began."""
+        self.last = result
+        clean = result.clean and repairs == self.state.repairs
+        self.clean = Clean(from_n=result.from_n, to_n=result.to_n, at_ms=self._clock.now_ms()) if clean else None
+        self.show(passes=self.state.passes + 1, differing=result.differing)
+
+    def doubt(self) -> None:
+        """A row differs: no earlier pass counts as clean any more."""
+        self.clean = None
+
+    def show(self, **changes: Any) -> None:
+        """Change the state and tell whoever listens."""
+        at, w = (self.clean.at_ms, self.clean.from_n) if self.clean else (None, None)
+        self.state = replace(self.state, clean_at=at, clean_w=w, **changes)
+        if self._gauge is not None:
+            self._gauge(self.state)
+
+    # ---- at a given point
+
+    async def compare_keys(
+        self, point: CommonPoint, table: str, keys: Iterable[Sequence[Value | str | BadText]]
+    ) -> list[Discrepancy]:
+        """Compare the rows under these keys, exactly, at this point; every row that differs is named.
+
+        Args:
+            point: a common point; under the fence the source can't move any more.
+            table: source table.
+            keys: values of `live_key` as the source stores them (TEXT as `Text`, `str` or `BadText`).
+        """
+        comparison = await self._comparison(self._plan(table))
+        tally, differences = Tally(), comparison.new_differences(_NO_LIMIT)
+        places = list(dict.fromkeys(tuple(_stored(v) for v in key) for key in keys))
+        await settle(point)
+        for start in range(0, len(places), _KEYS):
+            looked = await comparison.look(point, Suspects(places=places[start : start + _KEYS]))
+            comparison.judge(looked, differences, tally)
+        return [*named(differences.finish()), *tally.refused]
+
+    async def compare_touched(
+        self, point: CommonPoint, touched: Mapping[str, Iterable[Sequence[Value | str | BadText]]]
+    ) -> list[Discrepancy]:
+        """`compare_keys` for several tables, such as everything logged since the newest clean pass began."""
+        found: list[Discrepancy] = []
+        for table, keys in touched.items():
+            found += await self.compare_keys(point, table, keys)
+        return found
+
+    async def compare_logged(
+        self, point: CommonPoint, after: int, most: int = _NO_LIMIT
+    ) -> tuple[int, list[Discrepancy]]:
+        """Compare the rows that were logged after an entry, as they are at this point.
+
+        The keys are read from the point's own snapshot: rows logged between a look at the log and the point can't be missed.
+
+        Args:
+            point: a common point.
+            after: the newest entry up to which everything is proven.
+            most: look at no more entries than this.
+
+        Returns:
+            The entry up to which everything is proven now, and every row that differs.
+        """
+        high = min(point.n, after + most)
+        found: list[Discrepancy] = []
+        for table in self.walked:
+            sides = (await self._comparison(table)).sides
+            keys = await in_thread(point.source, partial(sides.logged, point.source, after, high))
+            found += await self.compare_keys(point, table.source, keys)
+        return high, found
+
+    async def compare_whole(self, point: CommonPoint, table: str, *, most: int | None = None) -> TableVerdict:
+        """Compare every row of a table at one point, however long that takes: for tables whose log may miss keys.
+
+        Args:
+            point: a common point under the fence.
+            table: source table.
+            most: name at most so many differing rows; None as many as elsewhere. All are counted.
+        """
+        comparison = await self._comparison(self._plan(table))
+        await settle(point)
+        walk = TableWalk(comparison, 60.0)
+        if most is not None:
+            walk.limit_named(most)
+        while not walk.done:
+            piece = await walk.step(point)
+            if suspects := await _sifted(walk, piece):
+                comparison.judge(await comparison.look(point, suspects), piece.differences, piece.tally)
+        return walk.verdict(self._clock.now_ms())
+
+    async def ask_invariants(self, point: CommonPoint) -> list[Discrepancy]:
+        """The invariants that don't hold at this point."""
+        found = [await ask(point, invariant, self._job.mask) for invariant in self._invariants]
+        return [d for d in found if d is not None]
+
+    def repair_keys(self, found: Sequence[Discrepancy]) -> dict[str, list[tuple[Scalar, ...]]]:
+        """Keys for the tail to read anew, by source table. Counts every row as a defect, and no pass that began before
+        is clean any more: one must follow the repair."""
+        keys: dict[str, dict[tuple[Scalar, ...], None]] = {}
+        for entry in found:
+            if entry.true_key and entry.table in {t.source for t in self._job.tables}:
+                live = self._plan(entry.table).live_key
+                if all(name in entry.true_key for name in live):
+                    keys.setdefault(entry.table, {})[tuple(entry.true_key[n] for n in live)] = None
+        count = sum(map(len, keys.values()))
+        if count:
+            self.doubt()
+            self.show(repairs=self.state.repairs + count)
+        return {table: list(rows) for table, rows in keys.items()}
+
+    # ---- for a pass
+
+    @property
+    def walked(self) -> tuple[TablePlan, ...]:
+        """The tables of a pass."""
+        return tuple(t for t in self._job.tables if self._why_not(t) is None)
+
+    def left_out(self) -> list[TableVerdict]:
+        """Verdicts on tables that no pass walks."""
+        reasons = ((t, self._why_not(t)) for t in self._job.tables)
+        return [TableVerdict(table=t.source, verified=Verified.NOT_VERIFIED, reason=why) for t, why in reasons if why]
+
+    def _why_not(self, table: TablePlan) -> str | None:
+        if table.impossible is not None:
+            return table.impossible
+        if table.source in self._reconcile:
+            return f"compared as a whole in the cutover: {self._reconcile[table.source]}"
+        return None if table.live_key else table.uncapturable or "it has no key by which changes are logged"
+
+    async def walk(self, table: TablePlan, seconds: float) -> TableWalk:
+        """A new walk over a table."""
+        return TableWalk(await self._comparison(table), seconds)
+
+    def total(self, table: str) -> int | None:
+        """Rows the census counted."""
+        facts = self._job.facts.get(table)
+        return facts.rows if facts else None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there are invariants."""
+        return bool(self._invariants)
+
+    @property
+    def tools(self) -> tuple[CommonPoints, Control, Clock]:
+        """What a pass works with."""
+        return self._points, self._control, self._clock
+
+    def _plan(self, table: str) -> TablePlan:
+        found = next((t for t in self._job.tables if t.source == table), None)
+        if found is None or not found.live_key:
+            raise StepFailed(f"The table {table} can't be compared by its keys: it has none.", code="verify_no_key")
+        return found
+
+    async def _comparison(self, table: TablePlan) -> TableComparison:
+        known = self._comparisons.get(table.source)
+        if known is None:
+            rules = self._rules.get(table.source, NO_RULES)
+            # asks a UTF-16 file for its encoding
+            known = await asyncio.to_thread(TableComparison, self._job, table, self._run, rules, self._scratch)
+            self._comparisons[table.source] = known
+        return known
+
+
+class _Pass:
+    """One pass: its queue of tables, what is to be looked at again, and what has been settled."""
+
+    def __init__(self, verifier: LiveVerifier, pace: Pace) -> None:
+        self._verifier = verifier
+        self._pace = pace
+        self._points, self._control, self._clock = verifier.tools
+        self._queue: deque[TableWalk] = deque()
+        self._pending: list[tuple[TableWalk, Piece, Suspects]] = []
+        self._verdicts: dict[str, TableVerdict] = {v.table: v for v in verifier.left_out()}
+        self._from_n: int | None = None
+        self._to_n = 0
+        self._count = 0
+        self._longest = 0.0
+
+    async def walk(self) -> PassResult:
+        """All tables, then the invariants."""
+        verifier, started = self._verifier, time.monotonic()
+        repairs = verifier.state.repairs
+        verifier.show(differing=verifier.last.differing if verifier.last else 0)
+        self._queue.extend([await verifier.walk(t, self._pace.slice_seconds) for t in verifier.walked])
+        ended: list[TableWalk] = []
+        while self._queue or self._pending or ended or self._from_n is None:
+            await self._control.checkpoint()
+            pieces = await self._at_a_point()
+            settled, ended = ended, [w for w, _ in pieces if w.done]
+            for walk in settled:
+                self._settle(walk)
+            self._pending = [(w, p, s) for w, p in pieces if (s := await _sifted(w, p))]
+            waiting = {id(w) for w, _, _ in self._pending}
+            for walk in [w for w in ended if id(w) not in waiting]:
+                self._settle(walk)
+            ended = [w for w in dict.fromkeys(ended) if id(w) in waiting]
+        invariants = await self._invariants()
+        result = self._result(invariants, time.monotonic() - started)
+        verifier.finished(result, repairs)
+        return result
+
+    async def _at_a_point(self) -> list[tuple[TableWalk, Piece]]:
+        """Look again at what differed, then read slices until the time is used up."""
+        began = time.monotonic()
+        async with self._points.point() as point:
+            opened = time.monotonic()
+            self._note(point)
+            await settle(point)
+            looked = [(w, p, await w.comparison.look(point, s)) for w, p, s in self._pending]
+            pieces = await self._fill(point, opened)
+        closed = time.monotonic()
+        self._longest = max(self._longest, closed - opened)
+        for walk, piece, seen in looked:
+            if walk.comparison.judge(seen, piece.differences, piece.tally):
+                self._verifier.doubt()
+        self._progress(pieces)
+        await self._pause(closed - began)
+        return pieces
+
+    def _note(self, point: CommonPoint) -> None:
+        self._from_n = point.n if self._from_n is None else self._from_n
+        self._to_n = point.n
+        self._count += 1
+
+    async def _fill(self, point: CommonPoint, opened: float) -> list[tuple[TableWalk, Piece]]:
+        pieces: list[tuple[TableWalk, Piece]] = []
+        held = 0
+        while (
+            self._queue and held < SLICE_BYTES and (not pieces or time.monotonic() < opened + self._pace.slice_seconds)
+        ):
+            walk = self._queue[0]
+            piece = await walk.step(point)
+            pieces.append((walk, piece))
+            held += piece.size
+            if walk.done:
+                self._queue.popleft()
+        return pieces
+
+    def _settle(self, walk: TableWalk) -> None:
+        self._verdicts[walk.table] = walk.verdict(self._clock.now_ms())
+
+    def _progress(self, pieces: Sequence[tuple[TableWalk, Piece]]) -> None:
+        verifier = self._verifier
+        found = sum(v.differences + v.rejected_rows for v in self._verdicts.values())
+        if pieces:
+            walk = pieces[-1][0]
+            found += walk.differences.rows if walk.table not in self._verdicts else 0
+            verifier.show(
+                table=walk.table,
+                done=walk.tally.source.rows,
+                total=verifier.total(walk.table),
+                differing=max(found, verifier.state.differing),
+            )
+
+    async def _invariants(self) -> tuple[Discrepancy, ...]:
+        """Those that don't hold at two points."""
+        found: list[Discrepancy] = []
+        for _ in range(2 if self._verifier.asks else 0):
+            await self._control.checkpoint()
+            began = time.monotonic()
+            async with self._points.point() as point:
+                self._note(point)
+                found = await self._verifier.ask_invariants(point)
+            await self._pause(time.monotonic() - began)
+            if not found:
+                break
+        return tuple(found)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._pace.duty < 1:
+            await self._clock.sleep(self._pace.pause_after(seconds))
+
+    def _result(self, invariants: tuple[Discrepancy, ...], seconds: float) -> PassResult:
+        verdicts = tuple(self._verdicts.values())
+        walked = [v for v in verdicts if v.table in {t.source for t in self._verifier.walked}]
+        return PassResult(
+            from_n=self._from_n or 0,
+            to_n=self._to_n,
+            verdicts=verdicts,
+            invariants=invariants,
+            clean=not invariants and all(v.verified is Verified.EQUAL for v in walked),
+            points=self._count,
+            longest_seconds=round(self._longest, 3),
+            seconds=round(seconds, 3),
+        )
+
+
+async def _sifted(walk: TableWalk, piece: Piece) -> Suspects:
+    """What of a slice has to be looked at again."""
+    if piece.suspects:
+        return piece.suspects
+    contents = await walk.comparison.contents(piece.rows)
+    return await asyncio.to_thread(
+        lambda: walk.comparison.sift(piece.rows, contents, piece.found, piece.tally, ranged=piece.ranged)
+    )
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again may help."""
+    return isinstance(error, TargetConnectionError) or getattr(error, "code", "") in _PASSING
+
+
+def _stored(value: Value | str | BadText) -> Value:
+    """A key value as the comparison has it."""
+    if isinstance(value, str):
+        return Text(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, BadText):
+        if value.encoding == "utf-8":
+            return Text(value.raw)
+        lone = LoneText(value.raw.decode(value.encoding, "replace").encode() + b"\xff")
+        lone.raw, lone.codec = value.raw, value.encoding
+        return lone
+    return value

@@ -1,0 +1,423 @@
+"""The reverse log: which rows changed in PostgreSQL since a snapshot. Keys only; the state is read later, in one snapshot.
+
+Sequence numbers are drawn before the commit, so "id > last" skips rows that commit later, and waiting for the oldest
+running transaction stands still while one session idles. The rule here is PgQ's: log rows carry their transaction's id,
+and a step takes what is visible in its own snapshot and was not in the one before (pgq: batch_event_sql).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.errors import Drift
+from stepflow_tui.engine.failpoints import failpoint
+from stepflow_tui.engine.model.live import WRITER
+from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
+from stepflow_tui.engine.model.types import Kind
+from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
+from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.table_locks import names_of, without_writers
+
+if TYPE_CHECKING:
+    import asyncpg
+
+Key = tuple[str, ...]
+"""A row's key as the target writes it: the text form of its columns, bytea as `\\x` and digits."""
+
+ROW_TRIGGER, TRUNCATE_TRIGGER = "zzz_stepflow_log", "zzz_stepflow_truncate"
+"""Triggers of one kind fire by name: these see what the application's own have made of the row."""
+
+_TABLES = """
+create table if not exists _stepflow.blocker (
+  run text not null, tb text not null, k text[] not null, col text, reason text not null,
+  since timestamptz not null default now(), primary key (run, tb, k)
+);
+create table if not exists _stepflow.shape (tb text primary key, columns text not null);
+create table if not exists _stepflow.purged (one boolean primary key default true check (one), snapshot text not null);
+"""
+# session settings that the text of a key may depend on
+_PINNED = (
+    " set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = 3"
+    " set bytea_output = 'hex'"
+)
+_TRIGGERS = """
+select n.nspname, c.relname, g.tgname, g.tgenabled = 'A' and g.tgqual is null and g.tgattr = '' and p.prosecdef as sound,
+  g.tgtype, p.prosrc
+from unnest($1::text[], $2::text[]) as wanted (s, r) join pg_catalog.pg_namespace n on n.nspname = wanted.s
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.r
+  join pg_catalog.pg_trigger g on g.tgrelid = c.oid join pg_catalog.pg_proc p on p.oid = g.tgfoid
+where g.tgname in ('zzz_stepflow_log', 'zzz_stepflow_truncate') and not g.tgisinternal
+"""
+_SHAPE = """
+select n.nspname, c.relname, json_agg(json_build_array(a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+  a.attnotnull, a.attgenerated::text) order by a.attnum)::text
+from unnest($1::text[], $2::text[]) as wanted (s, r) join pg_catalog.pg_namespace n on n.nspname = wanted.s
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.r
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+group by 1, 2
+"""
+# AFTER, bits as in pg_trigger: ROW 1, INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32
+_TYPES = {ROW_TRIGGER: 1 | 4 | 8 | 16, TRUNCATE_TRIGGER: 32}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What committed between two snapshots: `keys` by source table; `whole` tables were emptied in between (TRUNCATE)."""
+
+    snapshot: str
+    keys: Mapping[str, frozenset[Key]]
+    whole: frozenset[str]
+
+    @property
+    def count(self) -> int:
+        """Distinct keys; an emptied table counts once."""
+        return sum(map(len, self.keys.values())) + len(self.whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """A row of PostgreSQL that SQLite can't hold: it is missing there. `table` and `column` are source names."""
+
+    table: str
+    key: Key
+    column: str | None
+    reason: str
+
+
+async def install_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan], *, wait: float) -> str:
+    """Log every later change of these tables. Installed before the application's first write; silent for our own.
+
+    Args:
+        conn: of the tables' owner, not in a transaction.
+        tables: each with a `live_key`.
+        wait: seconds until every table's lock must have been there at once.
+
+    Returns:
+        A snapshot taken after the triggers were committed: where the first step begins.
+
+    Raises:
+        Held: writers did not end in time; nothing has changed.
+    """
+    with pg_errors("install the reverse log"):
+
+        async def remember(inner: asyncpg.Connection) -> None:
+            await inner.execute("delete from _stepflow.shape")
+            found = await _shapes(inner, tables)
+            await inner.executemany("insert into _stepflow.shape (tb, columns) values ($1, $2)", list(found.items()))
+
+        made = [_TABLES, *(sql for table in tables for sql in _install(table))]
+        await without_writers(conn, names_of(tables), made, wait=wait, then=remember)
+        failpoint("changelog_installed")
+        return await snapshot_now(conn)
+
+
+async def remove_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan], *, wait: float) -> None:
+    """Take triggers and functions away and forget what they logged."""
+    with pg_errors("remove the reverse log"):
+        gone = [sql for table in tables for sql in _remove(table)]
+        gone += [_TABLES, "truncate _stepflow.clog, _stepflow.blocker, _stepflow.shape, _stepflow.purged"]
+        await without_writers(conn, names_of(tables), gone, wait=wait)
+
+
+async def pin_tables(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> None:
+    """Keeps DDL and TRUNCATE out of the caller's transaction, whose snapshot is taken after this.
+
+    TRUNCATE is not bound to snapshots: a transaction that looks at the table later finds it empty.
+    """
+    await conn.execute(f"lock table {', '.join(names_of(tables))} in access share mode")
+
+
+async def check_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> None:
+    """That the log is complete and the tables are as they were when it was installed.
+
+    Raises:
+        Drift: `changelog_trigger` (dropped, disabled, altered) or `target_schema_changed`; the way back is blocked.
+    """
+    known = {row[0]: row[1] for row in await conn.fetch("select tb, columns from _stepflow.shape")}
+    now = await _shapes(conn, tables)
+    for table in tables:
+        if now.get(table.source) != known.get(table.source):
+            raise Drift(
+                f"The table {table.target} was altered in PostgreSQL: SQLite can't follow, the way back is blocked.",
+                detail=_difference(known.get(table.source), now.get(table.source)),
+                hint="Undo the change in PostgreSQL, or give up the way back with `stepflow cleanup`.",
+                code="target_schema_changed",
+            )
+    found = {(row[0], row[1], row[2]): row for row in await conn.fetch(_TRIGGERS, *_places(tables))}
+    for table in tables:
+        for name, kind in _TYPES.items():
+            row = found.get((table.schema, table.name, name))
+            if row is None or not row["sound"] or row["tgtype"] != kind or row["prosrc"] != _body(table):
+                raise Drift(
+                    f"The trigger {name} on {table.target} is gone or altered: changes may be missing in the reverse log.",
+                    detail="missing" if row is None else "disabled or altered",
+                    hint="Compare the tables (`stepflow verify`) before you go back; the way back is blocked until then.",
+                    code="changelog_trigger",
+                )
+
+
+async def changes_between(conn: asyncpg.Connection, prev: str) -> Changes:
+    """What is visible now and was not at `prev`. In the caller's REPEATABLE READ transaction, as are its later reads.
+
+    Raises:
+        Drift: `prev` is of another server, or entries that it lacks are gone.
+    """
+    row = await conn.fetchrow(
+        "select pg_current_snapshot()::text,"
+        " pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()),"
+        " (select pg_snapshot_xmax(snapshot::pg_snapshot) > pg_snapshot_xmax($1::text::pg_snapshot) or exists"
+        "   (select from pg_snapshot_xip($1::text::pg_snapshot) x where pg_visible_in_snapshot(x, snapshot::pg_snapshot))"
+        "  from _stepflow.purged)",
+        prev,
+    )  # fmt: skip
+    assert row is not None
+    current, ahead, purged = row
+    if ahead or purged:
+        raise Drift(
+            "The reverse log does not go on where SQLite stands.",
+            detail="the snapshot in SQLite comes from another server"
+            if ahead
+            else "entries it lacks were removed: the file is an older copy of itself",
+            hint="Bring the tables over as a whole (`stepflow repair`), or give up the way back with `stepflow cleanup`.",
+            code="reverse_gap",
+        )
+    rows = await conn.fetch(
+        "select distinct tb, k from _stepflow.clog where xid >= pg_snapshot_xmin($1::text::pg_snapshot)"
+        " and pg_visible_in_snapshot(xid, $2::text::pg_snapshot) and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot)",
+        prev, current,
+    )  # fmt: skip
+    keys: dict[str, set[Key]] = {}
+    for tb, k in rows:
+        keys.setdefault(tb, set()).add(tuple(k))
+    whole = frozenset(tb for tb, found in keys.items() if () in found)
+    return Changes(snapshot=current, keys={tb: frozenset(found - {()}) for tb, found in keys.items()}, whole=whole)
+
+
+async def snapshot_now(conn: asyncpg.Connection) -> str:
+    """The snapshot of the caller's transaction."""
+    return str(await conn.fetchval("select pg_current_snapshot()::text"))
+
+
+async def pending(conn: asyncpg.Connection, prev: str) -> int:
+    """Log entries that are committed and not in `prev`."""
+    with pg_errors("read the reverse log"):
+        return int(
+            await conn.fetchval(
+                "select count(*) from _stepflow.clog where xid >= pg_snapshot_xmin($1::text::pg_snapshot)"
+                " and not pg_visible_in_snapshot(xid, $1::text::pg_snapshot)",
+                prev,
+            )
+        )
+
+
+async def purge(conn: asyncpg.Connection, durable: str) -> None:
+    """Remove what is visible in a snapshot that SQLite holds durably, and note how far. Commits by itself."""
+    with pg_errors("purge the reverse log"):
+        async with conn.transaction():
+            await conn.execute(
+                "delete from _stepflow.clog where xid < pg_snapshot_xmax($1::text::pg_snapshot)"
+                " and pg_visible_in_snapshot(xid, $1::text::pg_snapshot)",
+                durable,
+            )
+            await conn.execute(
+                "insert into _stepflow.purged (snapshot) values ($1) on conflict (one) do update set snapshot = excluded.snapshot",
+                durable,
+            )
+
+
+async def keys_of(conn: asyncpg.Connection, table: TablePlan) -> frozenset[Key]:
+    """All keys of a table."""
+    forms = ", ".join(_key_form(c, f"t.{pg_ident(c.target)}") for c in key_columns(table))
+    rows = await conn.fetch(f"select {forms} from {pg_name(table.schema, table.name)} t")
+    return frozenset(tuple(row) for row in rows)
+
+
+async def rows_of(
+    conn: asyncpg.Connection, table: TablePlan, keys: Sequence[Key]
+) -> dict[Key, tuple[str | bytes | None, ...]]:
+    """The present rows of those keys: the copied columns, bytea as bytes, everything else in its text form."""
+    parts = key_columns(table)
+    names = [f"k{i}" for i in range(len(parts))]
+    forms = ", ".join(_form(c) for c in table.copied)
+    on = " and ".join(f"t.{pg_ident(c.target)} = k.{n}::{c.type.sql}" for c, n in zip(parts, names, strict=True))
+    arrays = ", ".join(f"${i + 1}::text[]" for i in range(len(parts)))
+    sql = (
+        f"select k.i, {forms} from unnest({arrays}) with ordinality as k({', '.join(names)}, i)"
+        f" join {pg_name(table.schema, table.name)} t on {on}"
+    )
+    rows = await conn.fetch(sql, *([key[i] for key in keys] for i in range(len(parts))))
+    return {keys[row[0] - 1]: tuple(row)[1:] for row in rows}
+
+
+async def canonical(conn: asyncpg.Connection, column: ColumnPlan, texts: Sequence[str]) -> list[str | None]:
+    """Texts as the column's type writes them, None for those it refuses. In the caller's transaction."""
+    import asyncpg
+
+    sql = f"select (x::{column.type.sql})::text from unnest($1::text[]) with ordinality as u(x, i) order by i"
+    try:
+        async with conn.transaction():
+            return [row[0] for row in await conn.fetch(sql, list(texts))]
+    except asyncpg.DataError:
+        if len(texts) == 1:
+            return [None]
+    middle = len(texts) // 2
+    return [*await canonical(conn, column, texts[:middle]), *await canonical(conn, column, texts[middle:])]
+
+
+async def storage_classes(
+    conn: asyncpg.Connection, table: TablePlan, keys: Sequence[Key]
+) -> dict[tuple[Key, str], str]:
+    """Storage classes that were noted for values of these rows, by key and source column."""
+    width = len(table.live_key)
+    names = ", ".join(f"k{i}" for i in range(width))
+    arrays = ", ".join(f"${i + 2}::text[]" for i in range(width))
+    rows = await conn.fetch(
+        f"select k, col, class from _stepflow.class where tb = $1 and k in (select array[{names}] from unnest({arrays}) as u({names}))",
+        table.source, *([key[i] for key in keys] for i in range(width)),
+    )  # fmt: skip
+    return {(tuple(k), col): storage for k, col, storage in rows}
+
+
+async def blockers(conn: asyncpg.Connection, run: str) -> list[Blocker]:
+    """The rows that stand in the way back, by table and key."""
+    with pg_errors("read the rollback blockers"):
+        rows = await conn.fetch("select tb, k, col, reason from _stepflow.blocker where run = $1 order by tb, k", run)
+    return [Blocker(table=tb, key=tuple(k), column=col, reason=reason) for tb, k, col, reason in rows]
+
+
+async def add_blockers(conn: asyncpg.Connection, run: str, found: Iterable[Blocker]) -> None:
+    """Note rows; those noted before get the newest reason."""
+    await conn.executemany(
+        "insert into _stepflow.blocker (run, tb, k, col, reason) values ($1, $2, $3, $4, $5)"
+        " on conflict (run, tb, k) do update set col = excluded.col, reason = excluded.reason",
+        [(run, b.table, list(b.key), b.column, b.reason) for b in found],
+    )
+
+
+async def drop_blockers(conn: asyncpg.Connection, run: str, solved: Iterable[tuple[str, Key]]) -> None:
+    """Take rows off the list that SQLite holds now, or that are gone."""
+    await conn.executemany(
+        "delete from _stepflow.blocker where run = $1 and tb = $2 and k = $3",
+        [(run, tb, list(key)) for tb, key in solved],
+    )
+
+
+def key_columns(table: TablePlan) -> list[ColumnPlan]:
+    """The columns of the key, in its order."""
+    named = {c.source: c for c in table.columns}
+    return [named[name] for name in table.live_key]
+
+
+def is_bytea(column: ColumnPlan) -> bool:
+    """Whether the target's column holds bytes."""
+    return column.type.kind in (Kind.BLOB, Kind.MIXED_BYTEA) or column.type.sql.lower().strip() == "bytea"
+
+
+def _form(column: ColumnPlan) -> str:
+    value = f"t.{pg_ident(column.target)}"
+    if is_bytea(column):
+        return value
+    return _text_form(column, value)
+
+
+def _key_form(column: ColumnPlan, value: str) -> str:
+    return f"'\\x' || encode({value}, 'hex')" if is_bytea(column) else _text_form(column, value)
+
+
+def _text_form(column: ColumnPlan, value: str) -> str:
+    sql = " ".join(column.type.sql.lower().split())
+    if re.match(r"(char|character|bpchar)\b(?! varying)", sql):
+        return f"textin(bpcharout({value}))"  # a cast would cut the blanks off that belong to the value
+    if sql.startswith("money"):
+        return f"{value}::numeric::text"
+    return f"{value}::text"
+
+
+def _install(table: TablePlan) -> list[str]:
+    function, name = _function(table), pg_name(table.schema, table.name)
+    settings = "" if all(c.type.kind in (Kind.INTEGER, Kind.TEXT) for c in key_columns(table)) else _PINNED
+    return [
+        *_drop_triggers(table),
+        (
+            f"create or replace function {function}() returns trigger language plpgsql security definer"
+            f" set search_path = pg_catalog, pg_temp{settings} as {pg_literal(_body(table))}"
+        ),
+        f"revoke all on function {function}() from public",
+        f"create trigger {ROW_TRIGGER} after insert or update or delete on {name} for each row execute function {function}()",
+        f"create trigger {TRUNCATE_TRIGGER} after truncate on {name} for each statement execute function {function}()",
+        f"alter table {name} enable always trigger {ROW_TRIGGER}, enable always trigger {TRUNCATE_TRIGGER}",
+    ]
+
+
+def _remove(table: TablePlan) -> list[str]:
+    return [*_drop_triggers(table), f"drop function if exists {_function(table)}()"]
+
+
+def _drop_triggers(table: TablePlan) -> list[str]:
+    name = pg_name(table.schema, table.name)
+    return [f"drop trigger if exists {trigger} on {name}" for trigger in _TYPES]
+
+
+def _function(table: TablePlan) -> str:
+    return f"_stepflow.log_{hashlib.sha256(table.source.encode()).hexdigest()[:16]}"
+
+
+def _body(table: TablePlan) -> str:
+    """A DELETE logs the key the row had, an INSERT the one it has, an UPDATE both where they differ.
+
+    An empty key stands for the whole table: TRUNCATE has no rows to name.
+    """
+    tb, columns = pg_literal(table.source), key_columns(table)
+    was, now = (
+        "array[" + ", ".join(_key_form(c, f"{row}.{pg_ident(c.target)}") for c in columns) + "]"
+        for row in ("old", "new")
+    )
+    return f"""
+declare
+  was text[];
+  became text[];
+begin
+  if coalesce(current_setting('stepflow.origin', true), '') = {pg_literal(WRITER)} then
+    return null;
+  end if;
+  if tg_op = 'TRUNCATE' then
+    insert into _stepflow.clog (tb, k) values ({tb}, '{{}}');
+    return null;
+  end if;
+  if tg_op <> 'INSERT' then
+    was := {was};
+  end if;
+  if tg_op <> 'DELETE' then
+    became := {now};
+    insert into _stepflow.clog (tb, k) values ({tb}, became);
+  end if;
+  if was is distinct from became and was is not null then
+    insert into _stepflow.clog (tb, k) values ({tb}, was);
+  end if;
+  return null;
+end
+"""
+
+
+async def _shapes(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> dict[str, str]:
+    by_name = {(t.schema, t.name): t.source for t in tables}
+    rows = await conn.fetch(_SHAPE, *_places(tables))
+    return {by_name[row[0], row[1]]: row[2] for row in rows}
+
+
+def _places(tables: Sequence[TablePlan]) -> tuple[list[str], list[str]]:
+    return [t.schema for t in tables], [t.name for t in tables]
+
+
+def _difference(known: str | None, now: str | None) -> str:
+    """Which columns changed, as `name type`."""
+    if now is None:
+        return "the table is gone"
+    before, after = ({tuple(c) for c in json.loads(text or "[]")} for text in (known, now))
+    parts = [f"gone: {c[1]} {c[2]}" for c in sorted(before - after)]
+    return "; ".join([*parts, *(f"new: {c[1]} {c[2]}" for c in sorted(after - before))])

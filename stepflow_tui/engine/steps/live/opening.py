@@ -1,0 +1,64 @@
+"""What every engine of a live run does first: locks, an interrupted freeze lifted, and the services of the phase it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepflow_tui.engine.model.live import Owner
+from stepflow_tui.engine.model.state import PhaseName, StepState
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.fence import fence_state
+from stepflow_tui.engine.steps.context import RunContext
+from stepflow_tui.engine.steps.live.capture import STEP as CAPTURE
+from stepflow_tui.engine.steps.live.figures import keep_figures
+from stepflow_tui.engine.steps.live.freeze import unfreeze
+from stepflow_tui.engine.steps.live.gate import owner_of
+from stepflow_tui.engine.steps.live.prove import keep_proving
+from stepflow_tui.engine.steps.live.returning import keep_returning
+from stepflow_tui.engine.steps.live.switch_reads import keep_switching
+from stepflow_tui.engine.steps.live.tailing import keep_tailing
+from stepflow_tui.engine.steps.opening import open_run
+from stepflow_tui.engine.steps.tables import consent
+
+_GOING = frozenset({StepState.RUNNING.value, StepState.DONE.value, StepState.FAILED.value})
+
+
+async def open_live(ctx: RunContext) -> None:
+    """Go on where the engine before this one was.
+
+    Raises:
+        Held: another run works on this source.
+    """
+    await open_run(ctx)
+    if (await ctx.journal.step_row(CAPTURE))["state"] != StepState.DONE.value or ctx.reason:
+        return
+    if await _phase(ctx, PhaseName.CLEANUP) in _GOING:
+        return
+    await keep_figures(ctx)
+    if not await _done(ctx, "validate.catch-up"):
+        return
+    if await owner_of(ctx) is Owner.POSTGRESQL:
+        await keep_returning(ctx)
+        return
+    if (await fence_state(real_path(ctx.config.source.path))).fenced:
+        await unfreeze(ctx)  # an engine died inside the freeze: nobody waits longer than for this
+    await keep_tailing(ctx)
+    if await _done(ctx, "validate.prove"):
+        await keep_proving(ctx)
+    if await _phase(ctx, PhaseName.SWITCH_READS) in _GOING:
+        await keep_switching(ctx)
+
+
+async def consent_live(ctx: RunContext, phases: Sequence[str]) -> None:
+    """Before a rollback: nobody but StepFlow writes to the target while its gate is closed, so only tables that lack the
+    gate are looked at."""
+    if await owner_of(ctx) is Owner.SQLITE and PhaseName.BACKFILL in phases:
+        await consent(ctx, phases)
+
+
+async def _done(ctx: RunContext, step: str) -> bool:
+    return bool((await ctx.journal.step_row(step))["state"] == StepState.DONE.value)
+
+
+async def _phase(ctx: RunContext, phase: PhaseName) -> str:
+    return str((await ctx.journal.phase_row(phase.value))["state"])

@@ -1,0 +1,119 @@
+"""Proves both sides equal while writes go on, and keeps proving it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.engine.live.verifier_state import PassResult
+from stepflow_tui.engine.model.discrepancy import Verified
+from stepflow_tui.engine.model.finding import warning
+from stepflow_tui.engine.model.live import LOG, CapturePlan
+from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.capture import open_application
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.steps.base import PlainStep
+from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
+from stepflow_tui.engine.steps.facts import anchor_audit
+from stepflow_tui.engine.steps.live.capture import capture_plan_of
+from stepflow_tui.engine.steps.live.proof import advance, refuse_different, refuse_unequal, verifier_of
+from stepflow_tui.engine.steps.live.proven import Proven
+from stepflow_tui.engine.steps.settle import settle_checklist
+from stepflow_tui.engine.steps.verify import save_verdicts
+
+SERVICE = "verifier"
+
+
+class Prove(PlainStep):
+    """A clean pass over every row. Differences stop the run here; a repair that was asked for is done first."""
+
+    name = "prove"
+
+    async def apply(self, ctx: RunContext) -> Evidence:
+        """One pass, a repair and another pass if somebody asked for it, and the continuous verifier from then on.
+
+        Raises:
+            Different: a row differs, was rejected or quarantined, or an invariant does not hold.
+        """
+        result = await _look(ctx)
+        wanted = ctx.memory.find(RepairWanted)
+        if wanted is not None and not result.clean:
+            await _repair(ctx, result, wanted.who)
+            result = await _look(ctx)
+        _refuse(result)
+        ctx.memory.put(Proven(result.from_n))
+        await anchor_audit(ctx)
+        await settle_checklist(ctx)
+        await keep_proving(ctx)
+        return {
+            "tables": len(result.verdicts),
+            "points": result.points,
+            "longest_seconds": result.longest_seconds,
+            "from": result.from_n,
+        }
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Stop comparing."""
+        await ctx.services.stop(SERVICE)
+        return {}
+
+
+async def keep_proving(ctx: RunContext) -> None:
+    """Keep walking the tables until the service is stopped."""
+    ctx.services.start(SERVICE, lambda: _walk(ctx))
+
+
+async def clean_pass(ctx: RunContext) -> int:
+    """A fresh proof: a whole pass unless this engine has one, then what was touched since. Returns how many keys are left.
+
+    Raises:
+        Different: as `Prove.apply`.
+    """
+    if ctx.memory.find(Proven) is None:
+        result = await _look(ctx)
+        _refuse(result)
+        ctx.memory.put(Proven(result.from_n))
+    return await advance(ctx)
+
+
+async def _walk(ctx: RunContext) -> None:
+    await (await verifier_of(ctx)).run()
+
+
+async def _look(ctx: RunContext) -> PassResult:
+    result = await (await verifier_of(ctx)).one_pass()
+    await save_verdicts(ctx, result.verdicts, result.invariants)
+    return result
+
+
+def _refuse(result: PassResult) -> None:
+    """Tables that are compared as a whole in the cutover are no difference yet."""
+    refuse_different(result.invariants)
+    refuse_unequal(*(v for v in result.verdicts if v.verified is Verified.DIFFERENT))
+
+
+async def _repair(ctx: RunContext, result: PassResult, who: str) -> None:
+    """Put the differing keys into the change log: the tail reads what they are now. A defect, and named as one."""
+    verifier = await verifier_of(ctx)
+    keys = verifier.repair_keys([d for v in result.verdicts for d in v.discrepancies])
+    count = sum(map(len, keys.values()))
+    await ctx.journal.audit(who, "repair", {"rows": count})
+    captured = await capture_plan_of(ctx)
+    await asyncio.to_thread(_log, real_path(ctx.config.source.path), captured, keys)
+    await ctx.journal.set_findings("repair", [warning("rows_repaired", None, count=count, by=who)])
+
+
+def _log(path: Path, captured: CapturePlan, keys: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+    with sqlite_errors(f"The change log of {path}"), closing(open_application(path)) as opened:
+        opened.execute("begin immediate")
+        for table, rows in keys.items():
+            names = ", ".join(("tb", *(f"k{i + 1}" for i in range(len(captured.table(table).key)))))
+            marks = ", ".join("?" * (1 + len(captured.table(table).key)))
+            opened.executemany(
+                f"insert into {lite_ident(LOG)}({names}) values ({marks})", [(table, *row) for row in rows]
+            )
+        opened.execute("commit")
