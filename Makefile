@@ -8,7 +8,7 @@ ROWS ?=
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-wizard format texts pictures clean
+.PHONY: help demo test lint bench bench-wizard bench-live format texts pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench: $(VENV)/dev.stamp ## compare with pgloader, DuckDB and \copy (SCALE=1 is 
 
 bench-wizard: $(VENV)/dev.stamp ## measure first paint, key to paint and bytes a second of the wizard
 	$(BIN)/python -m benchmarks.wizard
+
+bench-live: $(VENV)/dev.stamp ## measure catch-up rate, freeze at cutover and the way back under load (RUNS=10)
+	$(BIN)/python -m benchmarks.live $(if $(RUNS),--runs $(RUNS))
 
 pictures: $(VENV)/dev.stamp ## take the README's pictures from the running wizard
 	$(BIN)/python -m scripts.pictures

@@ -106,7 +106,11 @@ def live_table(path: Path, table: str, types: Mapping[str, ColumnType], **change
     """The plan of a captured table: its key is the primary key where that never holds NULL, else the row number."""
     plan = plan_table(path, table, types)
     with closing(sqlite3.connect(path)) as conn:
-        nullable = {name for name, required in conn.execute("select name, \"notnull\" from pragma_table_xinfo(?)", (table,)) if not required}
+        nullable = {
+            name
+            for name, required in conn.execute('select name, "notnull" from pragma_table_xinfo(?)', (table,))
+            if not required
+        }
     if plan.rowid_alias or plan.without_rowid or (plan.primary_key and not nullable & set(plan.primary_key)):
         return replace(plan, live_key=plan.primary_key, **changes)
     assert plan.rowid_name is not None
@@ -187,7 +191,9 @@ async def _continue_identity(conn: asyncpg.Connection, table: TablePlan) -> None
             )  # fmt: skip
 
 
-def new_file(tmp_path: Path, script: str, rows: Mapping[str, Iterable[Sequence[Any]]] | None = None, encoding: str = "UTF-8") -> Path:
+def new_file(
+    tmp_path: Path, script: str, rows: Mapping[str, Iterable[Sequence[Any]]] | None = None, encoding: str = "UTF-8"
+) -> Path:
     """A SQLite file in WAL mode, as applications under load have it."""
     path = make_file(tmp_path / "app.db", script, rows, encoding)
     with closing(sqlite3.connect(path)) as conn:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from stepflow_tui.demo.shop import COUNTERS, TARGET_VARIABLE
+from stepflow_tui.demo.names import COUNTERS, LOG, TARGET_VARIABLE
 
 MODULE = "stepflow_tui.demo.shop"
 END_SECONDS = 60.0
@@ -30,7 +30,7 @@ def open_shop(folder: Path, dsn: str | None) -> None:
         RuntimeError: it ended at once, or doesn't begin to trade.
     """
     environment = os.environ | ({TARGET_VARIABLE: dsn} if dsn else {})
-    with (folder / "shop.log").open("ab") as log:
+    with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(folder)],
             env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -39,7 +39,7 @@ def open_shop(folder: Path, dsn: str | None) -> None:
     while not counters(folder).get("acknowledged"):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"the shop does not start; see {folder / 'shop.log'}")
+            raise RuntimeError(f"the shop does not start; see {folder / LOG}")
         time.sleep(0.05)
 
 

@@ -20,10 +20,11 @@ from typing import Any
 
 from stepflow_tui.client import AsyncReadRouter, Side
 from stepflow_tui.demo.ledger import Checked, Ledger
-from stepflow_tui.demo.orders import GONE, LiteOrders, Order, Orders, PgOrders
+from stepflow_tui.demo.lite_orders import LiteOrders
+from stepflow_tui.demo.names import COUNTERS, LEDGER, SOURCE, TARGET_VARIABLE
+from stepflow_tui.demo.orders import GONE, Order, Orders
+from stepflow_tui.demo.pg_orders import PgOrders
 
-SOURCE, LEDGER, COUNTERS = "shop.db", "shop.ledger", "shop.json"
-TARGET_VARIABLE = "SHOP_TARGET"
 WRITES_PER_SECOND, READS_PER_SECOND = 20.0, 60.0
 TELL_SECONDS = 0.5
 FIND_OUT_TRIES = 100

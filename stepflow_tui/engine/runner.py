@@ -125,7 +125,7 @@ class Runner:
         try:
             return await work()
         except Stopping:
-            return await self._asked_to_end()
+            return await self._ended(self._asked_to_end)
         except StepFlowError as exc:
             return await self._failed(exc)
         except Exception as exc:
@@ -134,6 +134,8 @@ class Runner:
 
     async def _asked_to_end(self) -> Ending:
         if self._control.wish is Wish.ABORT:
+            if self._playbook.abandon is not None:
+                await self._playbook.abandon(self._ctx)
             return Ending(state=RunState.ABORTED, result=RunResult.ABORTED, exit_code=ExitCode.INTERRUPTED)
         state = await self._ctx.journal.state()
         resting = {RunState.RUNNING: RunState.PENDING, RunState.PAUSING: RunState.PAUSED}.get(state)

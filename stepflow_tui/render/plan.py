@@ -86,8 +86,9 @@ def _phases(plan: Plan) -> Iterator[str]:
 
 
 def step_words(name: str) -> str:
-    """A step's name as words; in other languages its title, for names are English."""
-    return words.spaced(name) if language() == "en" else known(step_title(name))
+    """A step's name as words; in other languages its title, for names are English. A hook's name is none at all."""
+    named = language() == "en" and not name.startswith("hook-")
+    return words.spaced(name) if named else known(step_title(name))
 
 
 def _tables(plan: Plan) -> Iterator[str]:

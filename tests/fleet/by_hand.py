@@ -56,12 +56,12 @@ async def open_there(path: Path, dsn: str, *only: str) -> None:
         await connection.close()
 
 
-async def close_there(dsn: str) -> None:
-    """Refuse writes in PostgreSQL from now on; waits for those under way."""
+async def close_there(dsn: str, last: str = "event") -> None:
+    """Refuse writes in PostgreSQL from now on; waits for those under way. `last`: what every transaction writes to."""
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():
-            await connection.execute("lock table event")  # the last thing that every transaction writes to
+            await connection.execute(f"lock table {last}")
             await connection.execute("update _stepflow.gate set writes = 'closed'")
     finally:
         await connection.close()

@@ -186,7 +186,7 @@ async def test_a_disk_that_holds_the_source_alone_needs_room_for_the_log(
         pytest.skip("needs a second file system")
     path = source(tmp_path / "shop.db", TABLES)
     monkeypatch.setattr(shutil, "disk_usage", lambda p: Usage(0, 0, 10**8 if str(p) == str(tmp_path) else 10**12))
-    async with check_context(config(path), state_dir=elsewhere) as ctx:
+    async with check_context(config(path), state_dir=elsewhere, run_dir=elsewhere) as ctx:
         [finding] = worded(await live_disk.run(sized(ctx)))
     assert (finding.code, finding.severity, finding.object) == ("live_disk_space", W, str(tmp_path))
 

@@ -12,15 +12,12 @@ from stepflow_tui.engine.sqlite.connect import shown
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
-    """The snapshot must fit, or the run can't copy; the log must fit its budget, or the application's own writes fail."""
-    size = ctx.examined.size + ctx.examined.wal_bytes
-    own, source = existing_parent(ctx.state_dir), ctx.examined.real.parent
-    one_disk = own.stat().st_dev == source.stat().st_dev
-    backed_up = size if existing_parent(ctx.backup_dir).stat().st_dev == own.stat().st_dev else 0
-    snapshot, log = backed_up + size, ctx.config.capture.budget
-    if one_disk:
-        return _room(own, must=snapshot, should=snapshot + log)
-    return [*_room(own, must=snapshot, should=snapshot), *_room(source, must=0, should=log)]
+    """The snapshot must fit beside the backup, or the run can't copy; the log its budget, or the application can't write."""
+    copies = 2 * (ctx.examined.size + ctx.examined.wal_bytes)
+    own, source, log = existing_parent(ctx.backup_dir), ctx.examined.real.parent, ctx.config.capture.budget
+    if own.stat().st_dev == source.stat().st_dev:
+        return _room(own, must=copies, should=copies + log)
+    return [*_room(own, must=copies, should=copies), *_room(source, must=0, should=log)]
 
 
 def _room(folder: Path, *, must: int, should: int) -> list[Finding]:

@@ -24,7 +24,7 @@ _RETRIED_POISON = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What a step wrote: distinct keys, rows it put into the quarantine, and how many are there now (None: as before)."""
+    """What a step wrote: distinct keys, rows it put into the quarantine, and how many are there now (None: not looked)."""
 
     rows: int = 0
     poisoned: int = 0
@@ -45,11 +45,13 @@ class Applier:
         self._source = source
         self._target = target
         self._codecs = {t.source: Codec(t, job) for t in job.tables}
+        # what the target holds of both, as this engine alone writes them; None: to be asked
         self._classed: set[str] | None = None
+        self._quarantined: int | None = None
 
     def forget(self) -> None:
         """What was written was rolled back."""
-        self._classed = None
+        self._classed = self._quarantined = None
 
     async def apply(self, span: Span, *, whole: bool) -> Applied:
         """Write the changes of these log entries.
@@ -70,11 +72,7 @@ class Applier:
                 hint="This is a defect: please report it with the detail above.",
                 code="unknown_table",
             )
-        connection, run = self._target.connection, self._job.run
-        with pg_errors("apply changes", self._job.target):
-            again = await self._target.ask(progress.poison_entries(connection, run, per_table=_RETRIED_POISON))
-            if self._classed is None:
-                self._classed = set(await self._target.ask(progress.classed_tables(connection)))
+        again = await self._kept()
         rows, poisoned = 0, 0
         for name in span.counts:
             codec, tried = self._codecs[name], again.get(name, ())
@@ -82,10 +80,23 @@ class Applier:
             failpoint("tail_deleted")
             poisoned += await self._fill(codec, span, tried, whole=whole)
             failpoint("tail_inserted")
-        left = None
         if again or poisoned:
-            left = sum((await self._target.ask(progress.count_poison(connection, run))).values())
-        return Applied(rows=rows, poisoned=poisoned, quarantined=left)
+            counted = await self._target.ask(progress.count_poison(self._target.connection, self._job.run))
+            self._quarantined = sum(counted.values())
+        return Applied(rows=rows, poisoned=poisoned, quarantined=self._quarantined or 0)
+
+    async def _kept(self) -> dict[str, tuple[int, ...]]:
+        """Log entries of quarantined rows by table; which tables have storage classes is looked up beside."""
+        connection, again = self._target.connection, dict[str, tuple[int, ...]]()
+        with pg_errors("apply changes", self._job.target):
+            if self._quarantined != 0:
+                again = await self._target.ask(
+                    progress.poison_entries(connection, self._job.run, per_table=_RETRIED_POISON)
+                )
+                self._quarantined = sum(map(len, again.values()))
+            if self._classed is None:
+                self._classed = set(await self._target.ask(progress.classed_tables(connection)))
+        return again
 
     async def _clear(self, codec: Codec, span: Span, again: tuple[int, ...]) -> int:
         """Delete what the target has of the keys that may have changed. Returns how many keys."""

@@ -31,7 +31,10 @@ _ROLLBACK_SECONDS = 5.0
 _SESSION = (
     "select set_config('application_name', 'stepflow tail', false), set_config('lock_timeout', $1, false),"
     # the server gives up a transaction whose client vanished without a word, so that the next attempt can begin
-    " set_config('idle_in_transaction_session_timeout', $2, false)"
+    " set_config('idle_in_transaction_session_timeout', $2, false),"
+    # few keys of a table are looked up by its key's index, whatever the statistics of a table just loaded say
+    " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"
+    " set_config('enable_seqscan', 'off', false)"
 )
 
 

@@ -14,6 +14,7 @@ from stepflow_tui.engine.steps.claim import ClaimTarget
 from stepflow_tui.engine.steps.copy import Copy
 from stepflow_tui.engine.steps.grants import Grants
 from stepflow_tui.engine.steps.lifting import LiftKeys
+from stepflow_tui.engine.steps.live.abandon import abandon
 from stepflow_tui.engine.steps.live.capture import InstallCapture
 from stepflow_tui.engine.steps.live.catch_up import CatchUp
 from stepflow_tui.engine.steps.live.clean_up import CleanUp
@@ -67,4 +68,5 @@ def live_playbook(config: Config) -> Playbook:
         items=items_of(config),
         open=open_live,
         consent=consent_live,
+        abandon=abandon,
     )

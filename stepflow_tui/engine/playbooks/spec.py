@@ -29,6 +29,7 @@ class Playbook:
     (`ctx.resources` gives them back), and restores what steps keep in `ctx.memory`. It changes nothing.
     `consent` is called before a rollback takes anything back, with the names of the phases to be undone: it raises
     NeedsConfirmation where somebody has to say yes first. It changes nothing either.
+    `abandon` is called when the run is aborted: it takes out what would go on working in the databases. It drops no row.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Playbook:
     items: tuple[ItemSpec, ...] = ()
     open: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
     consent: Callable[[RunContext, Sequence[str]], Coroutine[Any, Any, None]] | None = None
+    abandon: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
 
     def phase(self, name: str) -> PhaseSpec:
         """The phase of that name. Raises KeyError."""

@@ -105,23 +105,26 @@ def open_application(path: str | os.PathLike[str], *, busy_timeout_ms: int = 200
     conn = _connect(file_uri(path, "mode=rw"))
     try:
         set_pragma(conn, "busy_timeout", busy_timeout_ms)
+        _refuse_malformed(conn, path)
         set_pragma(conn, "wal_autocheckpoint", 0)
         set_pragma(conn, "foreign_keys", 0)
         set_pragma(conn, "synchronous", 2)
         set_pragma(conn, "mmap_size", 0)
-        problem = _schema_problem(conn)
     except BaseException:
         conn.close()
         raise
+    return conn
+
+
+def _refuse_malformed(conn: sqlite3.Connection, path: str | os.PathLike[str]) -> None:
+    problem = _schema_problem(conn)
     if problem is not None:
-        conn.close()
         raise Refused(
             f"The schema of {shown(path)} can't be read as a whole, so nothing can be written to it.",
             detail=problem,
             hint="Mend or drop the entry it names with the application's own SQLite, then run again.",
             code="source_schema_unreadable",
         )
-    return conn
 
 
 def _connect(uri: str) -> sqlite3.Connection:

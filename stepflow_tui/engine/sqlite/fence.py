@@ -169,9 +169,11 @@ def _lift(path: Path, owner: Owner | None, wait: float) -> FenceState:
             sound = _sound(conn, path)
             for name, _, _ in _rows(conn, _FENCES):
                 _run(conn, f"drop trigger {lite_ident(name)}")
-            for trigger in _kept(conn):
+            kept = _kept(conn)
+            for trigger in kept:
                 _put_back(conn, path, trigger)
-            renew_triggers(conn)
+            if kept:
+                renew_triggers(conn)
             _run(
                 conn,
                 f"update {CTL} set fenced=0, app_triggers='[]', owner=coalesce(?, owner)",

@@ -74,8 +74,11 @@ _WORDS = (
 )
 
 
-def make_shop(path: Path, rows: int = 200_000) -> int:
-    """Create the shop database at `path` (which must not exist) with about `rows` rows; returns the exact number of rows."""
+def make_shop(path: Path, rows: int = 200_000, *, wal: bool = False) -> int:
+    """Create the shop database at `path` (which must not exist) with about `rows` rows; returns the exact number of rows.
+
+    `wal`: in WAL mode, so that an application can read and write it while it is copied.
+    """
     rng = random.Random(20_26)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -88,6 +91,8 @@ def make_shop(path: Path, rows: int = 200_000) -> int:
         _oddities(connection)
         total = _full_text(connection)
         connection.execute("commit")
+        if wal:
+            connection.execute("pragma journal_mode=wal")
         names = [
             n
             for (n,) in connection.execute(

@@ -22,7 +22,8 @@ FLOOR: Final = 0.001
 """No rate is taken for lower than this."""
 FACTOR: Final = 4.0
 LEAST_BAD: Final = 5
-PRIOR_BAD, PRIOR_READS = 1, 200
+PRIOR_BAD: Final = 1
+PRIOR_READS: Final = 200
 """What is taken for granted while the old side has hardly been measured, as when all reads are on the new one."""
 MEMORY: Final = 50_000
 """The old side's figures are halved when they hold this many reads, so that what was long ago fades."""
@@ -30,6 +31,8 @@ WINDOW: Final = 2_000
 """Reads of the new side that the hard limits look at."""
 LEAST_WINDOW, LEAST_WINDOW_BAD = 200, 10
 _SIGMAS: Final = 3.0
+_CARE: Final = 1.5
+_CHANCE: Final = 0.005
 
 
 class Signal(StrEnum):
@@ -122,9 +125,22 @@ def alternative(p0: float) -> float:
 
 
 def base_rate(control: Count) -> float:
-    """p0: the old side's rate, carefully while it rests on few reads."""
-    rate = (control.bad + PRIOR_BAD) / (control.reads + PRIOR_READS)
-    return min(0.95, max(FLOOR, rate if control.reads < 20 * PRIOR_READS else control.rate))
+    """p0: the old side's rate, as high as it may well be while it rests on few reads."""
+    bad = control.bad + PRIOR_BAD
+    return min(0.95, max(FLOOR, (bad + _CARE * math.sqrt(bad)) / (control.reads + PRIOR_READS)))
+
+
+def by_chance(new: Count, control: Count) -> float:
+    """The probability that the new side had so many of all bad reads if both sides were alike (a binomial tail)."""
+    old = Count(control.bad + PRIOR_BAD, control.reads + PRIOR_READS)
+    bad, share = new.bad + old.bad, new.reads / (new.reads + old.reads)
+    odds, term = math.log(share / (1 - share)), bad * math.log(1 - share)
+    total = 0.0
+    for n in range(bad + 1):
+        if n >= new.bad:
+            total += math.exp(term)
+        term += math.log((bad - n) / (n + 1)) + odds if n < bad else 0.0
+    return total
 
 
 def exceeds(count: Count, share: float) -> bool:
@@ -172,7 +188,7 @@ class Guard:
         if self.mismatches >= self._limits.mismatches:
             return Alarm(signal=Signal.MISMATCHES, count=self.mismatches, limit=self._limits.mismatches)
         for signal, test in self.tests.items():
-            if test.reached and not test.equally_bad:
+            if test.reached and not test.equally_bad and self._is_no_chance(signal, test):
                 return _relative(signal, test)
         return self._hard()
 
@@ -191,6 +207,10 @@ class Guard:
         """Reads of the new side that a step needs before it proves anything: 3 / p1."""
         p0 = base_rate(Count(self._control.errors, self._control.requests))
         return math.ceil(3 / alternative(p0))
+
+    def _is_no_chance(self, signal: Signal, test: Cusum) -> bool:
+        """The sum has a sharp limit, but p0 is itself measured: so many bad reads must not be luck of the old side."""
+        return by_chance(test.new, _count(self._control, signal, self._slow_above())) <= _CHANCE
 
     def _slow_above(self) -> float:
         return max(self._control.quantile(0.99) or 0.0, self._limits.p95)

@@ -21,7 +21,7 @@ FINDINGS: dict[str, Words] = {
         "Run StepFlow as the user of the application, or give this user the right to write to the file and its folder.",
     ),
     "live_source_names": Words(
-        "{object} has another name: it is linked {links} times, or mounted by itself.",
+        "{object} has another name: as a hard link (links: {links}), or mounted by itself.",
         "Under two names SQLite uses two journals for one file, and a crash then damages it.",
         "Give it one name that the application and StepFlow both use.",
     ),
@@ -41,13 +41,13 @@ FINDINGS: dict[str, Words] = {
         "Convert it to WAL first (`kind: sqlite-wal`) if those moments matter.",
     ),
     "live_app_triggers": Words(
-        "The application has {count} triggers: {names}.",
+        "Triggers of the application ({count}): {names}.",
         "What they write is captured like any other change. While writes to SQLite are fenced they are taken off, and their "
         "texts are kept in the file; going back makes them again.",
         "Nothing has to be done.",
     ),
     "live_recursive_triggers": Words(
-        "{count} triggers write to the table that they stand on: {names}.",
+        "Triggers that write to the very table they stand on ({count}): {names}.",
         "Where the application sets `recursive_triggers`, one write logs more keys; none is missed either way.",
         "Nothing has to be done.",
     ),
@@ -63,7 +63,7 @@ FINDINGS: dict[str, Words] = {
         "Drop or disable them until the cutover (ALTER TABLE … DISABLE TRIGGER …), and make or enable them afterwards.",
     ),
     "live_target_cascades": Words(
-        "{count} foreign keys of {object} act when a row is deleted: {names}.",
+        "Foreign keys of {object} that act when a row is deleted ({count}): {names}.",
         "They are taken off until the cutover: applying a change deletes the row and inserts it again.",
         "Nothing has to be done; they are put back in the cutover.",
     ),
@@ -75,13 +75,13 @@ FINDINGS: dict[str, Words] = {
     ),
     "live_reconciled": Words(
         "Changes of the table {object} can't be captured: {reason}.",
-        "It is compared as a whole ({rows} rows) while writes stand still: about {seconds} s of the {allowed_seconds} s that "
+        "It is compared as a whole (rows: {rows}) while writes stand still: about {seconds} s of the {allowed_seconds} s that "
         "`cutover.max_freeze` allows.",
         "Nothing has to be done if that is short enough; else leave it out with `tables.exclude`.",
     ),
     "live_partly_captured": Words(
         "The log may miss rows of the table {object} that REPLACE removes: {reason}.",
-        "So it is compared as a whole ({rows} rows) while writes stand still: about {seconds} s of the {allowed_seconds} s "
+        "So it is compared as a whole (rows: {rows}) while writes stand still: about {seconds} s of the {allowed_seconds} s "
         "that `cutover.max_freeze` allows.",
         "Nothing has to be done if that is short enough; else raise `cutover.max_freeze`.",
     ),

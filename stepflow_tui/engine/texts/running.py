@@ -10,12 +10,12 @@ from stepflow_tui.engine.texts.language import N_
 FINDINGS: dict[str, Words] = {
     "hook_interrupted": Words(
         "The hook {object} was interrupted, and it has no undo: it is run again from its beginning.",
-        "Nobody can look how far a command came; {ended} processes of it that still ran were ended.",
+        "Nobody can look how far a command came. Processes of it that still ran and were ended: {ended}.",
         "Look at what it may have done before; give it an `undo` if it must not run twice.",
     ),
     "hook_interrupted_undone": Words(
         "The hook {object} was interrupted: its undo was run, and it is run again.",
-        "Nobody can look how far a command came; {ended} processes of it that still ran were ended.",
+        "Nobody can look how far a command came. Processes of it that still ran and were ended: {ended}.",
         "Nothing has to be done.",
     ),
     "key_left_not_valid": Words(
@@ -46,12 +46,12 @@ ALERTS: dict[str, str] = {
     "disk_low": "Only {free_bytes} bytes are left on the disk of {folder}.",
     "source_changed": "The source changed while the run went on.",
     "journal_busy": "Another process keeps the journal locked.",
-    "lag_high": "The target is behind and does not catch up: {changes} changes, {seconds} s.",
+    "lag_high": "The target is behind and does not catch up; changes not applied: {changes}, for {seconds} s.",
     "log_nearly_full": "The change log in the source holds {bytes} bytes of the {budget} it may have.",
     "log_full": "The change log in the source is full ({bytes} of {budget} bytes): capture was taken out.",
-    "wal_large": "The source's write-ahead log has grown to {bytes} bytes; {frames} frames are not in the database file yet.",
-    "wal_pinned": "Process {pid} ({program}) has held an old state of the source open for {seconds} s: {frames} frames of its "
-    "write-ahead log can't be put away.",
+    "wal_large": "The source's write-ahead log has grown to {bytes} bytes; frames that are not in the database file yet: {frames}.",
+    "wal_pinned": "Process {pid} ({program}) has held an old state of the source open for {seconds} s; frames of its "
+    "write-ahead log that can't be put away: {frames}.",
     "rows_differ": "The continuous comparison has found rows that differ: {count}.",
     "rows_quarantined": "The target refuses rows, which are kept aside: {count}.",
     "switch_rolled_back": "Reads were moved back to the old side by themselves.",

@@ -205,7 +205,7 @@ _CONFIG: dict[str, Words] = {
 _SYSTEM: dict[str, Words] = {
     "sqlite_wal_reset": Words(
         "SQLite {version} has the WAL-reset bug (3.7.0 to 3.51.2, fixed in 3.51.3, 3.50.7 and 3.44.6).",
-        "Two connections that write and checkpoint together can damage a WAL database. StepFlow's reading is not affected.",
+        "Two connections that write and checkpoint together can damage a WAL database. Reading alone can't.",
         "Ask which SQLite library the application uses, and upgrade both before writing in WAL mode.",
     ),
     "sqlite_too_old": Words(

@@ -81,6 +81,10 @@ VERDICTS: Mapping[str, str] = {
     "equal": N_("no difference between the sides"),
     "rolled_back": N_("reads were moved back"),
     "shadow": N_("shadow reads only, no application reports yet"),
+    "both_fail": N_("both sides fail alike: going back would not help; it stays as it is"),
+    "behind": N_("the new side is too far behind or out of reach: nobody reads it until it has caught up"),
+    "held": N_("held by hand"),
+    "suspicious": N_("the new side may be worse: it stays as it is until that is clear"),
 }
 """What the figures of the read switch say."""
 

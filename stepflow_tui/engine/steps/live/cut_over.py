@@ -16,6 +16,7 @@ from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side, unfreeze
+from stepflow_tui.engine.steps.live.freeze_watch import watched
 from stepflow_tui.engine.steps.live.gate import owner_of
 from stepflow_tui.engine.steps.live.prove import clean_pass, keep_proving
 from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
@@ -101,12 +102,13 @@ async def _tries(ctx: RunContext) -> Frozen:
 async def _one_try(ctx: RunContext) -> Frozen:
     """One freeze. Whatever ends it before the point of no return lifts the fence, a cancellation included."""
     await ctx.services.stop("tail", "verifier")
-    try:
-        return await freeze(ctx)
-    except BaseException:
-        lifting = asyncio.create_task(_back_to_before(ctx))
-        await asyncio.shield(lifting)
-        raise
+    async with watched(ctx):
+        try:
+            return await freeze(ctx)
+        except BaseException:
+            lifting = asyncio.create_task(_back_to_before(ctx))
+            await asyncio.shield(lifting)
+            raise
 
 
 async def _back_to_before(ctx: RunContext) -> None:

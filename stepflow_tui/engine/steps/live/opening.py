@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName, StepState
-from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.live.capture import STEP as CAPTURE
 from stepflow_tui.engine.steps.live.figures import keep_figures
@@ -40,8 +38,8 @@ async def open_live(ctx: RunContext) -> None:
     if await owner_of(ctx) is Owner.POSTGRESQL:
         await keep_returning(ctx)
         return
-    if (await fence_state(real_path(ctx.config.source.path))).fenced:
-        await unfreeze(ctx)  # an engine died inside the freeze: nobody waits longer than for this
+    if (await ctx.journal.step_row("cutover.cut-over"))["attempt"] > 0:
+        await unfreeze(ctx)  # an engine may have died inside the freeze: nobody waits longer than for this
     await keep_tailing(ctx)
     if await _done(ctx, "validate.prove"):
         await keep_proving(ctx)

@@ -57,7 +57,10 @@ async def prove_return(ctx: RunContext) -> None:
     token = secrets.token_hex(8)
     async with connection(ctx) as conn:
         with pg_errors("prove the way back"):
-            await conn.execute("insert into _stepflow.canary (id, token) values (1, $1)", token)
+            # one of an engine that died on the way may sit there
+            await conn.execute(
+                "insert into _stepflow.canary values (1, $1) on conflict (id) do update set token = excluded.token", token
+            )
             await reverse.step()
             there = await asyncio.to_thread(_canary, ctx)
             await conn.execute("delete from _stepflow.canary")

@@ -1,0 +1,35 @@
+"""Abort of a live run: capture, fence and gate are taken out, so that both databases can be used as they are."""
+
+from __future__ import annotations
+
+from stepflow_tui.engine.model.live import Owner
+from stepflow_tui.engine.model.state import StepState
+from stepflow_tui.engine.postgres import changelog
+from stepflow_tui.engine.postgres import fence as pg_fence
+from stepflow_tui.engine.sqlite import capture
+from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.steps.context import RunContext
+from stepflow_tui.engine.steps.facts import connection
+from stepflow_tui.engine.steps.live.capture import STEP
+from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, owner_of, run_tables
+from stepflow_tui.engine.steps.live.returning import returned_tables
+
+
+async def abandon(ctx: RunContext) -> None:
+    """Stop, and remove what would go on working. After the cutover nothing is removed: the way back must stay.
+
+    Raises:
+        StepFlowError: a side can't be reached; aborting again goes on.
+    """
+    await ctx.services.stop()
+    if (await ctx.journal.step_row(STEP))["state"] == StepState.PENDING.value:
+        return
+    if await owner_of(ctx) is Owner.POSTGRESQL:
+        return
+    # with the application's own triggers: the fence, if it stands, goes in the same transaction
+    await capture.uninstall(real_path(ctx.config.source.path), ctx.run_id)
+    async with connection(ctx) as conn:
+        if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
+            await changelog.remove_changelog(conn, await returned_tables(ctx), wait=GATE_SECONDS)
+            await pg_fence.remove_gate(conn, await run_tables(ctx), wait=GATE_SECONDS)
+    await ctx.journal.event("capture_removed", {})

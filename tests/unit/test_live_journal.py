@@ -1,0 +1,97 @@
+"""A real journal with gauges and events of a live run: the same facts in status, plain lines, JSON and the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepflow_tui.engine import api
+from stepflow_tui.engine.journal.store import Journal
+from stepflow_tui.render.events import event_lines, public_event
+from stepflow_tui.render.history import KINDS, history_lines
+from tests.tui.live_states import LAG, LIVE, SWITCH, WAL
+from tests.tui.run_rows import make_run, state_of
+
+Cli = Callable[..., int]
+
+EVENTS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("capture_installed", {"tables": 4, "triggers": 20}, "change capture installed; tables: 4"),
+    ("switch", {"from": 5, "to": 25, "by": "ann", "reason": "soak"}, "reads to the new side: 5 % → 25 % (ann, soak)"),
+    (
+        "switch_rolled_back",
+        {"from": 25, "signal": "mismatches", "params": {"count": 2}},
+        "READS MOVED BACK to the old side from 25 %: reads that gave different rows on the two sides: 2",
+    ),
+    ("cutover_fenced", {"seconds": 0.0, "log_max": 7}, "cutover: writes to SQLite are refused from now on"),
+    ("cutover_drained", {"seconds": 0.11, "changes": 1234, "applied": 9}, "in PostgreSQL (1,234), after 0.11 s"),
+    ("cutover_compared", {"seconds": 0.2, "keys": 17}, "equal on both sides (17), after 0.2 s"),
+    ("cutover_sequences", {"seconds": 0.21, "sequences": 3}, "sequences set behind the highest keys (3)"),
+    ("cutover_keys", {"seconds": 0.22, "refused": []}, "foreign keys made, not validated yet"),
+    ("cutover_return_proven", {"seconds": 0.3}, "a row went there and back, after 0.3 s"),
+    ("cutover_point_of_no_return", {}, "POINT OF NO RETURN"),
+    ("cutover_writes_open", {"seconds": 0.31}, "PostgreSQL takes writes; they stood still for 0.31 s"),
+    (
+        "cutover_failed",
+        {"code": "freeze_too_long", "message": "It took too long."},
+        "this try failed: It took too long.",
+    ),
+    ("cutover_taken_back", {}, "the application writes to SQLite as before"),
+    ("cutover_of_another_version", {"what": "new thing"}, "cutover: new thing"),
+    ("observing", {"window_seconds": 86400, "then": "wait"}, "PostgreSQL owns the writes"),
+)
+
+
+async def _fill(journal: Journal) -> None:
+    for name, data in (("lag", LAG), ("wal", WAL), ("switch", SWITCH), ("live", LIVE)):
+        journal.gauge(name, data)
+    await journal.flush_gauges()
+    for code, data, _said in EVENTS:
+        await journal.event(code, data)
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> Any:
+    return await make_run(tmp_path, _fill)
+
+
+async def test_the_status_holds_the_gauges(run: Any) -> None:
+    with api.RunReader(run.path) as reader:
+        status = reader.status()
+    assert {name: status[name] for name in ("lag", "wal", "switch", "live")} == {
+        "lag": LAG, "wal": WAL, "switch": SWITCH, "live": LIVE,
+    }  # fmt: skip
+
+
+async def test_every_event_is_told_in_plain_lines_and_in_the_history(run: Any) -> None:
+    with api.RunReader(run.path) as reader:
+        told = {row["code"]: public_event(row, run.id) for row in reader.events(0)}
+        kept = {row["code"] for row in reader.history(codes=KINDS["steps"])}
+    for code, _data, said in EVENTS:
+        assert said in " ".join(event_lines(told[code])), code
+        assert said in " ".join(history_lines(told[code])), code
+    assert {code for code, _data, _said in EVENTS} - kept == {"cutover_of_another_version"}
+    assert "ALERT" in history_lines(told["switch_rolled_back"])[0]
+
+
+def test_the_command_line_follows_them(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    monkeypatch.setattr("stepflow_tui.cli.follow.POLL_SECONDS", 0.001)
+    made = asyncio.run(make_run(tmp_path, _fill))
+    state = ["--state-dir", str(state_of(tmp_path))]
+    assert cli("attach", made.id, "--json", *state) == 1  # no engine holds it
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e["event"] for e in events][: len(EVENTS)] == [code for code, _data, _said in EVENTS]
+    assert cli("switch", "analytics", made.id, "--json", *state) == 0
+    moves = json.loads(capsys.readouterr().out)["moves"]
+    assert [move["event"] for move in moves] == ["switch", "switch_rolled_back"]
+    assert cli("switch", "show", made.id, *state) == 0
+    assert "✗ no engine works on the run" in capsys.readouterr().out
+    assert cli("status", made.id, *state) == 0
+    assert "behind by 1,204 changes, 1.1 s" in capsys.readouterr().out
