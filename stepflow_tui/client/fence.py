@@ -53,7 +53,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _says_so(error: BaseException) -> bool:
-    states = (getattr(error, name, None) for name in ("sqlstate", "pgcode"))
+    states: tuple[object, ...] = (getattr(error, "sqlstate", None), getattr(error, "pgcode", None))
     fields = error.args[0] if error.args else None
     if isinstance(fields, dict):  # pg8000
         states = (*states, fields.get("C"))

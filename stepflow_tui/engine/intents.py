@@ -13,7 +13,7 @@ from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
 from stepflow_tui.engine.lease import VERBS as LEASE
 from stepflow_tui.engine.lease import ControlLease
-from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState
+from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState, StepState
 from stepflow_tui.engine.orders import LiveOrders
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner
@@ -163,12 +163,23 @@ class Desk:
                 hint="`stepflow runs` lists the runs.",
                 code="transition",
             )
+        await self._way_back_open()
         given = self._answers(command)
         self.ctx.answers.yes = self.ctx.answers.yes or given.yes
         self.ctx.answers.confirm = given.confirm or self.ctx.answers.confirm
         self.ctx.reason = str(command.args.get("reason") or "rolled back by the operator")
         self.runner.go_back(to)
         return {"to": to}
+
+    async def _way_back_open(self) -> None:
+        if PhaseName.CLEANUP.value not in self.playbook.names:
+            return
+        if (await self.ctx.journal.phase_row(PhaseName.CLEANUP.value))["state"] != StepState.PENDING.value:
+            raise Refused(
+                "The way back ended with the clean-up: PostgreSQL alone is current.",
+                hint="The tested backup and the old file are still there: `stepflow backups list`.",
+                code="way_back_closed",
+            )
 
     async def _repair(self, command: Command) -> Answer:
         """Open a run that has ended again from its verification on, which then repairs what differs."""

@@ -1,6 +1,6 @@
 """A process that installs or removes capture, for tests that kill it: `python -m tests.faults.capture_engine FILE WHAT KILL_AT`.
 
-It kills itself with SIGKILL as the KILL_ATth statement of its transaction begins (0: never).
+It kills itself with SIGKILL as the KILL_ATth statement that writes begins (0: never).
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from stepflow_tui.engine.sqlite import capture, capture_write
 from tests.capture_kit import RUN, plan
 
 
+WRITING = ("begin", "create", "insert", "update", "drop", "pragma writable", "pragma schema_version =", "commit")
+
+
 async def main(path: Path, what: str, kill_at: int) -> None:
     """`install` or `uninstall`."""
     seen = 0
 
-    def count(_statement: str) -> None:
+    def count(statement: str) -> None:
         nonlocal seen
-        seen += 1
+        seen += statement.lower().startswith(WRITING)
         if seen == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 

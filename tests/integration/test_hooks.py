@@ -172,6 +172,20 @@ async def test_rollback_undoes_in_reverse_and_a_failing_undo_is_done_again(tmp_p
     assert lines(tmp_path) == ["a2", "a2", "a1", "b1"]
 
 
+async def test_a_failed_hook_whose_undo_fails_shows_both_and_is_undone_by_a_rollback(tmp_path: Path) -> None:
+    hook = {"run": "echo no; false", "undo": "echo neither; echo undo >> log; test -e go"}
+    async with hook_bench(tmp_path, at("before", hook)) as made:
+        assert await made.runner.run() == 1
+        [error] = await made.events("error")
+        assert error["detail"] == "no\nneither"
+        assert error["message"].endswith("failed, and its undo too (exit status 1): exit status 1.")
+    (tmp_path / "go").touch()
+    async with hook_bench(tmp_path, at("before", hook)) as made:
+        made.runner.go_back(None)
+        assert await made.runner.run() == 0
+    assert lines(tmp_path) == ["undo", "undo"]
+
+
 async def test_a_hook_with_an_undo_keeps_a_run_from_being_forgotten(tmp_path: Path) -> None:
     for name, hook in (("plain", {"run": "false"}), ("undoable", {"run": "false", "undo": "false"})):
         folder = tmp_path / name
@@ -186,9 +200,7 @@ async def test_a_hook_with_an_undo_keeps_a_run_from_being_forgotten(tmp_path: Pa
 STUBBORN = "trap '' TERM; (trap '' TERM; echo $(exec sh -c 'echo $PPID') > child; exec sleep 60) & wait"
 
 
-async def test_the_time_limit_ends_everything_that_was_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_time_limit_ends_everything_that_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook_runner, "GRACE_SECONDS", 0.2)
     hook = {"run": STUBBORN, "timeout": "1500ms", "undo": "echo undone >> log"}
     async with hook_bench(tmp_path, at("before", hook)) as made:
@@ -278,6 +290,27 @@ async def test_a_hook_whose_engine_was_killed_is_told_undone_and_run_again(tmp_p
         assert json.loads(finding["params"])["ended"] >= 1
     assert lines(tmp_path) == (["run", "undo", "run"] if undo else ["run", "run"])
     assert not alive(child)
+
+
+PLACES = [(name, n) for name in ("before_intent", "after_intent", "after_effect", "after_done") for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(("place", "number"), PLACES)
+async def test_killed_between_its_journal_entries_a_hook_is_run_once(tmp_path: Path, place: str, number: int) -> None:
+    """Its success was written down, or it had not begun: no doubt is left, so nothing is undone."""
+    told = "echo {0}-$STEPFLOW_ACTION >> log"
+    pair = {
+        "before": [{"run": told.format("b"), "undo": told.format("b")}],
+        "after": [{"run": told.format("a"), "undo": told.format("a")}],
+    }
+    (tmp_path / "hooks.json").write_text(json.dumps({"backfill": pair}))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "STEPFLOW_FAILPOINT": f"{place}:{number}:kill"}
+    engine = subprocess.run([sys.executable, "-m", "tests.hook_kit", str(tmp_path)], cwd=ROOT, env=env, check=False)
+    assert engine.returncode == -signal.SIGKILL
+    async with hook_bench(tmp_path, {"backfill": pair}) as made:
+        assert await made.runner.run() == 0
+        assert await made.journal.findings() == []
+    assert lines(tmp_path) == ["b-run", "a-run"]
 
 
 async def test_what_an_interrupted_hook_left_running_would_go_on(

@@ -17,6 +17,7 @@ from stepflow_tui.engine.live import tail_apply
 from stepflow_tui.engine.live.convert import Codec
 from stepflow_tui.engine.live.prune import Room, tend_log
 from stepflow_tui.engine.live.tail_apply import Applied, Applier
+from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_source import Span
 from stepflow_tui.engine.model.live import LOG
 from stepflow_tui.engine.model.sensitive import make_mask
@@ -332,6 +333,24 @@ async def test_storage_classes_are_kept_for_the_way_back(make: Make) -> None:
     assert await classes() == set()
 
 
+async def test_storage_classes_of_the_backfill(make: Make) -> None:
+    live = await make(
+        "create table t(id integer primary key, m, z text, q); insert into t values (1,5,'a',1),(2,'x','b',2),(3,0.5,'c',3);"
+        "create table w(k text primary key, m) without rowid; insert into w values ('k', 1), ('l', 'one');",
+        journal="delete",
+        types={"by_column": {"t": {"q": "text"}}},
+    )
+    await live.pg.execute("insert into _stepflow.class values ('t', '{9}', 'm', 'real')")
+    assert await keep_classes(live.job, live.path, live.plan.facts) == 6
+    found = [tuple(r) for r in await live.pg.fetch("select tb, k, col, class from _stepflow.class order by 1, 2, 3")]
+    assert found == [
+        ("t", ["1"], "m", "integer"), ("t", ["1"], "q", "integer"), ("t", ["2"], "q", "integer"),
+        ("t", ["3"], "m", "real"), ("t", ["3"], "q", "integer"), ("w", ["k"], "m", "integer"),
+    ]  # fmt: skip
+    await live.tail().step()
+    assert await live.pg.fetchval("select count(*) from _stepflow.class") == 6, "the tail keeps the same"
+
+
 @pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
 async def test_utf_16_files(make: Make, encoding: str) -> None:
     live = await make(
@@ -361,6 +380,7 @@ async def test_keys_that_differ_only_in_case(make: Make) -> None:
 
 async def test_large_backlogs_are_read_in_parts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepflow_tui.engine.live.tail_source.FETCH_ROWS", 7)
+    monkeypatch.setattr("stepflow_tui.engine.live.tail_source.FETCH_BYTES", 20)
     monkeypatch.setattr(tail_apply, "BLOCK_ROWS", 11)
     live = await make(ITEMS)
     live.app.execute(

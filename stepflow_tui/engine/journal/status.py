@@ -8,7 +8,7 @@ from typing import Any
 from stepflow_tui.engine.journal.observers import observers
 from stepflow_tui.engine.journal.queries import EngineSign, RunQueries
 from stepflow_tui.engine.model.liveness import engine_lost
-from stepflow_tui.engine.model.state import RunState, StepState
+from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.running import step_title
@@ -203,5 +203,6 @@ def _gate(reader: RunQueries) -> dict[str, Any] | None:
 
 def _rollback(run: dict[str, Any] | None, steps: list[dict[str, Any]]) -> dict[str, Any]:
     done = [s for s in steps if s["state"] == StepState.DONE.value]
-    possible = run is not None and RunState(run["state"]) in _UNDOABLE and bool(done)
+    closed = any(s["phase"] == PhaseName.CLEANUP.value and s["state"] != StepState.PENDING.value for s in steps)
+    possible = run is not None and RunState(run["state"]) in _UNDOABLE and bool(done) and not closed
     return {"possible": possible, "loses": [s["loses"] for s in reversed(done) if s["loses"]] if possible else []}

@@ -41,27 +41,28 @@ _STORAGE: dict[type, str] = {int: "integer", float: "real", str: "text", BadText
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A converted row: what is sent, its key (the target's text form), how it is named if it is refused, and storage
-    classes that the target's columns do not tell."""
+    """A converted row: what is sent, its key as the source stores it, its log entry, and storage classes that the target's
+    columns do not tell."""
 
     csv: CsvLine
-    key: tuple[str, ...]
-    shown: tuple[str, ...]
+    key: tuple[Value | None, ...]
     n: int
     classes: tuple[StorageClass, ...]
 
 
 class Codec:
-    """The conversion of one table. `width` is the number of key columns."""
+    """The conversion of one table. `places` are the key's columns among the copied ones, `width` is their number."""
 
     def __init__(self, table: TablePlan, job: TailJob) -> None:
         self.table = table
         self._mask = job.mask
         self._encoders = [encoder(c, replace=job.replace) for c in table.copied]
-        self._plain = [_PLAIN.get(c.type.kind) for c in table.copied]
+        self._steps = list(zip(table.copied, self._encoders, strict=True))
+        plain = [(i, _PLAIN.get(c.type.kind)) for i, c in enumerate(table.copied)]
+        self._plain = [(i, kinds) for i, kinds in plain if kinds is not None]
         places = {c.source: i for i, c in enumerate(table.copied)}
-        self._key = tuple(places[name] for name in table.live_key)
-        self.width = len(self._key)
+        self.places = tuple(places[name] for name in table.live_key)
+        self.width = len(self.places)
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -71,7 +72,7 @@ class Codec:
     def key(self, values: Sequence[Value | None]) -> tuple[str, ...] | None:
         """A key in the target's text form; None for one that no row of the target can have."""
         try:
-            parts = [_text(self._encoders[i](v)) for i, v in zip(self._key, values, strict=True) if v is not None]
+            parts = [_text(self._encoders[i](v)) for i, v in zip(self.places, values, strict=True) if v is not None]
         except Refusal:
             return None
         return tuple(parts) if len(parts) == self.width else None
@@ -86,28 +87,33 @@ class Codec:
     def line(self, values: Sequence[Value | None], n: int) -> Line | Poison:
         """A row as it is sent, or why it can't be."""
         fields = []
-        shown = self.shown([values[i] for i in self._key])
-        for column, encode, value in zip(self.table.copied, self._encoders, values, strict=True):
+        key = tuple([values[i] for i in self.places])
+        for (column, encode), value in zip(self._steps, values, strict=True):
             try:
                 fields.append(target_field(column, encode, value))
             except Refusal as refusal:
-                return Poison(table=self.table.source, key=shown, column=column.source, reason=refusal.reason, n=n)
-        key = []
-        for i in self._key:
-            part = fields[i]
-            if part is None:
-                reason = "NULL in the key"
-                return Poison(
-                    table=self.table.source, key=shown, column=self.table.copied[i].source, reason=reason, n=n
-                )
-            key.append(_text(part))
-        return Line(csv_line(fields), tuple(key), shown, n, self._classes(tuple(key), values))
+                return self.poison(key, n, column.source, refusal.reason)
+        if None in key:
+            return self.poison(key, n, self.table.live_key[key.index(None)], "NULL in the key")
+        return Line(csv_line(fields), key, n, self.classes(key, values))
 
-    def _classes(self, key: tuple[str, ...], values: Sequence[Value | None]) -> tuple[StorageClass, ...]:
+    def poison(self, key: Sequence[Value | None], n: int, column: str | None, reason: str) -> Poison:
+        """A row that the target can't hold, named as it may be shown."""
+        return Poison(table=self.table.source, key=self.shown(key), column=column, reason=reason, n=n)
+
+    def classes(self, key: Sequence[Value | None], values: Sequence[Value | None]) -> tuple[StorageClass, ...]:
+        """Storage classes of a row's values that the target's columns do not tell."""
+        odd = [
+            (i, type(value))
+            for i, plain in self._plain
+            if (value := values[i]) is not None and type(value) not in plain
+        ]
+        text = self.key(key) if odd else None
+        if text is None:
+            return ()
         return tuple(
-            StorageClass(table=self.table.source, key=key, column=column.source, storage=_STORAGE[type(value)])
-            for column, plain, value in zip(self.table.copied, self._plain, values, strict=True)
-            if value is not None and plain is not None and type(value) not in plain
+            StorageClass(table=self.table.source, key=text, column=self.table.copied[i].source, storage=_STORAGE[kind])
+            for i, kind in odd
         )
 
 

@@ -148,8 +148,8 @@ class Applier:
     async def _send(self, codec: Codec, lines: list[Line], *, whole: bool) -> int:
         bad = await self._target.insert(codec, lines, whole=whole)
         await self._quarantine(bad)
-        kept = {p.key for p in bad}
-        classes = [c for line in lines if line.classes and line.shown not in kept for c in line.classes]
+        refused = {p.n for p in bad}
+        classes = [c for line in lines if line.n not in refused for c in line.classes]
         if classes:
             assert self._classed is not None
             with pg_errors("keep storage classes", self._job.target):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -88,8 +89,9 @@ class SourceSide:
         width = len(table.live_key)
         names = [lite_ident(f"k{i}") for i in range(1, width + 1)]
         sql = f"select {self._columns([*names, 'n'])} from ({_dirty(table, span, again)})"
-        async for part in self._parts(sql, (table.source,)):
-            yield part
+        async with aclosing(self._parts(sql, (table.source,))) as parts:
+            async for part in parts:
+                yield part
 
     async def rows(
         self, table: TablePlan, span: Span, again: Sequence[int]
@@ -101,8 +103,9 @@ class SourceSide:
             f"select {self._columns([*columns, 'd.n'])} from ({_dirty(table, span, again)}) as d"
             f" cross join {lite_ident(table.source)} as t where {on}"
         )
-        async for part in self._parts(sql, (table.source,)):
-            yield part
+        async with aclosing(self._parts(sql, (table.source,))) as parts:
+            async for part in parts:
+                yield part
 
     async def end(self) -> None:
         """End the read transaction of a step that went well."""

@@ -161,9 +161,7 @@ class TargetSide:
         column = refused_column(error, sources)
         said = discreet(error, codec.hidden, column=column)
         reason = f"PostgreSQL {error.sqlstate}: {said.args[0] if said.args else ''}"
-        return Poison(
-            table=codec.table.source, key=line.shown, column=sources.get(column or ""), reason=reason, n=line.n
-        )
+        return codec.poison(line.key, line.n, sources.get(column or ""), reason)
 
     async def commit(self) -> None:
         """Commit. Where this fails, only the watermark tells whether it happened."""

@@ -8,8 +8,6 @@ whatever its level; `comprehensive` adds the catalog, which does not belong here
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,12 +16,13 @@ from typing import Any
 from stepflow_tui.engine.bulk.values import BadText
 from stepflow_tui.engine.errors import StepFailed, StepFlowError, TargetConnectionError
 from stepflow_tui.engine.live.compare import Scratch, Suspects, TableComparison, Tally, named, settle
-from stepflow_tui.engine.live.compare_sides import SLICE_BYTES, in_thread
+from stepflow_tui.engine.live.compare_sides import in_thread
 from stepflow_tui.engine.live.invariants import ask
 from stepflow_tui.engine.live.points import CommonPoint, CommonPoints
 from stepflow_tui.engine.live.rules import NO_RULES, table_rules
+from stepflow_tui.engine.live.verifier_pass import Pass, sifted
 from stepflow_tui.engine.live.verifier_state import FLAT_OUT, Clean, Gauge, OnPass, Pace, PassResult, VerifierState
-from stepflow_tui.engine.live.verifier_walk import Piece, TableWalk
+from stepflow_tui.engine.live.verifier_walk import TableWalk
 from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.config import Invariant, VerifyRule
 from stepflow_tui.engine.model.control import Control, FreeRunning
@@ -135,7 +134,7 @@ class LiveVerifier:
             sqlite_errors("The verification of the source"),
             pg_errors("verify the live tables", self._job.target, hidden),
         ):
-            return await _Pass(self, pace).walk()
+            return await Pass(self, pace).walk()
 
     def finished(self, result: PassResult, repairs: int) -> None:
         """Take the result of a pass; `repairs` is how many there were when it began."""
@@ -223,7 +222,7 @@ class LiveVerifier:
             walk.limit_named(most)
         while not walk.done:
             piece = await walk.step(point)
-            if suspects := await _sifted(walk, piece):
+            if suspects := await sifted(walk, piece):
                 comparison.judge(await comparison.look(point, suspects), piece.differences, piece.tally)
         return walk.verdict(self._clock.now_ms())
 
@@ -299,140 +298,6 @@ class LiveVerifier:
             known = await asyncio.to_thread(TableComparison, self._job, table, self._run, rules, self._scratch)
             self._comparisons[table.source] = known
         return known
-
-
-class _Pass:
-    """One pass: its queue of tables, what is to be looked at again, and what has been settled."""
-
-    def __init__(self, verifier: LiveVerifier, pace: Pace) -> None:
-        self._verifier = verifier
-        self._pace = pace
-        self._points, self._control, self._clock = verifier.tools
-        self._queue: deque[TableWalk] = deque()
-        self._pending: list[tuple[TableWalk, Piece, Suspects]] = []
-        self._verdicts: dict[str, TableVerdict] = {v.table: v for v in verifier.left_out()}
-        self._from_n: int | None = None
-        self._to_n = 0
-        self._count = 0
-        self._longest = 0.0
-
-    async def walk(self) -> PassResult:
-        """All tables, then the invariants."""
-        verifier, started = self._verifier, time.monotonic()
-        repairs = verifier.state.repairs
-        verifier.show(differing=verifier.last.differing if verifier.last else 0)
-        self._queue.extend([await verifier.walk(t, self._pace.slice_seconds) for t in verifier.walked])
-        ended: list[TableWalk] = []
-        while self._queue or self._pending or ended or self._from_n is None:
-            await self._control.checkpoint()
-            pieces = await self._at_a_point()
-            settled, ended = ended, [w for w, _ in pieces if w.done]
-            for walk in settled:
-                self._settle(walk)
-            self._pending = [(w, p, s) for w, p in pieces if (s := await _sifted(w, p))]
-            waiting = {id(w) for w, _, _ in self._pending}
-            for walk in [w for w in ended if id(w) not in waiting]:
-                self._settle(walk)
-            ended = [w for w in dict.fromkeys(ended) if id(w) in waiting]
-        invariants = await self._invariants()
-        result = self._result(invariants, time.monotonic() - started)
-        verifier.finished(result, repairs)
-        return result
-
-    async def _at_a_point(self) -> list[tuple[TableWalk, Piece]]:
-        """Look again at what differed, then read slices until the time is used up."""
-        began = time.monotonic()
-        async with self._points.point() as point:
-            opened = time.monotonic()
-            self._note(point)
-            await settle(point)
-            looked = [(w, p, await w.comparison.look(point, s)) for w, p, s in self._pending]
-            pieces = await self._fill(point, opened)
-        closed = time.monotonic()
-        self._longest = max(self._longest, closed - opened)
-        for walk, piece, seen in looked:
-            if walk.comparison.judge(seen, piece.differences, piece.tally):
-                self._verifier.doubt()
-        self._progress(pieces)
-        await self._pause(closed - began)
-        return pieces
-
-    def _note(self, point: CommonPoint) -> None:
-        self._from_n = point.n if self._from_n is None else self._from_n
-        self._to_n = point.n
-        self._count += 1
-
-    async def _fill(self, point: CommonPoint, opened: float) -> list[tuple[TableWalk, Piece]]:
-        pieces: list[tuple[TableWalk, Piece]] = []
-        held = 0
-        while (
-            self._queue and held < SLICE_BYTES and (not pieces or time.monotonic() < opened + self._pace.slice_seconds)
-        ):
-            walk = self._queue[0]
-            piece = await walk.step(point)
-            pieces.append((walk, piece))
-            held += piece.size
-            if walk.done:
-                self._queue.popleft()
-        return pieces
-
-    def _settle(self, walk: TableWalk) -> None:
-        self._verdicts[walk.table] = walk.verdict(self._clock.now_ms())
-
-    def _progress(self, pieces: Sequence[tuple[TableWalk, Piece]]) -> None:
-        verifier = self._verifier
-        found = sum(v.differences + v.rejected_rows for v in self._verdicts.values())
-        if pieces:
-            walk = pieces[-1][0]
-            found += walk.differences.rows if walk.table not in self._verdicts else 0
-            verifier.show(
-                table=walk.table,
-                done=walk.tally.source.rows,
-                total=verifier.total(walk.table),
-                differing=max(found, verifier.state.differing),
-            )
-
-    async def _invariants(self) -> tuple[Discrepancy, ...]:
-        """Those that don't hold at two points."""
-        found: list[Discrepancy] = []
-        for _ in range(2 if self._verifier.asks else 0):
-            await self._control.checkpoint()
-            began = time.monotonic()
-            async with self._points.point() as point:
-                self._note(point)
-                found = await self._verifier.ask_invariants(point)
-            await self._pause(time.monotonic() - began)
-            if not found:
-                break
-        return tuple(found)
-
-    async def _pause(self, seconds: float) -> None:
-        if self._pace.duty < 1:
-            await self._clock.sleep(self._pace.pause_after(seconds))
-
-    def _result(self, invariants: tuple[Discrepancy, ...], seconds: float) -> PassResult:
-        verdicts = tuple(self._verdicts.values())
-        walked = [v for v in verdicts if v.table in {t.source for t in self._verifier.walked}]
-        return PassResult(
-            from_n=self._from_n or 0,
-            to_n=self._to_n,
-            verdicts=verdicts,
-            invariants=invariants,
-            clean=not invariants and all(v.verified is Verified.EQUAL for v in walked),
-            points=self._count,
-            longest_seconds=round(self._longest, 3),
-            seconds=round(seconds, 3),
-        )
-
-
-async def _sifted(walk: TableWalk, piece: Piece) -> Suspects:
-    """What of a slice has to be looked at again."""
-    if piece.suspects:
-        return piece.suspects
-    contents = await walk.comparison.contents(piece.rows)
-    return await asyncio.to_thread(
-        lambda: walk.comparison.sift(piece.rows, contents, piece.found, piece.tally, ranged=piece.ranged)
-    )
 
 
 def _passes(error: Exception) -> bool:

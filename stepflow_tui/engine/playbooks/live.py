@@ -17,6 +17,7 @@ from stepflow_tui.engine.steps.lifting import LiftKeys
 from stepflow_tui.engine.steps.live.abandon import abandon
 from stepflow_tui.engine.steps.live.capture import InstallCapture
 from stepflow_tui.engine.steps.live.catch_up import CatchUp
+from stepflow_tui.engine.steps.live.classes import NoteClasses
 from stepflow_tui.engine.steps.live.clean_up import CleanUp
 from stepflow_tui.engine.steps.live.cut_over import CutOver
 from stepflow_tui.engine.steps.live.observe import Observe
@@ -48,9 +49,10 @@ def live_playbook(config: Config) -> Playbook:
                 steps=(
                     ClaimTarget(),
                     *((LiftKeys(),) if existing else ()),
-                    CreateTables(),
+                    CreateTables(loses=""),  # nobody else writes to them while going back is possible
                     TakeSnapshot(),
                     Copy(),
+                    NoteClasses(),
                     # no foreign keys and no triggers before the drain: catching up deletes and inserts
                     RunStatements("build-keys", Stage.KEY, Stage.SEQUENCE, Stage.CHECK),
                     RunStatements("views", Stage.VIEW),

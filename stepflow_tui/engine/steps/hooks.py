@@ -1,15 +1,16 @@
 """A hook as a step: a command of the operator's at the beginning or the end of a phase, and the command that takes it back.
 
-Nobody can look whether a command has had its effect. So one that was interrupted (the engine was lost, the run aborted) is
-reported, what is left of it is ended, its `undo` is run, and then it is run again. An `undo` may therefore run more than
-once, and after a command that did nothing; it takes back a command that failed, too.
+Nobody can look whether a command has had its effect; only its exit status 0, written down at once, tells. So one that was
+interrupted (the engine was lost, the run aborted) is reported, what is left of it is ended, its `undo` is run, and then it
+is run again. An `undo` may therefore run more than once, and after a command that did nothing; it takes back a command that
+failed, too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -34,8 +35,9 @@ class When(StrEnum):
 
 
 class HookState(StrEnum):
-    """What a hook's evidence tells about a command that is not done."""
+    """What a hook's evidence tells about a command whose step is not done."""
 
+    ENDED = "ended"  # it succeeded
     RUNNING = "running"  # written before it begins: found by the next engine, it was interrupted
     FAILED = "failed"  # not taken back (there is no undo, or that failed too)
     UNDONE = "undone"  # failed, and taken back
@@ -58,8 +60,9 @@ class HookStep:
         return f"hook-{self.when.value}-{self.number}"
 
     async def probe(self, ctx: RunContext) -> Evidence | None:
-        """Never known to be done."""
-        return None
+        """Done if its success was written down before the engine was lost."""
+        known = await self._known(ctx)
+        return known if known.get("state") == HookState.ENDED else None
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Run the command; if it fails, take it back.
@@ -73,7 +76,9 @@ class HookStep:
         ran = await self._run(ctx, self.hook.run, "run")
         if not ran.ok:
             await self._fail(ctx, ran)
-        return _evidence(ran)
+        evidence = {"state": HookState.ENDED.value, **_evidence(ran)}
+        await ctx.journal.set_evidence(self._id, evidence)
+        return evidence
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Run the command's `undo`, unless it was run when the command failed.
@@ -111,7 +116,8 @@ class HookStep:
             raise self._error("hook_failed", "failed, and has no undo", ran, _HINT)
         if undone.ok:
             raise self._error("hook_failed", "failed and was taken back", ran, _HINT)
-        raise self._error("hook_failed", f"failed, and its undo too ({undone.ending})", ran, _HINT)
+        both = replace(ran, output=f"{ran.output}\n{undone.output}".strip("\n"))
+        raise self._error("hook_failed", f"failed, and its undo too ({undone.ending})", both, _HINT)
 
     async def _run(self, ctx: RunContext, command: str, action: str) -> Ran:
         before = await self._known(ctx)

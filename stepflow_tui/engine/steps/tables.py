@@ -45,10 +45,9 @@ class Changed:
 class CreateTables(RunStatements):
     """Schema and tables, without keys. Undoing it is what a rollback is about."""
 
-    loses = "changes made in the target since the copy"
-
-    def __init__(self) -> None:
+    def __init__(self, loses: str = "changes made in the target since the copy") -> None:
         super().__init__("create-tables", Stage.SCHEMA, Stage.TABLE)
+        self.loses = loses
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Drop what is unchanged; rename what changed, after a typed confirmation. Tables made beforehand are emptied."""

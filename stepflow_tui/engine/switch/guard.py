@@ -225,14 +225,14 @@ class Guard:
         seen = Pair()
         for pair in self._window:
             seen.merge(pair)
-        rates = [Count(arm.errors + arm.timeouts, arm.requests) for arm in (seen.new, seen.old)]
-        if _worse(*rates, self._limits.error_rate):
-            new, old = (count.rate * 100 for count in rates)
-            return Alarm(signal=Signal.ERROR_RATE, new=new, old=old, limit=self._limits.error_rate * 100)
-        late = [Count(arm.above(self._limits.p95), arm.answered) for arm in (seen.new, seen.old)]
-        if _worse(*late, 0.05):
-            new, old = ((arm.quantile(0.95) or 0.0) * 1000 for arm in (seen.new, seen.old))
-            return Alarm(signal=Signal.P95, new=new, old=old, limit=self._limits.p95 * 1000)
+        new, old = (Count(arm.errors + arm.timeouts, arm.requests) for arm in (seen.new, seen.old))
+        if _worse(new, old, self._limits.error_rate):
+            limit = self._limits.error_rate * 100
+            return Alarm(signal=Signal.ERROR_RATE, new=new.rate * 100, old=old.rate * 100, limit=limit, count=new.bad)
+        new, old = (Count(arm.above(self._limits.p95), arm.answered) for arm in (seen.new, seen.old))
+        if _worse(new, old, 0.05):
+            p95 = [(arm.quantile(0.95) or 0.0) * 1000 for arm in (seen.new, seen.old)]
+            return Alarm(signal=Signal.P95, new=p95[0], old=p95[1], limit=self._limits.p95 * 1000, count=new.bad)
         return None
 
 

@@ -143,8 +143,8 @@ class ShadowReads:
             comparison = (await self._verifier.walk(table, POINT_SECONDS)).comparison
             count = sum(1 for t in chosen if t.source == table.source)
             places = await in_thread(point.source, lambda c=comparison, n=count: self._choose(point, c, n))  # type: ignore[misc]
-            if not places or not await self._read(point, comparison, places, until):
-                continue
+            if not await self._read(point, comparison, places, until):
+                return  # a statement that failed or was cancelled ends the snapshot
             for found in await self._differing(point, table, places):
                 self._pending[_Key(table.source, found)] = None
 

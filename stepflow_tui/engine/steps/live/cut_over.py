@@ -45,6 +45,7 @@ class CutOver(PlainStep):
         if await owner_of(ctx) is Owner.SQLITE:
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
+        await ctx.services.stop("switch")  # without a lease reads follow the side that owns writes
         await keep_returning(ctx)
         return {"owner": Owner.POSTGRESQL.value, **(done.facts if done is not None else {"finished": True})}
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
+from stepflow_tui.engine.live.tail_classes import keep_classes
+from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.plan.quote import pg_literal, pg_name
@@ -11,7 +14,7 @@ from stepflow_tui.engine.postgres import ledger
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.copy import copy_from
-from stepflow_tui.engine.steps.facts import connection
+from stepflow_tui.engine.steps.facts import connection, plan_of
 from stepflow_tui.engine.steps.live.gate import run_tables
 from stepflow_tui.engine.steps.live.snapshot import drop_snapshot, new_snapshot
 
@@ -28,6 +31,8 @@ async def copy_again(ctx: RunContext, sources: Collection[str]) -> None:
     try:
         await _empty(ctx, tables)
         await copy_from(ctx, frozen, tables)
+        job = replace(ctx.memory.get(TailJob), tables=tables)
+        await keep_classes(job, frozen.path, (await plan_of(ctx)).facts)
     finally:
         await drop_snapshot(ctx)
 

@@ -59,7 +59,8 @@ async def prove_return(ctx: RunContext) -> None:
         with pg_errors("prove the way back"):
             # one of an engine that died on the way may sit there
             await conn.execute(
-                "insert into _stepflow.canary values (1, $1) on conflict (id) do update set token = excluded.token", token
+                "insert into _stepflow.canary values (1, $1) on conflict (id) do update set token = excluded.token",
+                token,
             )
             await reverse.step()
             there = await asyncio.to_thread(_canary, ctx)

@@ -1,21 +1,119 @@
-"""Moves reads to the new side."""
+"""Moves reads to the new side by the configured strategy, watched, and back by itself when something is wrong."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.live.tail import Tail
+from stepflow_tui.engine.model.events import Level
+from stepflow_tui.engine.model.live import Lag
+from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.facts import target_of
+from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
+from stepflow_tui.engine.steps.live.proof import verifier_of
+from stepflow_tui.engine.steps.live.tailing import tail_of
+from stepflow_tui.engine.switch.controller import Links, SwitchController
+from stepflow_tui.engine.switch.shadow import ShadowReads
+from stepflow_tui.engine.together import together
+
+SERVICE = "switch"
+ORDERS = (OrderKind.SHARE, OrderKind.BACK, OrderKind.REARM)
+LOOK_SECONDS = 0.25
 
 
 class SwitchReads(PlainStep):
-    """Reads move by the configured strategy."""
+    """Ends when all reads have been on the new side for the soak time."""
 
     name = "switch-reads"
 
     async def apply(self, ctx: RunContext) -> Evidence:
-        """Move them."""
+        """Lead the switch until it is finished; pauses and orders are looked at between rounds."""
         await keep_switching(ctx)
-        return {}
+        while (controller := ctx.memory.find(SwitchController)) is None or not controller.finished.is_set():
+            await ctx.control.checkpoint()
+            await ctx.clock.sleep(LOOK_SECONDS)
+        shown = ctx.journal.gauges().get("switch", {})
+        return {k: shown.get(k) for k in ("strategy", "percentage", "shadow_reads", "mismatches", "verdict")}
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """All reads on the old side again."""
+        await stop_switching(ctx)
+        return {"share": 0}
 
 
 async def keep_switching(ctx: RunContext) -> None:
-    """Keep the switch."""
+    """Lead the switch, and keep the routers' lease alive, until the service is stopped."""
+    ctx.services.start(SERVICE, lambda: _lead(ctx))
+
+
+async def stop_switching(ctx: RunContext) -> None:
+    """Bring reads back and end the lease: they follow the side that owns writes."""
+    await ctx.services.stop(SERVICE)
+    controller = await _controller(ctx)
+    await controller.back(ctx.answers.who or "the engine")
+    await controller.close()
+
+
+async def _lead(ctx: RunContext) -> None:
+    controller = await _controller(ctx)
+    ctx.memory.put(controller)
+    try:
+        await together((controller.run(), _take_orders(ctx, controller)))
+    finally:
+        ctx.memory.drop(SwitchController)
+        await asyncio.shield(controller.close())
+
+
+async def _take_orders(ctx: RunContext, controller: SwitchController) -> None:
+    while True:
+        for order in orders_of(ctx).take(*ORDERS):
+            try:
+                await _carry_out(controller, order)
+            except StepFlowError as exc:
+                await ctx.journal.event(
+                    "switch_refused", {"code": exc.code, "message": exc.message}, level=Level.WARNING
+                )
+        await ctx.clock.sleep(LOOK_SECONDS)
+
+
+async def _carry_out(controller: SwitchController, order: Order) -> None:
+    if order.kind is OrderKind.SHARE:
+        await controller.set_share(order.share, order.who)
+    elif order.kind is OrderKind.BACK:
+        await controller.back(order.who)
+    else:
+        await controller.rearm(order.who)
+
+
+async def _controller(ctx: RunContext) -> SwitchController:
+    config, target = ctx.config.switch, await target_of(ctx)
+    tail, verifier = await tail_of(ctx), await verifier_of(ctx)
+    shadow = ShadowReads(tail, verifier, per_second=config.shadow_reads, clock=ctx.clock)
+
+    async def event(code: str, data: Mapping[str, Any]) -> None:
+        level = Level.WARNING if code == "switch_rolled_back" else Level.INFO
+        await ctx.journal.event(code, dict(data), level=level)
+        await ctx.journal.audit(str(data.get("by") or "the engine"), code, dict(data))
+
+    links = Links(
+        connect=target.connect,
+        source=real_path(ctx.config.source.path),
+        run=ctx.run_id,
+        clock=ctx.clock,
+        lag=lambda: _lag(ctx),
+        gauge=lambda data: ctx.journal.gauge("switch", data),
+        event=event,
+        shadow=shadow if config.shadow_reads else None,
+        roles=tuple(ctx.config.target.grant),
+    )
+    return SwitchController(config, links)
+
+
+def _lag(ctx: RunContext) -> Lag | None:
+    tail = ctx.memory.find(Tail)
+    return tail.lag if tail is not None else None

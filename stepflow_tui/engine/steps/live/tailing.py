@@ -29,11 +29,10 @@ async def tail_of(ctx: RunContext) -> Tail:
     known = ctx.memory.find(Tail)
     if known is not None:
         return known
-    job = await _job(ctx)
+    job = await tail_job(ctx)
     await finish_recopy(ctx)
     tail = Tail(job, control=ctx.control, clock=ctx.clock)
     ctx.resources.push_async_callback(tail.close)
-    ctx.memory.put(job)
     ctx.memory.put(tail)
     return tail
 
@@ -62,6 +61,13 @@ async def _follow(ctx: RunContext, tail: Tail) -> None:
                     ctx.memory.drop(kind)
                 await mend_capture(ctx, exc)
                 tail = await tail_of(ctx)
+
+
+async def tail_job(ctx: RunContext) -> TailJob:
+    """What the tail works on; the watermark is this engine's from here on."""
+    job = await _job(ctx)
+    ctx.memory.put(job)
+    return job
 
 
 async def _job(ctx: RunContext) -> TailJob:
