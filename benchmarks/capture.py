@@ -63,8 +63,8 @@ def one_update(conn: sqlite3.Connection, n: int, dice: random.Random) -> None:
 def upsert(conn: sqlite3.Connection, n: int, dice: random.Random) -> None:
     """One row that may be there."""
     conn.execute(
-        "insert into sessions values (?, ?, 'now') on conflict(token) do update set seen_at = excluded.seen_at",
-        (f"again {n % 500}", dice.randint(1, USERS)),
+        "insert into sessions values (?, ?, ?) on conflict(token) do update set seen_at = excluded.seen_at",
+        (f"again {n % 500}", dice.randint(1, USERS), str(n)),
     )
 
 
@@ -85,7 +85,7 @@ WORKLOADS: dict[str, tuple[Work, float]] = {
     "update": (one_update, 1.0),
     "upsert": (upsert, 1.0),
     "replace": (replacing, 1.0),
-    "bulk (1,000 rows)": (bulk, 0.05),
+    "bulk (1,000 rows)": (bulk, 0.1),
 }
 MODES = (("wal", "normal"), ("wal", "full"), ("delete", "full"))
 

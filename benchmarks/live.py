@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 
 STEPFLOW = [sys.executable, "-m", "stepflow_tui"]
 ROOT = Path(__file__).parents[1]
@@ -83,21 +84,27 @@ class Bench:
     def catch_up(self, changes: int) -> Iterator[str]:
         """Changes that piled up while the engine was away, per second until the last of them is in PostgreSQL."""
         run = self._prepare("catch-up", accounts=50_000)
-        config = str(run / "stepflow.yaml")
-        self._stepflow("run", config, "--yes", "--until", "cutover")
-        with contextlib.closing(sqlite3.connect(run / "app.db")) as connection:
-            before = _newest(connection)
-            _pile_up(connection, changes)
-            newest = _newest(connection)
-        began = time.monotonic()
-        self._stepflow("run", config, "--yes", "--detach", "--until", "cutover")
-        first = self._wait(lambda: self._applied("catch-up") > before)
+        config = run / "stepflow.yaml"
+        config.write_text(config.read_text().replace("steps: [100], soak: 0s", "steps: [1, 100], soak: 1h"))
+        self._stepflow("run", str(config), "--yes", "--detach")
+        self._wait(lambda: self._status("catch-up")["phase"] == "switch_reads")
+        (engine,) = self._engines("catch-up")
+        engine.suspend()  # the change log grows without anybody reading it
+        try:
+            with contextlib.closing(sqlite3.connect(run / "app.db")) as connection:
+                before = _newest(connection)
+                _pile_up(connection, changes)
+                newest = _newest(connection)
+        finally:
+            engine.resume()
+        first = time.monotonic()
         last = self._wait(lambda: self._applied("catch-up") >= newest)
         entries = newest - before
-        self._stepflow("abort", "catch-up", "--yes")
-        yield "| catch-up | changes in the log | seconds | changes/s | seconds from the command on |"
+        self._stepflow("abort", "catch-up", "--yes", "--confirm", "catch-up")
+        seconds = last - first
+        yield "| catch-up | entries in the log | seconds | entries/s | rows/s |"
         yield "|--|--|--|--|--|"
-        yield f"| {changes:,} rows touched | {entries:,} | {last - first:.1f} | {entries / max(last - first, 0.001):,.0f} | {last - began:.1f} |"
+        yield f"| {changes:,} rows touched | {entries:,} | {seconds:.1f} | {entries / seconds:,.0f} | {changes / seconds:,.0f} |"
         yield ""
 
     def cutovers(self, runs: int, rate: float) -> Iterator[str]:
@@ -123,7 +130,7 @@ class Bench:
         with self._application(run, rate, name):
             self._wait(lambda: len(_acks(run)) > rate)
             self._stepflow("run", config, "--yes", "--detach")
-            self._wait(lambda: self._state(name) == "observing")
+            self._wait(lambda: self._status(name)["state"] == "observing")
             self._wait(lambda: sum(a.side == "postgresql" for a in _acks(run)) > rate)
             began = time.monotonic()
             self._stepflow("rollback", name, "--yes", "--reason", "measured")
@@ -195,8 +202,19 @@ class Bench:
 
         return asyncio.run(ask())
 
-    def _state(self, name: str) -> str:
-        return str(self._json("status", name)["state"])
+    def _status(self, name: str) -> dict[str, Any]:
+        return self._json("status", name)
+
+    def _engines(self, name: str) -> list[psutil.Process]:
+        """The run's engine, without the processes it started itself."""
+        found = [p for p in psutil.process_iter() if self._is_engine(p, name)]
+        return [p for p in found if p.ppid() not in {q.pid for q in found}]
+
+    def _is_engine(self, process: psutil.Process, name: str) -> bool:
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            return "stepflow_tui.engine" in line and any(f"/runs/{name}-" in word for word in line)
+        return False
 
     def _wait_ack(self, run: Path, began: float) -> float:
         self._wait(lambda: any(a.side == "sqlite" and a.at > began for a in _acks(run)))

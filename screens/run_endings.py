@@ -120,11 +120,12 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     phase = phase_title(str(gate.get("phase") or ""))
     if not open_gate(snapshot.status):
         return Said(sign="confirm", colour="yellow", head=_("Waiting for an answer."), act=_("Press c to go on."))
+    cutting = gate.get("phase") == "cutover"
     if not questions:
         head = _("Stopped before {phase}, as asked for when it was started.").format(phase=phase)
-        return Said(
-            sign="confirm", colour="yellow", head=head, lines=tuple(_idle(snapshot.status)), act=_("Press c to go on.")
-        )
+        act = _("Press U to cut over.") if cutting else _("Press c to go on.")
+        lines = (*_idle(snapshot.status), *standing(snapshot.status))
+        return Said(sign="confirm", colour="yellow", head=head, lines=lines, act=act)
     head = ngettext(
         "Waiting before {phase}: {count} question.", "Waiting before {phase}: {count} questions.", len(questions)
     ).format(phase=phase, count=len(questions))
@@ -138,9 +139,7 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
             *standing(snapshot.status),
             *(clean_line(line) for line in summary(questions)),
         ),
-        act=_("Press U to cut over, c to see every question.")
-        if gate.get("phase") == "cutover"
-        else _("Press c to answer and go on."),
+        act=_("Press U to cut over, c to see every question.") if cutting else _("Press c to answer and go on."),
         short=True,
     )
 

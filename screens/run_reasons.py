@@ -73,11 +73,10 @@ def _back(status: Status) -> str:
 def _cutover(status: Status) -> str:
     if not is_live(status):
         return no_switch(status)
+    if open_gate(status) and (status.get("gate") or {}).get("phase") == "cutover":
+        return ""
     if _writes_moved(status):
         return _("The cutover is done: PostgreSQL owns the writes. R goes back.")
-    gate = status.get("gate") or {}
-    if open_gate(status) and gate.get("phase") == "cutover":
-        return ""
     return _("The cutover comes after the read switch: the run is {state}.").format(state=_state(status))
 
 

@@ -64,6 +64,11 @@ def steps_of(status: Status) -> Iterator[tuple[Mapping[str, Any], Mapping[str, A
             yield phase, step
 
 
+def over(phase: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """Whether a step is done with. One that was undone is done again where its phase is still to come."""
+    return step["state"] in OVER and not (step["state"] == "undone" and phase["state"] == "pending")
+
+
 def current(status: Status) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
     """The phase and step the run is at."""
     return next(((p, s) for p, s in steps_of(status) if s["name"] == status.get("step")), None)
@@ -118,7 +123,7 @@ def next_line(status: Status, width: int, more: str) -> str:
     at = current(status)
     if at is None:
         return ""
-    todo = [(p, s) for p, s in steps_of(status) if s["state"] == "pending" and s is not at[1]]
+    todo = [(p, s) for p, s in steps_of(status) if not over(p, s) and s["state"] != "failed" and s is not at[1]]
     if not todo:
         return _("This is the last step.")
     phase, step = todo[0]

@@ -143,9 +143,7 @@ ACTIONS: tuple[Action, ...] = (
         id="rollback",
         keys=("R",),
         label=N_("Roll back"),
-        help=N_(
-            "Undo what the run did; shows what would be lost and how long it takes, asks why, and for the run's name."
-        ),
+        help=N_("Undo what the run did; shows what would be lost and asks for the run's name."),
         scopes=(Scope.RUN,),
         cli="rollback",
         acts=True,

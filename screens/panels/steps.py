@@ -21,6 +21,7 @@ from screens.run_words import (
     Status,
     item_words,
     manual_left,
+    over,
     percent,
     phase_title,
     shown_items,
@@ -183,7 +184,7 @@ def step_rows(status: Status, width: int, glyphs: Glyphs) -> Iterator[Row]:
     """One row for each phase, step and checklist item."""
     for number, phase in enumerate(status.get("phases") or (), start=1):
         steps = phase.get("steps") or ()
-        done = sum(s["state"] in OVER for s in steps)
+        done = sum(over(phase, s) for s in steps)
         sign, role = phase_sign(phase, glyphs)
         left = f"{sign} {number} {phase_title(phase['name'])}"
         yield _row(f"phase:{phase['name']}", left, f"{done}/{len(steps)}", width, glyphs, role or "strong")

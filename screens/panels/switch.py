@@ -26,6 +26,7 @@ from stepflow_tui.render.live import (
     percent,
     stage_line,
     strategy_word,
+    trouble_lines,
     verdict_line,
 )
 from stepflow_tui.render.width import pad
@@ -78,7 +79,7 @@ def switch_lines(status: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
             + f"  {bar(share, 100, cells, glyphs)}"
         )
         moved = verdict_line(switch) if switch.get("rolled_back") else ""
-        yield from filter(None, (cut(moved, width, glyphs.more),))
+        yield from (cut(text, width, glyphs.more) for text in (moved, *trouble_lines(switch)) if text)
         yield from _figures(switch, width, glyphs)
         if not moved:
             yield from filter(None, (cut(verdict_line(switch), width, glyphs.more),))

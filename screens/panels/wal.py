@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from screens.glyphs import Glyphs, spark
 from screens.host import host
 from screens.panels.base import Panel, Value
-from screens.run_words import Status
+from screens.run_words import ENDED, Status
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.live import is_live, log_line, verifier_line, wal_lines
@@ -62,6 +62,8 @@ class WalPanel(Panel):
 
 
 def _why_not(status: Status) -> str:
+    if is_live(status) and status.get("state") in ENDED:
+        return _("The run has ended: the source's log is not watched any more.")
     if is_live(status):
         return _("The source's log is watched once change capture is installed.")
     return _("The source is copied from a backup that was restored and checked; its WAL isn't watched in mode copy.")

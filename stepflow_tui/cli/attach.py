@@ -52,7 +52,7 @@ async def follow_run(
         code = await follower.follow()
     session.ended = follower.last is not None and follower.last["event"] == "run_finished"
     if follower.resting:
-        _observing(session, run)
+        _observing(session, run, held=follower.held)
         return code
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and not session.ended:
         _left(session, code)
@@ -66,10 +66,13 @@ def _gate(session: Session, engine: Facade, run: RunInfo, *, answers: bool) -> G
     return gate
 
 
-def _observing(session: Session, run: RunInfo) -> None:
+def _observing(session: Session, run: RunInfo, *, held: bool) -> None:
     """The run is not over, so its result is not "completed": this front end stops watching it."""
     session.ended = True
-    if not session.globals.json:
+    if held and not session.globals.json:
+        diagnostics.say(_("{run} waits; its engine keeps both sides equal meanwhile.").format(run=run.id))
+        diagnostics.say(_("`stepflow continue {run}`, or `stepflow run` again, goes on.").format(run=run.id))
+    elif not session.globals.json:
         diagnostics.say(_("{run} keeps the way back open; its engine goes on.").format(run=run.id))
         diagnostics.say(
             _(
@@ -77,7 +80,8 @@ def _observing(session: Session, run: RunInfo) -> None:
             ).format(run=run.id)
         )
     elif session.streams:
-        data = {"result": "stopped", "exit_code": 0, "report": str(run.path / "report.json"), "state": "observing"}
+        state = "waiting" if held else "observing"
+        data = {"result": "stopped", "exit_code": 0, "report": str(run.path / "report.json"), "state": state}
         output.emit_event(diagnostics.stamped(run.id, "run_finished", data))
 
 

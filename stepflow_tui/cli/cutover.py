@@ -89,6 +89,7 @@ async def _rehearsed(session: Session, engine: Facade, info: RunInfo, *, take_co
     """The status with a new rehearsal in it.
 
     Raises:
+        Refused: it failed; then nothing was changed.
         StepFailed: the engine did not come to it in time.
     """
     import asyncio
@@ -98,9 +99,10 @@ async def _rehearsed(session: Session, engine: Facade, info: RunInfo, *, take_co
     from stepflow_tui.render.guards import rehearsal
 
     before = rehearsal(status_now(engine, info))
-    await engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control)
+    sent = await engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control)
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while (found := rehearsal(status := await asyncio.to_thread(status_now, engine, info))) == before or not found:
+        await asyncio.to_thread(_refuse_failed, engine, info, int(sent["after"]))
         if asyncio.get_running_loop().time() >= deadline:
             raise StepFailed(
                 f"The rehearsal of {info.id} has not ended yet.",
@@ -109,3 +111,17 @@ async def _rehearsed(session: Session, engine: Facade, info: RunInfo, *, take_co
             )
         await asyncio.sleep(LOOK_SECONDS)
     return status
+
+
+def _refuse_failed(engine: Facade, info: RunInfo, after: int) -> None:
+    """Raise Refused when the engine says that the rehearsal failed."""
+    from stepflow_tui.engine.errors import Refused
+
+    with engine.RunReader(info.path) as reader:
+        failed = [row["data"] for row in reader.events(after) if row["code"] == "cutover_not_rehearsed"]
+    if failed:
+        raise Refused(
+            str(failed[-1]["message"]),
+            hint="Put the cause right, then rehearse it again; nothing was changed.",
+            code=str(failed[-1]["code"]),
+        )

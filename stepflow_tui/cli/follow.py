@@ -52,7 +52,7 @@ class Follower:
 
     `after` is the last event already shown; `until` ends the following early (0) when it says so of an event;
     `gate` answers open gates; `enter` is the terminal whose lines end the following with `ENTERED`. `rests`: a run that
-    only keeps its way back ends the following too (0); `resting` tells afterwards that it did.
+    only keeps its way back, or waits at its `--until` (`held`), ends the following too (0); `resting` tells that it did.
     """
 
     run: str
@@ -64,6 +64,7 @@ class Follower:
     enter: int | None = None
     rests: bool = False
     resting: bool = False
+    held: bool = False
     last: Mapping[str, Any] | None = None
     _backlog: int = 0
     _asked: Mapping[str, Any] | None = None
@@ -153,7 +154,8 @@ class Follower:
 
     async def _rests(self) -> bool:
         """Whether nothing is left to wait for but the end of the observation."""
-        if not self.rests or (await asyncio.to_thread(self.reader.run) or {}).get("state") != RunState.OBSERVING:
+        state = (await asyncio.to_thread(self.reader.run) or {}).get("state")
+        if not self.rests or not (state == RunState.OBSERVING or (self.held and state == RunState.WAITING)):
             return False
         await self._news()  # the state is written before the event that tells of it
         self.resting = True
@@ -174,6 +176,8 @@ class Follower:
         self.view.event(event)
         if event["event"] == "gate":
             self._asked = event if event.get("state") == "open" else None
+            # one from before this front end asked for anything says nothing about what it asked for
+            self.held = event.get("state") == "held" and self.after > self._backlog
             self._unanswered = 0
         return self.until is not None and self.until(event)
 

@@ -31,7 +31,17 @@ HELP = "\n\n".join(
 )
 """What `stepflow switch --help` says."""
 
-MOVES = ("switch", "switch_rolled_back")
+MOVES = ("switch", "switch_rolled_back", "switch_rearmed", "switch_suspended", "switch_resumed")
+"""Events that `analytics` lists."""
+OUTCOMES = {
+    "switch": ("switch", "switch_refused"),
+    "switch_back": ("switch",),
+    "switch_rearm": ("switch_rearmed", "switch_refused"),
+}
+"""Events that tell what became of an intent."""
+LOOK_SECONDS = 0.1
+PATIENCE_SECONDS = 10.0
+"""So long an intent's outcome is waited for; a cool-down may take longer."""
 
 app = commands(HELP)
 
@@ -97,7 +107,7 @@ def set_(
     take_control: TakeControl = False,
 ) -> int:
     """Move reads to this percentage; 100 asks for the run's name."""
-    from stepflow_tui.cli.steer import found, send_intent, status_now
+    from stepflow_tui.cli.steer import found, status_now
     from stepflow_tui.render.guards import share_of
 
     _a_number(percent)
@@ -105,7 +115,7 @@ def set_(
     status = status_now(engine, info)
     typed = _confirmed(session, info, status, percent, yes=yes, confirm=confirm)
     args = {"share": share_of(percent), "yes": yes, "confirm": typed}
-    return send_intent(session, engine, info, "switch", args, take_control=take_control)
+    return _send(session, engine, info, "switch", args, take_control=take_control)
 
 
 def _a_number(percent: float) -> None:
@@ -150,11 +160,11 @@ def back(
 ) -> int:
     """Move all reads back to the old side at once."""
     from stepflow_tui.cli.guard import plain_confirmation
-    from stepflow_tui.cli.steer import found, send_intent
+    from stepflow_tui.cli.steer import found
 
     session, engine, info = found(ctx, run)
     plain_confirmation(session, what=f"Move all reads of {info.id} back to the old side?", yes=yes)
-    return send_intent(session, engine, info, "switch_back", {})
+    return _send(session, engine, info, "switch_back", {})
 
 
 @app.command("rearm")
@@ -167,11 +177,68 @@ def rearm(
 ) -> int:
     """Allow reads to rise again after they were moved back by themselves."""
     from stepflow_tui.cli.guard import plain_confirmation
-    from stepflow_tui.cli.steer import found, send_intent
+    from stepflow_tui.cli.steer import found
 
     session, engine, info = found(ctx, run)
     plain_confirmation(session, what=f"Was the cause found, and may reads of {info.id} rise again?", yes=yes)
-    return send_intent(session, engine, info, "switch_rearm", {}, take_control=take_control)
+    return _send(session, engine, info, "switch_rearm", {}, take_control=take_control)
+
+
+def _send(
+    session: Session,
+    engine: Facade,
+    info: RunInfo,
+    verb: str,
+    args: Mapping[str, Any],
+    *,
+    take_control: bool = False,
+) -> int:
+    """Send the intent, and tell what became of it: the engine takes it at once, and carries it out in its next round.
+
+    Raises:
+        Refused: it was not carried out.
+    """
+    import asyncio
+
+    from stepflow_tui.cli import output
+    from stepflow_tui.cli.diagnostics import say
+    from stepflow_tui.engine.errors import Refused
+    from stepflow_tui.render.events import event_lines
+
+    answer, move = asyncio.run(_carried_out(session, engine, info, verb, args, take_control=take_control))
+    if move is not None and move["event"] == "switch_refused":
+        raise Refused(
+            str(move.get("message")), hint="`stepflow switch show` tells how it stands.", code=str(move["code"])
+        )
+    if session.globals.json:
+        told = {k: v for k, v in move.items() if k != "seq"} if move is not None else None
+        state = "accepted" if move is None else answer["state"]
+        output.emit_object({"run": info.id, "state": state, "answer": answer.get("answer"), "move": told})
+    elif move is None:
+        say(_("Asked for; `stepflow switch show {run}` tells when it is done.").format(run=info.id))
+    for line in event_lines(move) if move is not None and not session.globals.json else ():
+        output.emit_text(line.strip())
+    return 0
+
+
+async def _carried_out(
+    session: Session, engine: Facade, info: RunInfo, verb: str, args: Mapping[str, Any], *, take_control: bool
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """The engine's answer, and the event that tells of its carrying out; None when none came in time."""
+    import asyncio
+
+    from stepflow_tui.render.events import public_event
+
+    answer = await engine.send(info, verb, args, state=session.state_path, take_control=take_control)
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    with engine.RunReader(info.path) as reader:
+        while True:
+            for row in await asyncio.to_thread(reader.events, int(answer["after"])):
+                if row["code"] in OUTCOMES[verb]:
+                    return answer, public_event(row, info.id)
+            if asyncio.get_running_loop().time() >= deadline:
+                return answer, None
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 @app.command("analytics")

@@ -172,8 +172,11 @@ class Gate:
 
     def may_wait(self, phase: PhaseSpec) -> bool:
         """Whether the engine stays while the gate is open: somebody may answer, or changes are being captured already."""
-        live = self._playbook.mode != "copy" and _ORDER[phase.name] > _ORDER[PhaseName.CAPTURE.value]
-        return self._ctx.answers.interactive or live
+        return self._ctx.answers.interactive or self.captures(phase)
+
+    def captures(self, phase: PhaseSpec) -> bool:
+        """Whether changes are being captured before this phase: the target is kept current while the gate is open."""
+        return self._playbook.mode != "copy" and _ORDER[phase.name] > _ORDER[PhaseName.CAPTURE.value]
 
     async def _accept(self, questions: Sequence[Question], by: str) -> None:
         if not questions:

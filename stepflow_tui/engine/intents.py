@@ -223,7 +223,7 @@ class Desk:
 
     async def _until(self, command: Command) -> Answer:
         phase = command.args.get("phase")
-        check_phase(self.playbook, str(phase))
+        check_phase(self.playbook, phase)
         self.ctx.answers.until = phase
         return {"phase": phase}
 

@@ -34,6 +34,8 @@ from stepflow_tui.engine.steps.context import RunContext, Step
 from stepflow_tui.engine.texts import render
 
 BLOCKED = "blocked"
+HELD = "held"
+"""State of a gate that `--until` keeps shut while the engine stays."""
 WriteReport = Callable[[Path], Awaitable[None]]
 """Writes the report of a run folder from its journal."""
 
@@ -244,9 +246,15 @@ class Runner:
         while True:
             await self._control.checkpoint()
             questions = await self._gate.questions(phase)
-            if answers.until == phase.name:
+            if answers.until == phase.name and not self._gate.captures(phase):
                 await self._gate.tell(phase, questions, "stopped")
                 return Ending(state=RunState.WAITING, result=RunResult.STOPPED, exit_code=ExitCode.OK)
+            if answers.until == phase.name:  # the engine stays: the target is kept current until somebody goes on
+                told = [HELD]
+                await journal.set_state(RunState.WAITING)
+                await self._gate.tell(phase, questions, HELD)
+                await self._control.news()
+                continue
             if answers.yes and questions:
                 await self._gate.accept_by_yes(questions, typed=self._ctx.typed)
                 questions = await self._gate.questions(phase)

@@ -10,10 +10,18 @@ from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import _, inner, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, step_title
+from stepflow_tui.engine.texts.switching import TOLD
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import finding_lines, finding_of
-from stepflow_tui.render.live import capture_event, cutover_event, observing_event, rolled_back_event, switch_event
+from stepflow_tui.render.live import (
+    capture_event,
+    cutover_event,
+    observing_event,
+    other_event,
+    rolled_back_event,
+    switch_event,
+)
 from stepflow_tui.render.tables import key_text
 
 
@@ -222,4 +230,5 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "switch_rolled_back": _indented(rolled_back_event),
     "cutover": _indented(cutover_event),
     "observing": observing_event,
+    **{code: _indented(other_event) for code in TOLD},
 }

@@ -150,9 +150,8 @@ def guard_lines(guards: Sequence[Guard], *, signs: bool) -> Iterator[str]:
 
 def cutover_facts(status: Status) -> Iterator[str]:
     """What a person should know before writes move."""
-    live = status.get("live") or {}
-    figures = {**live, **({"freeze_seconds": f} if (f := rehearsal(status).get("freeze_seconds")) is not None else {})}
-    yield freeze_line(figures) or _("how long writes will stand still is not known yet")
+    seconds = rehearsal(status).get("freeze_seconds", (status.get("live") or {}).get("freeze_seconds"))
+    yield freeze_line({"freeze_seconds": seconds}) or _("how long writes will stand still is not known yet")
     yield _("Writes to SQLite are refused, the last changes are carried over, and PostgreSQL takes the writes.")
     yield _("Until the application is switched, any failure lifts the fence and everything is as before.")
     yield _("From then on the run goes forward only: that is the point of no return. Going back is a rollback.")

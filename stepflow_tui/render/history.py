@@ -12,11 +12,12 @@ from stepflow_tui.engine.model.events import FAMILIES
 from stepflow_tui.engine.texts import findings, shown
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
-from stepflow_tui.engine.texts.switching import CAPTURES, MOMENTS
+from stepflow_tui.engine.texts.switching import CAPTURES, MOMENTS, TOLD
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.events import alert_text, event_lines
 from stepflow_tui.render.findings import finding_of
+from stepflow_tui.render.live import cutover_moment
 from stepflow_tui.render.width import pad
 
 LONGEST = 4000
@@ -27,6 +28,7 @@ LIVE = (
     *("switch", "switch_rolled_back"),
     *(f"cutover_{what}" for what in MOMENTS),
     "observing",
+    *TOLD,
 )
 """Events of live runs."""
 
@@ -63,7 +65,13 @@ _TOPICS = {
     "error": N_("error"),
     "capture": N_("capture"),
     "switch": N_("switch"),
-    "switch_rolled_back": N_("switch"),
+    **dict.fromkeys(
+        ("switch_rolled_back", "switch_rearmed", "switch_suspended", "switch_resumed", "switch_refused"), "switch"
+    ),
+    "tables_copied_again": N_("capture"),
+    "log_not_tended": N_("capture"),
+    "writes_taken_back": N_("cutover"),
+    "rows_given_up": N_("cutover"),
     "cutover": N_("cutover"),
     "observing": N_("run"),
     "state": N_("state"),
@@ -85,8 +93,12 @@ def level_of(event: Mapping[str, Any]) -> str:
             return {"blocking": "ERROR", "warning": "WARN"}.get(str(event.get("severity")), "INFO")
         case "discrepancy":
             return "WARN"
-        case "switch_rolled_back" | "capture_broken" | "cutover_failed" | "cutover_taken_back":
+        case "switch_rolled_back" | "switch_refused" | "rows_given_up" | "tables_copied_again":
             return "ALERT"
+        case "capture_broken" | "capture_disturbed" | "cutover_failed" | "cutover_taken_back" | "cutover_not_rehearsed":
+            return "ALERT"
+        case "switch_suspended" | "log_not_tended":
+            return "WARN"
         case "step" | "phase":
             return "ERROR" if event.get("state") == "failed" else "INFO"
         case _:
@@ -98,9 +110,14 @@ _LEVELS = {"INFO": N_("INFO"), "WARN": N_("WARN"), "ALERT": N_("ALERT"), "ERROR"
 
 def said(event: Mapping[str, Any]) -> list[str]:
     """What an event says, in one line or several; at least one."""
-    own = _OWN.get(str(event["event"]))
+    own = _OWN.get(_family(str(event["event"])))
     lines = own(event) if own is not None else [line.strip("= ") for line in event_lines(event)]
     return [clean_line(line)[:LONGEST] for line in lines] or [_plain(event)]
+
+
+def _family(code: str) -> str:
+    """The code, or what several begin with."""
+    return code.partition("_")[0] if code.startswith(FAMILIES) else code
 
 
 def history_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[str]:
@@ -114,7 +131,7 @@ def history_head(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> str:
     """Time, level and topic."""
     time = str(event.get("time") or "")[:19].replace("T", " ")
     code = str(event["event"])
-    topic = _TOPICS.get(code.partition("_")[0] if code.startswith(FAMILIES) else code, code)
+    topic = _TOPICS.get(_family(code), code)
     level = pad(_(_LEVELS[level_of(event)]), LEVEL_CELLS)
     return clean_line(f"{time[stamp:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
 
@@ -212,6 +229,10 @@ def _note(event: Mapping[str, Any]) -> list[str]:
     return [words.about(str(event.get("who")), event.get("text"))]
 
 
+def _cutover(event: Mapping[str, Any]) -> list[str]:
+    return [cutover_moment(event)]
+
+
 def _audit(event: Mapping[str, Any]) -> list[str]:
     data = json.dumps(event["data"], ensure_ascii=False, sort_keys=True) if event.get("data") else ""
     return [f"{event['who']} {event['act']} {data}".rstrip()]
@@ -222,7 +243,15 @@ def _plain(event: Mapping[str, Any]) -> str:
     return clean_line(json.dumps(data, ensure_ascii=False, default=str))[:LONGEST]
 
 
-_OWN = {"finding": _finding, "alert": _alert, "intent": _intent, "state": _state, "note": _note, "audit": _audit}
+_OWN = {
+    "finding": _finding,
+    "alert": _alert,
+    "intent": _intent,
+    "state": _state,
+    "note": _note,
+    "audit": _audit,
+    "cutover": _cutover,
+}
 
 
 def ndjson(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:

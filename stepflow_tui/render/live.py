@@ -11,7 +11,7 @@ from typing import Any
 
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import _, known, ngettext
-from stepflow_tui.engine.texts.switching import BACK, CAPTURES, MOMENTS, SIGNALS, STRATEGIES, VERDICTS
+from stepflow_tui.engine.texts.switching import BACK, CAPTURES, MOMENTS, SIGNALS, STRATEGIES, TOLD, VERDICTS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
@@ -74,10 +74,13 @@ def wal_lines(wal: Gauge) -> Iterator[str]:
             done=words.count(wal.get("checkpointed")),
         )
     if mode == "wal":
-        yield from _readers(wal.get("pinned_by") or ())
+        yield from _readers(wal.get("pinned_by"))
 
 
 def _readers(pinned: Any) -> Iterator[str]:
+    if pinned is None:
+        yield _("who keeps it from being emptied can't be seen on this system")
+        return
     if not pinned:
         yield _("nobody keeps it from being emptied")
     for reader in list(pinned)[:SHOWN_READERS]:
@@ -161,7 +164,18 @@ def verdict_line(switch: Gauge) -> str:
     if not verdict:
         return ""
     code, params = (verdict.get("code"), verdict.get("params") or {}) if isinstance(verdict, Mapping) else (verdict, {})
-    return words.about(_("verdict"), filled(VERDICTS, str(code), params))
+    name = f"{code}_reads" if params.get("wanted") and f"{code}_reads" in VERDICTS else str(code)
+    return words.about(_("verdict"), filled(VERDICTS, name, params if name in VERDICTS else {}))
+
+
+def trouble_lines(switch: Gauge) -> Iterator[str]:
+    """What keeps the switch from working as it should."""
+    if switch.get("suspended"):
+        yield _("suspended: routers read the old side, because the new one is behind or out of reach")
+    if switch.get("trouble"):
+        yield _("the newest round ended with an error: {code}").format(code=clean_line(str(switch["trouble"])))
+    if switch.get("cool_down_left_seconds"):
+        yield _("it can be armed again in {time}").format(time=words.seconds(switch["cool_down_left_seconds"]))
 
 
 def signal(back: object) -> str:
@@ -178,7 +192,7 @@ def switch_lines(switch: Gauge) -> Iterator[str]:
     yield stage_line(switch)
     yield arm_line(_("old side"), switch.get("old") or {})
     yield arm_line(_("new side"), switch.get("new") or {})
-    yield from filter(None, (compared_line(switch), verdict_line(switch)))
+    yield from filter(None, (compared_line(switch), verdict_line(switch), *trouble_lines(switch)))
 
 
 def verifier_line(live: Gauge) -> str:
@@ -222,11 +236,13 @@ def short_time(seconds: float) -> str:
 
 
 def loses(status: Status) -> str:
-    """What going back would mean just now; "" where the run has not said."""
-    back = (status.get("live") or {}).get("back")
-    if not back:
-        return ""
-    return filled(BACK, str(back.get("code")), back.get("params") or {})
+    """What going back would mean just now; "" where the run has not said. Before the cutover only reads have moved."""
+    live = status.get("live") or {}
+    if live.get("owner") != "postgresql" and is_live(status):
+        share = (status.get("switch") or {}).get("percentage")
+        return filled(BACK, "reads_only" if share else "nothing", {})
+    back = live.get("back")
+    return filled(BACK, str(back.get("code")), back.get("params") or {}) if back else ""
 
 
 def back_seconds(status: Status) -> float | None:
@@ -305,7 +321,12 @@ def rolled_back_event(event: Mapping[str, Any]) -> Iterator[str]:
 
 def cutover_event(event: Mapping[str, Any]) -> Iterator[str]:
     """A moment of the cutover."""
-    yield words.about(_("cutover"), _moment(MOMENTS, event))
+    yield words.about(_("cutover"), cutover_moment(event))
+
+
+def cutover_moment(event: Mapping[str, Any]) -> str:
+    """What happened, without saying that it belongs to the cutover."""
+    return _moment(MOMENTS, event)
 
 
 def capture_event(event: Mapping[str, Any]) -> Iterator[str]:
@@ -317,6 +338,12 @@ def _moment(table: Mapping[str, str], event: Mapping[str, Any]) -> str:
     what = str(event.get("what") or str(event["event"]).partition("_")[2] or event["event"])
     own = {k: v for k, v in event.items() if k not in ("event", "time", "run", "seq", "what", "params")}
     return filled(table, what, {**own, **(event.get("params") or {})})
+
+
+def other_event(event: Mapping[str, Any]) -> Iterator[str]:
+    """An event that is one sentence with parameters."""
+    params = {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in event.items()}
+    yield filled(TOLD, str(event["event"]), params)
 
 
 def observing_event(event: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 
 from tests.acceptance import sources
 from tests.acceptance.harness import Stand
@@ -21,6 +23,12 @@ HOOKS = {
     "capture": {"before": [both("never")]},
     "complete": {"after": [both("thaw", env={"TOKEN": CANARY})]},
 }
+
+
+def objects(stand: Stand) -> list[tuple[str, ...]]:
+    """The source's catalog."""
+    with contextlib.closing(sqlite3.connect(stand.source)) as conn:
+        return conn.execute("select type, name, tbl_name, sql from sqlite_schema order by rowid").fetchall()
 
 
 def log(stand: Stand) -> list[str]:
@@ -65,6 +73,26 @@ def test_a_failing_hook_stops_the_run_at_its_gate(stand: Stand) -> None:
     again = stand.run()
     assert (again.code, again.last["result"]) == (0, "completed"), again.out
     assert log(stand) == ["undone"]
+
+
+PHASES = ("prepare", "capture", "backfill", "validate", "switch_reads")
+
+
+def test_a_live_run_with_hooks_up_to_the_cutover_and_back(stand: Stand) -> None:
+    sources.shop(stand.source)
+    hooks = {p: {"before": [both(f"{p}-b")], "after": [both(f"{p}-a")]} for p in PHASES}
+    stand.config(mode="live", hooks=hooks, verify={"level": "detailed"}, switch={"steps": [100], "soak": "0"})
+    before = objects(stand)
+    ran = stand.run("--until", "cutover")
+    assert (ran.code, ran.last["result"]) == (0, "stopped"), ran.out
+    assert log(stand) == [f"{p}-{side}" for p in PHASES for side in "ba"]
+    status = stand.status()
+    assert status["wal"]["mode"] == "rollback", "the source was watched from capture on"
+    assert {a["code"] for a in status["alerts"]} == set()
+    back = stand.rollback()
+    assert (back.code, back.object["state"]) == (0, "rolled_back"), back.out
+    assert log(stand)[10:] == [f"un{p}-{side}" for p in reversed(PHASES) for side in "ab"]
+    assert objects(stand) == before
 
 
 def test_another_command_does_not_slip_into_a_run_that_has_begun(stand: Stand) -> None:

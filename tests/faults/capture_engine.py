@@ -15,7 +15,6 @@ from pathlib import Path
 from stepflow_tui.engine.sqlite import capture, capture_write
 from tests.capture_kit import RUN, plan
 
-
 WRITING = ("begin", "create", "insert", "update", "drop", "pragma writable", "pragma schema_version =", "commit")
 
 

@@ -68,13 +68,15 @@ class Nemesis:
         revive: brings the run back after its engine was killed; called until an engine lives.
         crash: crashes and restarts the server; None: it doesn't.
         every: seconds between two strikes, drawn between half and one and a half of it.
+        strikes: so many, then it rests: a run must have time to get somewhere.
     """
 
     def __init__(
         self, engines: Callable[[], list[psutil.Process]], revive: Callable[[], None], *,
-        crash: Callable[[], None] | None = None, every: float = 2.0, seed: int = 1,
+        crash: Callable[[], None] | None = None, every: float = 2.0, strikes: int = 8, seed: int = 1,
     ) -> None:  # fmt: skip
         self._engines, self._revive, self._crash, self._every = engines, revive, crash, every
+        self._left = strikes
         self._random = random.Random(seed)
         self._rest = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nemesis", daemon=True)
@@ -95,7 +97,7 @@ class Nemesis:
 
     def _work(self) -> None:
         try:
-            while not self._rest.wait(self._every * (0.5 + self._random.random())):
+            while self._left > 0 and not self._rest.wait(self._every * (0.5 + self._random.random())):
                 self._strike()
         except BaseException as exc:
             self._failure = exc
@@ -105,7 +107,7 @@ class Nemesis:
         kind = self._random.choice(kinds)
         if kind == "crash" and self._crash is not None:
             self._crash()
-            self.strikes[kind] += 1
+            self._count(kind)
             return
         for engine in self._engines():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -114,7 +116,7 @@ class Nemesis:
     def _hurt(self, engine: psutil.Process, kind: str) -> None:
         if kind == "kill":
             engine.kill()
-            self.strikes[kind] += 1
+            self._count(kind)
             self._revive()
             return
         engine.suspend()
@@ -122,7 +124,11 @@ class Nemesis:
             time.sleep(self._random.uniform(0.2, 1.0))  # frozen: nothing to wait for
         finally:
             engine.resume()
+        self._count(kind)
+
+    def _count(self, kind: str) -> None:
         self.strikes[kind] += 1
+        self._left -= 1
 
 
 @contextlib.contextmanager

@@ -36,7 +36,8 @@ class Voyage:
 
     def nemesis(self, crash: Callable[[], None] | None = None, *, every: float = 2.0, seed: int = 1) -> Nemesis:
         """One that strikes this run's engines."""
-        return Nemesis(self.stand.engines, self.revive, crash=crash, every=every * min(LONGER, 5), seed=seed)
+        strikes = int(8 * LONGER)
+        return Nemesis(self.stand.engines, self.revive, crash=crash, every=every, strikes=strikes, seed=seed)
 
     def revive(self) -> None:
         """Bring a killed engine back, except on the way back: there the command that asked for it does."""

@@ -267,13 +267,25 @@ async def test_pruning_keeps_what_is_above(tmp_path: Path) -> None:
     assert await capture.prune(path, 4_501) == 4_500
     assert rows(path, f"select min(n), max(n), count(*) from {LOG}") == [(4_501, 5_000, 500)]
     assert await capture.prune(path, 4_501) == 0
-    assert await capture.prune(path, 10_000) == 500
+    assert await capture.prune(path, 10_000) == 499
     assert look(path, known) == 5_000  # numbers never come again
     with application(path) as conn:
         conn.execute("insert into notes values ('next')")
-    assert rows(path, f"select n from {LOG}") == [(5_001,)]
+    assert rows(path, f"select n from {LOG}") == [(5_000,), (5_001,)]
     with closing(open_living(path)) as conn:
-        assert capture.log_size(conn).rows == 1
+        assert capture.log_size(conn).rows == 2
+
+
+async def test_numbers_never_come_again_even_where_counters_are_reset(tmp_path: Path) -> None:
+    path = make(tmp_path / "shop.db")
+    _, known = await installed(path)
+    with application(path) as conn:
+        conn.execute("insert into notes values ('a'), ('b'), ('c')")
+        assert await capture.prune(path, 100) == 2
+        conn.execute("delete from sqlite_sequence")
+        assert look(path, known, applied=3) == 3
+        conn.execute("insert into notes values ('d')")
+    assert look(path, known, applied=3) == 4
 
 
 async def test_the_log_size_of_an_empty_log(tmp_path: Path) -> None:

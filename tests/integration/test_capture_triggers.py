@@ -103,6 +103,19 @@ def test_null_that_becomes_a_default_is_seen() -> None:
     assert conn.execute("select * from t").fetchall() == [(3, "word", 2)]
 
 
+@pytest.mark.parametrize("kind", ["stored", "virtual"])
+def test_a_generated_column_is_computed_from_all_it_needs(kind: str) -> None:
+    """Before an UPDATE, SQLite loads only the columns that triggers mention: the key's own column is not enough."""
+    conn = opened(
+        f"create table t(id integer primary key, o text, f as (o || '!') {kind}, c as (f = 'a!') {kind}, a integer, unique (a, c));"
+        "insert into t(id, o, a) values (1, 'a', 5), (2, 'a', 6), (3, 'b', 7)"
+    )
+    capture(conn)
+    conn.execute("update or replace t set a = 5 where id = 2")
+    assert conn.execute("select id from t").fetchall() == [(2,), (3,)]
+    assert keys(conn) == {1, 2}
+
+
 def test_keys_keep_their_storage_class() -> None:
     conn = opened("create table t(k primary key) without rowid")
     capture(conn)

@@ -178,7 +178,7 @@ async def test_a_failed_hook_whose_undo_fails_shows_both_and_is_undone_by_a_roll
         assert await made.runner.run() == 1
         [error] = await made.events("error")
         assert error["detail"] == "no\nneither"
-        assert error["message"].endswith("failed, and its undo too (exit status 1): exit status 1.")
+        assert error["message"].endswith("failed, and its undo too: exit status 1; exit status 1.")
     (tmp_path / "go").touch()
     async with hook_bench(tmp_path, at("before", hook)) as made:
         made.runner.go_back(None)
@@ -202,7 +202,7 @@ STUBBORN = "trap '' TERM; (trap '' TERM; echo $(exec sh -c 'echo $PPID') > child
 
 async def test_the_time_limit_ends_everything_that_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook_runner, "GRACE_SECONDS", 0.2)
-    hook = {"run": STUBBORN, "timeout": "1500ms", "undo": "echo undone >> log"}
+    hook = {"run": STUBBORN, "timeout": "2500ms", "undo": "echo undone >> log"}
     async with hook_bench(tmp_path, at("before", hook)) as made:
         assert await made.runner.run() == 1
         [error] = await made.events("error")
@@ -218,7 +218,7 @@ async def test_without_its_group_a_hanging_command_leaves_processes_behind(
     """The control of the test above: ending the shell alone is not enough."""
     monkeypatch.setattr(hook_runner, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(os, "killpg", os.kill)
-    hook = {"run": STUBBORN, "timeout": "1500ms"}
+    hook = {"run": STUBBORN, "timeout": "2500ms"}
     async with hook_bench(tmp_path, at("before", hook)) as made:
         assert await made.runner.run() == 1
     child = int(lines(tmp_path, "child")[0])
@@ -311,6 +311,24 @@ async def test_killed_between_its_journal_entries_a_hook_is_run_once(tmp_path: P
         assert await made.runner.run() == 0
         assert await made.journal.findings() == []
     assert lines(tmp_path) == ["b-run", "a-run"]
+
+
+async def test_without_its_written_success_a_hook_would_run_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+
+    async def unknown(_: object, __: object) -> None:
+        return None
+
+    hook = at("before", {"run": "echo run >> log"})
+    (tmp_path / "hooks.json").write_text(json.dumps(hook))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "STEPFLOW_FAILPOINT": "after_effect:1:kill"}
+    subprocess.run([sys.executable, "-m", "tests.hook_kit", str(tmp_path)], cwd=ROOT, env=env, check=False)
+    monkeypatch.setattr(hooks.HookStep, "probe", unknown)
+    async with hook_bench(tmp_path, hook) as made:
+        assert await made.runner.run() == 0
+    assert lines(tmp_path) == ["run", "run"]
 
 
 async def test_what_an_interrupted_hook_left_running_would_go_on(

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stepflow_tui.engine.errors import Stopping
-from stepflow_tui.engine.live import invariants
-from stepflow_tui.engine.live.compare import Sums, row_hash
+from stepflow_tui.engine.errors import Stopping, TargetConnectionError
+from stepflow_tui.engine.live import compare_sides, invariants, verifier_walk
+from stepflow_tui.engine.live.compare_places import plain_key
+from stepflow_tui.engine.live.compare_sides import TableSides
+from stepflow_tui.engine.live.compare_tally import Sums, row_hash
 from stepflow_tui.engine.live.verifier_state import Pace, PassResult, VerifierState
 from stepflow_tui.engine.model.config import Invariant, VerifyRule
 from stepflow_tui.engine.model.control import FreeRunning
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Verified
-from stepflow_tui.engine.model.plan import ColumnPlan, CompareKind, TablePlan
+from stepflow_tui.engine.model.plan import ColumnPlan, Compare, CompareKind, TablePlan, Walk, WalkKind
 from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.model.types import ColumnType, Kind
 from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.sqlite.connect import open_living
 from tests.live_verify_kit import IdlePoints, execute, live, one_pass, only, places, verifier
-from tests.verify_kit import INTEGER, SAMPLES, Pair, make
+from tests.verify_kit import INTEGER, SAMPLES, TEXT, Pair, make
 
 
 def _by_lookups(table: TablePlan) -> TablePlan:
@@ -135,7 +142,7 @@ async def test_digests_name_no_false_equality(tmp_path: Path, pg_target: Target)
     swapped = only(await one_pass(pair.job()))
     assert {d.cls.value for d in swapped.discrepancies} == {"order"}
     assert swapped.digest_target != good.digest_target
-    assert row_hash((b"a|b", b"c")) != row_hash((b"a", b"b|c"))
+    assert row_hash((b"ab", b"c")) != row_hash((b"a", b"bc"))
     assert row_hash((None,)) != row_hash((b"",)) != row_hash((b"n",))
     assert row_hash((1,)) != row_hash((b"1",))
     pair_of_rows = Sums()
@@ -188,6 +195,24 @@ async def test_slices_are_bounded_by_bytes(tmp_path: Path, pg_target: Target) ->
     assert peak < rows * each / 2
     await pair.sql("update large set b = set_byte(b, 1000000, 1) where id = 33")
     assert places(only(await one_pass(pair.job())).discrepancies) == [(33, "b", "changed")]
+
+
+async def test_a_large_row_stands_alone(tmp_path: Path, pg_target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_sides, "SLICE_BYTES", 1_000)
+    pair = await _pair(tmp_path, pg_target, 5, "ranges")
+    execute(pair.path, "update t set w = printf('%.*c', 5000, 'x') where id in (7, 8, 20)")
+    sides = TableSides(pair.job(), pair.table, pair.table.columns)
+    lengths: list[list[int]] = []
+    lo = None
+    with closing(open_living(pair.path, exact_rows=True)) as conn:
+        while True:
+            part = sides.range_slice(conn, lo, 1_000, 60.0)
+            lengths.append([len(row[2]) for row in part.rows])  # type: ignore[arg-type]
+            if part.last is None:
+                break
+            lo = plain_key(part.last)
+    assert [n for n in lengths if 5000 in n] == [[5000]] * 3
+    assert sum(map(len, lengths)) == 40
 
 
 async def test_many_small_tables_share_a_point(tmp_path: Path, pg_target: Target) -> None:
@@ -419,3 +444,81 @@ class TestInvariants:
             "no end after 0.2 s" in result.invariants[0].cause,
             "statement timeout" in result.invariants[1].cause,
         ] == [True, True]
+
+
+KEYS = ["", "a", "A", "b", "é", "z\U0001f600", "zz", "￿"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("way", WAYS)
+async def test_any_mixture_of_changes_is_named_exactly(
+    way: str, seed: int, tmp_path: Path, pg_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A composite key, slices of a few rows, changes at random: what is named is what a model says."""
+    for name, value in (("_FIRST_ROWS", 7), ("_MOST_ROWS", 7), ("_FEWEST_ROWS", 7), ("_SPARE_ROWS", 2)):
+        monkeypatch.setattr(verifier_walk, name, value)
+    rnd = random.Random(seed)
+    ours = {(n, k): f"v{n}" for n in range(-12, 12) for k in rnd.sample(KEYS, 5)}
+    theirs = dict(ours)
+    for key in rnd.sample(sorted(ours), 20):
+        del theirs[key]
+    for key in rnd.sample(sorted(theirs), 10):
+        theirs[key] = "changed"
+    for n in range(rnd.choice([3, 60])):
+        theirs[rnd.choice([-40, 3, 40]), f"extra {n}"] = "extra"
+    path = tmp_path / "pairs.db"
+    execute(path, "create table p (n integer not null, k text not null, v text, primary key (n, k)) without rowid")
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executemany("insert into p values (?, ?, ?)", [(*k, v) for k, v in ours.items()])
+        conn.commit()
+    connection = await pg_target.connect()
+    await connection.execute('create table public.p (n bigint, k text collate "C", v text, primary key (n, k))')
+    await connection.executemany("insert into public.p values ($1, $2, $3)", [(*k, v) for k, v in theirs.items()])
+    await connection.close()
+    columns = (
+        ColumnPlan(source="n", target="n", declared="integer", type=INTEGER, not_null=True),
+        *(ColumnPlan(source=c, target=c, declared="text", type=TEXT) for c in "kv"),
+    )
+    table = TablePlan(
+        source="p", schema="public", name="p", columns=columns, walk=Walk(kind=WalkKind.PRIMARY, columns=("n", "k")),
+        compare=Compare(kind=CompareKind.KEY, columns=("n", "k")), primary_key=("n", "k"), without_rowid=True, live_key=("n", "k"),
+    )  # fmt: skip
+    base = await make(tmp_path, pg_target, SAMPLES[0], CompareKind.KEY)
+    verdict = only(await one_pass(replace(base, path=path, table=WAYS[way](table)).job()))
+    named = {(d.key["n"], d.key["k"]): d.cls.value for d in verdict.discrepancies}
+    expected = dict.fromkeys(ours.keys() - theirs.keys(), "missing")
+    expected |= dict.fromkeys(theirs.keys() - ours.keys(), "extra")
+    expected |= {key: "changed" for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]}
+    assert named == expected
+    assert verdict.differences == len(expected)
+    assert (verdict.source_rows, verdict.target_rows) == (len(ours), len(theirs))
+
+
+async def test_a_lost_connection_is_tried_again(
+    tmp_path: Path, pg_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends the verifier's session in the middle of a slice: the pass is begun anew, nothing is called different."""
+    pair = await _pair(tmp_path, pg_target, 5, "ranges")
+    read, killed = TableSides.range_rows, 0
+
+    async def dying(self: TableSides, conn: Any, *more: Any) -> Any:
+        nonlocal killed
+        killed += 1
+        if killed <= 2:
+            await pair.sql(f"select pg_terminate_backend({await conn.fetchval('select pg_backend_pid()')})")
+        return await read(self, conn, *more)
+
+    monkeypatch.setattr(TableSides, "range_rows", dying)
+    results: asyncio.Queue[PassResult] = asyncio.Queue()
+    points = IdlePoints(pair.job())
+    made = verifier(pair.job(), points, pace=Pace(retry_seconds=0.01, tries=3), on_pass=results.put)
+    running = asyncio.create_task(made.run())
+    assert (await results.get()).clean
+    assert made.state.passes == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    killed = 0
+    giving_up = verifier(pair.job(), points, pace=Pace(retry_seconds=0.01, tries=1))
+    with pytest.raises(TargetConnectionError):
+        await giving_up.run()
+    assert giving_up.clean is None

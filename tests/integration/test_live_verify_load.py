@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stepflow_tui.engine.bulk.pool import WorkerPool
+from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.live import convert
 from stepflow_tui.engine.live.points import CommonPoint
 from stepflow_tui.engine.live.verifier_state import PassResult
@@ -214,6 +215,23 @@ async def test_quarantined_rows_are_failures_until_they_are_mended(
         await made.close()
 
 
+async def test_rows_the_copy_rejected_count_while_they_are_missing(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    path = source(tmp_path / "shop.db", SHOP)
+    execute(path, "update post set body = 'a' || char(0) || 'b' where id in (9, 10)")
+    async with going_live(path, pg_target, pool) as live:
+        assert len(live.job.rejects["post"]) == 2
+        made = verifier(live.job, live.tail)
+        rejected = []
+        for statement in ("select 1", "update post set body = 'ab' where id = 9", "delete from post where id = 10"):
+            execute(path, statement)
+            result = await made.one_pass()
+            rejected.append((result.clean, sum(v.rejected_rows for v in result.verdicts), differences(result)))
+        assert rejected == [(False, 2, []), (False, 1, []), (True, 0, [])]
+        await made.close()
+
+
 async def test_masked_quarantine(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
     path = source(tmp_path / "shop.db", SHOP)
     mask = Mask(key=b"k", columns={"word": frozenset({"w"})})
@@ -268,4 +286,21 @@ async def test_what_was_logged_since_a_clean_pass(tmp_path: Path, pg_target: Tar
             _, found = await made.compare_logged(point, start)
             assert places(found) == expected  # the row nobody touched belongs to the passes
             assert places(await made.compare_touched(point, touched)) == expected
+        await made.close()
+
+
+async def test_a_pruned_log_proves_nothing(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    path = source(tmp_path / "shop.db", SHOP)
+    async with going_live(path, pg_target, pool) as live:
+        made = verifier(live.job, live.tail)
+        start = (await made.one_pass()).from_n
+        execute(path, "update post set body = 'x' where id < 9")
+        async with live.tail.point() as point:
+            assert (await made.compare_logged(point, start))[1] == []
+        execute(path, f"delete from _sf_log where n <= {start + 3}")
+        async with live.tail.point() as point:
+            assert (await made.compare_logged(point, start + 3))[1] == []
+            with pytest.raises(StepFailed) as caught:
+                await made.compare_logged(point, start)
+        assert caught.value.code == "log_pruned"
         await made.close()

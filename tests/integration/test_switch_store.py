@@ -14,14 +14,13 @@ import pytest
 
 from stepflow_tui.client import VECTORS, Lease, LeaseFile, bucket
 from stepflow_tui.engine.model.live import CTL
-from stepflow_tui.engine.plan.capture import _setup
 from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.postgres import switch as store
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.live_tables import install_live
-from stepflow_tui.engine.sqlite.lease import LeaseCopy, LeaseOutcome, end_lease, write_lease
+from stepflow_tui.engine.sqlite.lease import LeaseCopy, LeaseOutcome, write_lease
+from tests.switch_kit import RUN, captured
 
-RUN = "shop-20260101t000000-abcd"
 COPY = LeaseCopy(version=3, share=2_500, salt="s", groups=("beta",), until_ms=4_000_000_000_000)
 
 
@@ -33,17 +32,6 @@ async def conn(pg_target: Target) -> AsyncIterator[asyncpg.Connection]:
     await store.install_switch(connection)
     yield connection
     connection.terminate()
-
-
-def captured(path: Path, mode: str) -> Path:
-    """A source with the tables that capture makes."""
-    with sqlite3.connect(path) as made:
-        made.execute(f"pragma journal_mode={mode}")
-        for sql in _setup(1):
-            made.execute(sql)
-        made.execute(f"insert into {CTL}(one, run) values (1, ?)", (RUN,))
-    made.close()
-    return path
 
 
 @pytest.fixture(params=["wal", "delete"])
@@ -159,7 +147,7 @@ async def test_the_lease_is_written_and_read_back(source: Path) -> None:
 async def test_an_older_version_never_replaces_a_newer_one(source: Path) -> None:
     await write_lease(source, RUN, COPY)
     assert await write_lease(source, RUN, replace(COPY, version=2, share=9_999)) is LeaseOutcome.NEWER
-    assert await end_lease(source, RUN, 3) is LeaseOutcome.WRITTEN
+    assert await write_lease(source, RUN, replace(COPY, share=0, until_ms=0)) is LeaseOutcome.WRITTEN
     file = LeaseFile(source)
     found = file()
     file.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from stepflow_tui.engine.live.prune import Room, tend_log
 from stepflow_tui.engine.live.tail_apply import Applied, Applier
 from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_source import Span
+from stepflow_tui.engine.live.tail_target import TargetSide
 from stepflow_tui.engine.model.live import LOG
 from stepflow_tui.engine.model.sensitive import make_mask
 from stepflow_tui.engine.model.types import Kind
@@ -390,6 +392,51 @@ async def test_large_backlogs_are_read_in_parts(make: Make, monkeypatch: pytest.
     live.app.execute("delete from item where id % 5 = 0")
     tick = await live.tail().step()
     assert tick.rows == 200
+    assert await live.differing() == []
+
+
+@pytest.mark.parametrize(("journal", "changes"), [("wal", 50), ("delete", 20)])
+async def test_writers_that_wait_for_readers_wait_shortly(
+    make: Make, monkeypatch: pytest.MonkeyPatch, journal: str, changes: int
+) -> None:
+    monkeypatch.setattr("stepflow_tui.engine.live.tail._JOURNAL_CHANGES", 20)
+    live = await make(journal=journal)
+    for n in range(80):
+        live.app.execute("update item set n = ? where id = 1", (n,))
+    tail = live.tail(step_changes=50)
+    assert (await tail.step()).changes == changes
+    await tail.reach(live.log_max())
+    assert await live.differing() == []
+
+
+async def test_the_source_is_let_go_before_the_target_commits(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = await make(journal="delete")
+    commit = TargetSide.commit
+
+    async def writing(self: TargetSide) -> None:
+        live.app.execute("update item set n = n + 1 where id = 1")  # would wait for a reader, then fail
+        await commit(self)
+
+    monkeypatch.setattr(TargetSide, "commit", writing)
+    tick = await live.tail().step()
+    assert tick.applied < live.log_max()
+
+
+async def test_memory_does_not_grow_with_the_backlog(make: Make) -> None:
+    live = await make("create table b(id integer primary key, x blob, y text); insert into b values (0, x'00', 'y');")
+    tail = live.tail()
+    await tail.step()
+    live.app.execute(
+        "with recursive c(i) as (select 1 union all select i+1 from c where i<32)"
+        " insert into b select i, zeroblob(1 << 20), hex(zeroblob(1 << 18)) from c"
+    )
+    tracemalloc.start()
+    try:
+        assert (await tail.step()).rows == 32
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20, f"{peak} of 48 MiB, which are 80 MiB as text"
     assert await live.differing() == []
 
 

@@ -150,6 +150,13 @@ def blocked(**more: Any) -> Snapshot:
     return observing(live={**LIVE, "owner": "postgresql", "back": back, "blockers": 2, "poison": 1}, **more)
 
 
+def suspended(**more: Any) -> Snapshot:
+    """As the engine tells it when the new side falls behind, its newest round failed and nobody can see readers."""
+    verdict = {"code": "inconclusive", "params": {"count": 7, "wanted": 120}}
+    switch = {**SWITCH, "suspended": True, "trouble": "target_lost", "cool_down_left_seconds": 61.0, "verdict": verdict}
+    return switching(switch=switch, wal={**WAL, "pinned_by": None}, **more)
+
+
 def lost(**more: Any) -> Snapshot:
     return switching(alerts=[LOST], engine={"pid": None, "alive": False, "heartbeat_seconds": None}, **more)
 
@@ -159,6 +166,7 @@ STATES: Mapping[str, Callable[..., Snapshot]] = {
     "switching": switching,
     "soaking": soaking,
     "moved-back": moved_back,
+    "suspended": suspended,
     "differing": differing,
     "at-cutover": at_cutover,
     "rehearsed": rehearsed,

@@ -29,12 +29,14 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "switching": ("behind 1,204, 1.1 s", "freeze about 0.31 s", "back: nothing is lost"),
     "at-cutover": ("Press U to cut over", "not behind", "about 0.31 s", "going back now: nothing is lost"),
     "observing": ("OBSERVING 7/9", "PostgreSQL owns the writes", "it takes about 21 s", "Press R to go back"),
+    "suspended": ("can't be seen on this system",),
     "blocked": ("not possible before rows", "rows set aside", "values in the way back"),
 }
 SWITCH_SAYS: Mapping[str, tuple[str, ...]] = {
     "catching-up": ("The read switch comes when both sides were compared",),
     "switching": ("reads to the new side 25 %", "37,201", "12,400", "0.03 %", "mismatches 0 of 12,400 shadow reads"),
     "soaking": ("held for 4 min 10 s more",),
+    "suspended": ("routers read the old side", "error: target_lost", "armed again in 1 min 1 s"),
     "moved-back": ("reads to the new side 0 %", "moved back by itself", "p95 812 ms"),
     "observing": ("reads to the new side 100 %",),
 }

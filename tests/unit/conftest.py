@@ -18,6 +18,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     monkeypatch.setattr("stepflow_tui.facade.facade", lambda: fake)
     monkeypatch.setattr("stepflow_tui.cli.follow.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("stepflow_tui.cli.switch.PATIENCE_SECONDS", 0.0)
     return fake
 
 

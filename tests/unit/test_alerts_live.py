@@ -63,8 +63,22 @@ def test_nothing_is_said_of_a_run_that_is_well_or_of_one_that_shows_nothing() ->
     assert told(LiveFacts(wal=unknown, live={"log_bytes": 5})) == []
 
 
-def test_every_alert_has_its_words() -> None:
-    assert set(LIVE_WATCHED) <= ALERTS.keys() & ADVICE.keys()
+def test_every_alert_has_its_words_and_every_word_its_parameter() -> None:
+    pin = {"pid": 1, "age_seconds": 90.0, "command": "app"}
+    everything = facts(
+        lag={"changes": 9, "seconds": 99.0},
+        wal={"bytes": live.WAL_BYTES, "frames": 9_000, "pinned_by": [pin]},
+        live={"verifier": {**VERIFIER, "differing": 1}, "poison": 1, "log_bytes": 900, "back": {"code": "blocked"}},
+        switch={"rolled_back": "errors"},
+        capture_broken=True,
+    )
+    lasting = remember(everything, {}, 0.0)
+    found = live_rules(everything, lasting, live.STALE_SECONDS)
+    found += live_rules(facts(live={"log_bytes": 1_000}), {}, 0.0)
+    assert {a.code for a in found} == set(LIVE_WATCHED)
+    for alert in found:
+        assert "{" not in ALERTS[alert.code].format(**alert.params)
+        assert ADVICE[alert.code]
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,13 @@ async def test_config_names_must_exist_and_the_nearest_is_named(tmp_path: Path) 
     assert [f.params["nearest"] for f in types] == ["did you mean email?", "there are: users", "did you mean INTEGER?"]
 
 
+async def test_rules_of_the_verification_must_name_what_exists(tmp_path: Path) -> None:
+    rules = {"USERS": {"exclude": ["emial"], "tolerance": {"ID": "1"}}, "lost": {"exclude": ["a"]}}
+    found = await config_types.run(context(tmp_path, config={"verify": {"rules": rules}}))
+    assert said(found) == [("config_unknown_column", B), ("config_unknown_table", B)]
+    assert {f.params["key"] for f in found} == {"verify.rules"}
+
+
 async def test_table_names_with_pattern_characters_match_themselves(tmp_path: Path) -> None:
     config = {"tables": {"include": ("a[1]*",)}, "types": {"by_type": {"decimal": "numeric"}}}
     ctx = context(tmp_path, config=config, tables=schema(table("A[1]*", "x DECIMAL(10,2)")))

@@ -120,6 +120,35 @@ def test_set(
     assert shares == ([] if share is None else [share])
 
 
+def outcome(seq: int, event: str, **data: Any) -> dict[str, Any]:
+    """An event whose data may have a `code` of its own."""
+    return {**row(seq, event), "data": data}
+
+
+def test_what_became_of_a_move_is_told(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    ready.reader.rows = [started()]
+    assert cli("switch", "set", "50", "shop", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"run": RUN, "state": "accepted", "answer": {}, "move": None}
+    assert cli("switch", "set", "50", "shop", "--yes") == 0
+    assert "Asked for" in capsys.readouterr().err
+    ready.reader.rows = [started(), outcome(2, "switch", **{"from": 25, "to": 50, "by": "ann"})]
+    assert cli("switch", "set", "50", "shop", "--yes") == 0
+    assert capsys.readouterr().out == "reads to the new side: 25 % → 50 % (ann)\n"
+    assert cli("switch", "set", "50", "shop", "--yes", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["move"]["to"]) == ("done", 50)
+
+
+def test_a_move_that_was_refused_is_no_success(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    words = "Reads were moved back by themselves, and the switch is not armed."
+    ready.reader.rows = [started(), outcome(2, "switch_refused", code="switch_disarmed", message=words)]
+    assert cli("switch", "set", "50", "shop", "--yes") == 4
+    shown = capsys.readouterr()
+    assert (shown.out, words in shown.err, "switch_disarmed" in shown.err) == ("", True, True)
+    assert cli("switch", "set", "50", "shop", "--yes", "--json") == 4
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "switch_disarmed"
+
+
 def test_in_production_yes_is_not_enough_for_all_reads(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
     ready.reader.state = status(environment="production")
     assert cli("switch", "set", "100", "shop", "--yes") == 6

@@ -87,6 +87,8 @@ def _number(value: Value, wanted: str) -> Fraction:
 
 
 def _integer(value: Value, bound: int) -> bytes:
+    if type(value) is int and -bound <= value < bound:  # nearly all of them
+        return b"%d" % value
     if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,18}", value, re.ASCII):
         value = int(value)
     if isinstance(value, float) and math.isfinite(value) and abs(value) >= 2**53:

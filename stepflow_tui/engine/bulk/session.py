@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from stepflow_tui.engine.bulk import arrow
 from stepflow_tui.engine.bulk.failures import target_error
 from stepflow_tui.engine.bulk.outcome import application_name
+from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.plan.quote import pg_literal
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.errors import pg_errors
@@ -101,9 +102,11 @@ class Session:
 
 
 def _settings(run: str) -> str:
-    # what was committed without a flush is flushed once, before the engine calls a table done
+    # what was committed without a flush is flushed once, before the engine calls a table done; the write gate and the
+    # reverse log of a live run know our own writes by their origin
     return (
         "select set_config('synchronous_commit','off',false),"
+        f" set_config('stepflow.origin',{pg_literal(WRITER)},false),"
         f" set_config('application_name',{pg_literal(application_name(run))},false)"
     )
 

@@ -23,11 +23,13 @@ async def run(ctx: CheckContext) -> list[Finding]:
         firing = [t.name for t in table.triggers if t.enabled in _FIRING]
         if firing:
             found.append(blocking("live_target_triggers", f"{schema}.{table.name}", names=", ".join(firing)))
-    acting = [f"{t.name}.{name}" for t in view.tables for name in _acting(t)]
+    mapped = frozenset(f"{schema}.{t.name}" for t in view.mapped)
+    acting = [f"{t.name}.{name}" for t in view.tables for name in _acting(t, mapped)]
     if acting:
         found.append(info("live_target_cascades", schema, count=len(acting), names=", ".join(acting)))
     return found
 
 
-def _acting(table: ExistingTable) -> list[str]:
-    return [c.name for c in table.constraints if c.type == "f" and c.on_delete in _ACTING]
+def _acting(table: ExistingTable, mapped: frozenset[str]) -> list[str]:
+    """Keys that would change this table when a row of a mapped one is deleted."""
+    return [c.name for c in table.constraints if c.type == "f" and c.on_delete in _ACTING and c.ref_table in mapped]

@@ -190,7 +190,7 @@ async def _attach(entry: RunEntry, options: Options) -> Started:
     who = operator(os.environ)
     if options.yes:
         await asyncio.to_thread(commands.send, entry.path, "yes", {"confirm": options.confirm}, who=who)
-    if options.until is not None:
+    if options.until is not None or options.yes:  # `run --yes` on a run that waits at its `--until` goes on
         await asyncio.to_thread(commands.send, entry.path, "until", {"phase": options.until}, who=who)
     return Started(run=entry, how="attached", after=0)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepflow_tui.engine.journal.writer import Writer
-from stepflow_tui.engine.model.codec import dumps
 
 
 class GaugeRows(Writer):
@@ -35,7 +34,7 @@ class GaugeRows(Writer):
     async def flush_gauges(self) -> None:
         """Write what changed; called once a second by the engine, and at the end."""
         newest, dirty = self._gauges
-        taken = [(name, dumps(newest[name]), self.clock.now_ms()) for name in sorted(dirty)]
+        taken = [(name, self.plain(newest[name]), self.clock.now_ms()) for name in sorted(dirty)]
         dirty.clear()
         if taken:
             await self.executemany("INSERT OR REPLACE INTO gauge(name,data,at_ms) VALUES(?,?,?)", taken)

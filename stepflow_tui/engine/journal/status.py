@@ -23,7 +23,11 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     steps, progress = reader.steps(), reader.progress()
     gauges = reader.gauges()
     phases = [_phase(p, steps, progress) for p in reader.phases()]
-    step = steps[0] if steps and run and run["state"] == RunState.ROLLED_BACK else _current(steps)
+    step = (
+        steps[0]
+        if steps and run and run["state"] == RunState.ROLLED_BACK
+        else _current(steps, {p["name"]: p["state"] for p in phases})
+    )
     return {
         "run": reader.run_dir.name,
         "name": run["name"] if run else reader.run_dir.name.rsplit("-", 2)[0],
@@ -80,11 +84,17 @@ def _seconds(step: dict[str, Any]) -> float | None:
     return round(max(0, int(end) - int(step["started_ms"])) / 1000, 3)
 
 
-def _current(steps: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The step that runs, else the one that failed, else the next one, else the last."""
+def _current(steps: list[dict[str, Any]], phases: dict[str, str]) -> dict[str, Any] | None:
+    """The step that runs, else the one that failed, else the next one, else the last.
+
+    A step that was undone is the next one where its phase is still to come: the run went back to it.
+    """
     for wanted in (StepState.RUNNING, StepState.FAILED, StepState.PENDING):
         for step in steps:
             if step["state"] == wanted.value:
+                return step
+            again = step["state"] == StepState.UNDONE.value and phases[step["phase"]] == StepState.PENDING.value
+            if wanted is StepState.PENDING and again:
                 return step
     return steps[-1] if steps else None
 

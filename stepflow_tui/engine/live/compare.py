@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from stepflow_tui.engine.live.compare_sides import Form, Place, Row, TableSides, in_thread
+from stepflow_tui.engine.live.compare_places import Form, Place, Row
+from stepflow_tui.engine.live.compare_sides import TableSides, in_thread
+from stepflow_tui.engine.live.compare_tally import PREFIX, Suspects, Tally, row_hash
 from stepflow_tui.engine.live.points import CommonPoint
 from stepflow_tui.engine.live.rules import TableRules
 from stepflow_tui.engine.model.config import BadValue
 from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, Scalar, TableVerdict, Truth, Verified
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.verify.expected import Expected, Value, Wrong, expected_column
+from stepflow_tui.engine.verify.expected import Value, Wrong, expected_column
 from stepflow_tui.engine.verify.forms import Form as ValueForm
 from stepflow_tui.engine.verify.forms import form_of
 from stepflow_tui.engine.verify.job import VerifyJob
@@ -31,10 +33,6 @@ from stepflow_tui.engine.verify.sides import open_target
 if TYPE_CHECKING:
     import asyncpg
 
-PREFIX = "live:"
-"""Marks a digest as one of this module: sums of row hashes, taken slice by slice while writes went on."""
-
-_MODULUS = 1 << 64
 _READ_LOCAL = "; ".join(
     f"set local {name} to '{value}'"
     for name, value in {
@@ -52,65 +50,6 @@ _READ_LOCAL = "; ".join(
 async def settle(point: CommonPoint) -> None:
     """Pin how the target's transaction reads, until its end."""
     await point.target.execute(_READ_LOCAL)
-
-
-@dataclass(slots=True)
-class Sums:
-    """An order-independent digest: number of rows, and two sums of hash halves modulo 2^64. Never XOR: equal pairs cancel."""
-
-    rows: int = 0
-    high: int = 0
-    low: int = 0
-
-    def add(self, hashed: bytes) -> None:
-        """One more row."""
-        self.rows += 1
-        self.high = (self.high + int.from_bytes(hashed[:8], "big")) % _MODULUS
-        self.low = (self.low + int.from_bytes(hashed[8:16], "big")) % _MODULUS
-
-    @property
-    def digest(self) -> str:
-        """The digest as verdicts show it."""
-        return PREFIX + hashlib.sha256(f"{self.rows},{self.high},{self.low}".encode()).hexdigest()
-
-
-def row_hash(values: Sequence[Expected]) -> bytes:
-    """SHA-256 over a row's values, each with tag and length, so that no two rows share their bytes."""
-    sha = hashlib.sha256()
-    for value in values:
-        if value is None:
-            sha.update(b"n")
-        elif isinstance(value, int):
-            sha.update(b"i%d;" % value)
-        elif isinstance(value, bytes):
-            sha.update(b"b%d:" % len(value))
-            sha.update(value)
-        else:
-            sha.update(b"w")  # no value of the target has this
-    return sha.digest()
-
-
-@dataclass(slots=True)
-class Suspects:
-    """Rows to look at again: by the source's key where the source has them, else by the target's."""
-
-    places: list[Place] = field(default_factory=list)
-    forms: list[Form] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.places) + len(self.forms)
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What the slices of one table have shown so far."""
-
-    source: Sums = field(default_factory=Sums)
-    target: Sums = field(default_factory=Sums)
-    extra: int = 0  # rows of the target counted elsewhere
-    tolerated: int = 0
-    refused: list[Discrepancy] = field(default_factory=list)  # rows known not to be in the target
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

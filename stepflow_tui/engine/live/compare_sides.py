@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.live.compare_places import Form, Place, Row, bound, candidates, order_of, ordinary, size_of
 from stepflow_tui.engine.model.live import LOG
-from stepflow_tui.engine.model.plan import ColumnPlan, CompareKind, TablePlan
-from stepflow_tui.engine.model.types import EpochUnit, Kind
+from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
+from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.quote import lite_ident, pg_ident, pg_name
-from stepflow_tui.engine.sqlite.connect import Text
-from stepflow_tui.engine.verify.expected import LoneText, Value
-from stepflow_tui.engine.verify.forms import base_type, kind_of, padded, read
+from stepflow_tui.engine.verify.forms import base_type, read
 from stepflow_tui.engine.verify.job import VerifyJob
-from stepflow_tui.engine.verify.keys import Key, KeyValue
+from stepflow_tui.engine.verify.keys import KeyValue
 from stepflow_tui.engine.verify.naming import Found
 from stepflow_tui.engine.verify.printed import target_text
 from stepflow_tui.engine.verify.sides import SourceRows
@@ -30,18 +29,12 @@ from stepflow_tui.engine.verify.sides import SourceRows
 if TYPE_CHECKING:
     import asyncpg
 
-T = TypeVar("T")
-Row = tuple[Value, ...]
-"""A source row's compared values, the key's first."""
-Place = tuple[Value, ...]
-"""Key values of a source row, as stored."""
-Form = tuple[int | bytes | None, ...]
-"""Key values of a target row, in their columns' forms."""
+__all__ = ["SLICE_BYTES", "Form", "OddKey", "Place", "Slice", "TableSides", "check_log", "in_thread"]
 
+T = TypeVar("T")
 SLICE_BYTES = 4 << 20
 """A slice of the source ends after so many bytes: a larger row stands alone."""
 _LOOKUPS = 500
-_SORTED = (Kind.INTEGER, Kind.TEXT, Kind.BLOB)
 
 
 class OddKey(Exception):
@@ -114,7 +107,7 @@ class TableSides:
         if self._rowid is not None:
             return self._rowid_slice(conn, after, rows, seconds)
         names = [lite_ident(c.source) for c in self.key_columns]
-        marks, values = _bound(after) if after is not None else ([], [])
+        marks, values = bound(after) if after is not None else ([], [])
         where = f"where ({','.join(names)}) > ({','.join(marks)})" if after is not None else ""
         sql = f"select {self._reader.select} from {self._from} {where} order by {','.join(names)} limit {rows}"
         found, size, ended = self._fetch(conn, sql, values, rows, seconds)
@@ -144,7 +137,7 @@ class TableSides:
         cursor = conn.execute(sql, values)
         try:
             for row in cursor:
-                size = _size(row)
+                size = size_of(row)
                 if raw and held + size > SLICE_BYTES:
                     ended = False
                     break
@@ -165,7 +158,7 @@ class TableSides:
         names = [lite_ident(c.source) for c in self.key_columns]
         found: dict[Place, Row] = {}
         for key in keys:
-            marks, values = _bound(key)
+            marks, values = bound(key)
             where = " and ".join(f"{n} = {m}" for n, m in zip(names, marks, strict=True))
             sql = f"select {self._reader.select} from {self._from} where {where}"
             for row in self._reader.decode(conn.execute(sql, values).fetchall()):
@@ -190,7 +183,7 @@ class TableSides:
             after = page.last
 
     def _sorts_alike(self, row: Row) -> bool:
-        return all(_ordinary(v, c) for v, c in zip(row, self.key_columns, strict=False))
+        return all(ordinary(v, c) for v, c in zip(row, self.key_columns, strict=False))
 
     # ---- target
 
@@ -257,106 +250,23 @@ class TableSides:
 
     def candidates(self, form: Form) -> list[Place]:
         """Source keys that may have become this target key."""
-        return list(product(*(_candidates(v, c) for v, c in zip(form, self.key_columns, strict=True))))
+        return list(product(*(candidates(v, c) for v, c in zip(form, self.key_columns, strict=True))))
 
 
-def order_of(job: VerifyJob, table: TablePlan, key: Sequence[ColumnPlan]) -> Key | None:
-    """The key as an order common to both sides; None where they may sort or pair it differently."""
-    kinds = (Kind.INTEGER,) if job.utf16 else _SORTED
-    if any(c.type.kind not in kinds or padded(c) for c in key):
-        return None
-    by_rowid = len(key) == 1 and key[0].source in (table.rowid_alias, table.rowid_name)
-    planned = table.compare.kind is CompareKind.KEY and table.compare.columns == table.live_key
-    return Key(tuple(key)) if by_rowid or planned else None
+def check_log(conn: sqlite3.Connection, after: int, newest: int) -> None:
+    """See that no entry between `after` and `newest` was pruned: numbers are given without gaps.
 
-
-def plain_key(place: Place) -> KeyValue:
-    """An ordinary key as ranges take it."""
-    return tuple(v.decode() if isinstance(v, Text) else cast(Any, v) for v in place)
-
-
-def _ordinary(value: Value, column: ColumnPlan) -> bool:
-    if column.type.kind is Kind.INTEGER:
-        return isinstance(value, int)
-    if column.type.kind is Kind.BLOB:
-        return isinstance(value, bytes) and not isinstance(value, Text)
-    if not isinstance(value, Text):
-        return False
-    try:
-        return "\x00" not in value.decode()
-    except UnicodeDecodeError:
-        return False
-
-
-def _size(row: Sequence[Any]) -> int:
-    return sum(len(v) if isinstance(v, bytes) else 8 for v in row)
-
-
-def _bound(key: Place) -> tuple[list[str], list[Any]]:
-    """Placeholders and parameters that give SQLite these very values."""
-    marks: list[str] = []
-    values: list[Any] = []
-    for value in key:
-        mark, bound = "?", cast(Any, value)
-        if isinstance(value, LoneText):
-            mark, bound = "cast(? as text)", value.raw
-        elif isinstance(value, Text):
-            try:
-                bound = value.decode()
-            except UnicodeDecodeError:
-                mark, bound = "cast(? as text)", bytes(value)
-        marks.append(mark)
-        values.append(bound)
-    return marks, values
-
-
-def _candidates(value: int | bytes | None, column: ColumnPlan) -> list[Value]:
-    """Source values that may have become a target value; where none of them is found, all rows are looked through."""
-    kind = kind_of(column)
-    if isinstance(value, int):
-        return _whole_candidates(value, column, kind)
-    if value is None:
-        return []
-    if kind is Kind.BLOB:
-        return [value, Text(value)]
-    if kind is Kind.MIXED_BYTEA:
-        return _tagged(value)
-    if kind is Kind.REAL:
-        number: float = struct.unpack(">d", value)[0]
-        return [number, Text(repr(number).encode())]
-    found: list[Value] = [Text(value)]
-    if kind is Kind.OTHER:  # PostgreSQL writes uuids and the like in lower case
-        found.append(Text(value.upper()))
-    for number_of in (int, float):
-        try:
-            found.append(number_of(value))
-        except (ValueError, OverflowError):
-            continue
-    return [v for v in found if not isinstance(v, int) or -(2**63) <= v < 2**63]
-
-
-def _whole_candidates(value: int, column: ColumnPlan, kind: Kind) -> list[Value]:
-    micros = {EpochUnit.SECONDS: 1_000_000, EpochUnit.MILLIS: 1_000, EpochUnit.MICROS: 1}
-    if kind is Kind.EPOCH and column.type.unit in micros:
-        return [value // micros[column.type.unit]]
-    text = target_text(value, column) or ""
-    if kind is Kind.TIMESTAMP and column.type.form is not None:
-        digits = column.type.form.digits
-        whole, _, part = text.partition(".")
-        text = whole.replace(" ", "T" if column.type.form.with_t else " ") + (
-            f".{part.ljust(6, '0')[:digits]}" if digits else ""
+    Raises:
+        StepFailed: `log_pruned`.
+    """
+    first = conn.execute(f"select min(n) from {lite_ident(LOG)} where n > ?", (after,)).fetchone()[0]
+    if newest > after and first != after + 1:
+        raise StepFailed(
+            "The change log does not reach back to what was proven last.",
+            detail=f"proven up to entry {after}, the log begins at {first or newest + 1}",
+            hint="A new pass over all rows proves both sides equal; keep more of the log with `capture.keep`.",
+            code="log_pruned",
         )
-    return [value, Text(text.encode())] if kind in (Kind.INTEGER, Kind.BOOLEAN) else [Text(text.encode())]
-
-
-def _tagged(value: bytes) -> list[Value]:
-    tag, rest = value[:1], value[1:]
-    if tag in (b"t", b"b"):
-        return [Text(rest) if tag == b"t" else rest]
-    try:
-        return [int(rest) if tag == b"i" else float(rest)]
-    except ValueError:
-        return []
 
 
 def _rows(found: Iterable[Any]) -> list[Found]:

@@ -23,9 +23,10 @@ from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.model.live import Lag
 from stepflow_tui.engine.model.sensitive import hidden_names
-from stepflow_tui.engine.postgres import changelog
-from stepflow_tui.engine.postgres.changelog import Blocker, Changes, Key
+from stepflow_tui.engine.postgres import changelog, reverse_rows
+from stepflow_tui.engine.postgres.changelog import Changes
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.reverse_rows import Blocker, Key
 
 if TYPE_CHECKING:
     import asyncpg
@@ -87,6 +88,12 @@ class Reverse:
             Stopping: the engine ends.
             StepFlowError: what waiting does not help against, or retries are used up.
         """
+        try:
+            await self._follow()
+        finally:
+            self._file.rest()  # a connection left open would keep others from changing the journal mode
+
+    async def _follow(self) -> None:
         failures = 0
         while True:
             await self._control.checkpoint()
@@ -111,6 +118,7 @@ class Reverse:
         while True:
             tick = await self.step()
             if not tick.changes:
+                self._file.rest()
                 return tick
 
     async def lag(self) -> Lag:
@@ -126,7 +134,7 @@ class Reverse:
     async def blockers(self) -> list[Blocker]:
         """The rows that would be lost by going back; parts of keys that are sensitive are masked."""
         async with self._turn, self._errors():
-            found = await changelog.blockers(await self._connected(), self._job.run)
+            found = await reverse_rows.blockers(await self._connected(), self._job.run)
         return [self._tables[b.table].shown(b) if b.table in self._tables else b for b in found]
 
     async def close(self) -> None:
@@ -145,7 +153,7 @@ class Reverse:
     async def _step(self, whole: frozenset[str]) -> ReverseTick:
         position = (await self._file.position()).snapshot
         conn = await self._connected()
-        known = [b for b in await changelog.blockers(conn, self._job.run) if b.table in self._tables]
+        known = [b for b in await reverse_rows.blockers(conn, self._job.run) if b.table in self._tables]
         async with self._snapshot(conn):
             changes = await self._changes(conn, position, whole)
             work = self._work(changes, known)
@@ -210,13 +218,13 @@ class Reverse:
     ) -> ReverseTick:
         """New blockers are listed before SQLite commits, solved ones taken off after it: whatever dies in between, a row
         that SQLite lacks is on the list."""
-        await changelog.add_blockers(conn, self._job.run, found)
+        await reverse_rows.add_blockers(conn, self._job.run, found)
         failpoint("reverse_listed")
         await self._file.commit(position, changes.snapshot)
         still = {(b.table, b.key) for b in found}
         solved = [(b.table, b.key) for b in known if (b.table, b.key) not in still]
         if solved:
-            await changelog.drop_blockers(conn, self._job.run, solved)
+            await reverse_rows.drop_blockers(conn, self._job.run, solved)
         await changelog.purge(conn, changes.snapshot)
         failpoint("reverse_purged")
         self._looked, self._current_since = True, self._clock.monotonic()

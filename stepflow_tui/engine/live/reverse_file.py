@@ -72,7 +72,7 @@ class LiteSide:
 
     async def empty(self, table: TablePlan) -> None:
         """Delete all rows."""
-        await self._do(lambda: self._execute(f"delete from {lite_ident(table.source)}"))
+        await self._do(lambda: self._empty(table))
 
     async def put(self, table: TablePlan, rows: Sequence[LiteRow]) -> list[str | None]:
         """Insert rows; returns SQLite's words about each it refused, None for the others."""
@@ -92,13 +92,21 @@ class LiteSide:
 
     def abandon(self) -> None:
         """Take the step back after whatever still runs of it."""
-        self._thread.submit(self._rollback)
+        self._queue(self._rollback)
+
+    def rest(self) -> None:
+        """Let go of the file after whatever still runs; the next call opens it again."""
+        self._queue(self._rest)
 
     async def close(self) -> None:
         """Close the connection; a step under way is taken back."""
         with suppress(RuntimeError):  # closed before
             await self._do(self._close)
         self._thread.shutdown(wait=False)
+
+    def _queue(self, work: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # closed before
+            self._thread.submit(work)
 
     async def _do(self, work: Callable[[], T]) -> T:
         def mapped() -> T:
@@ -158,13 +166,18 @@ class LiteSide:
         )  # fmt: skip
         guard(conn, expected, self._job.source)
 
-    def _execute(self, sql: str) -> None:
-        self._opened().execute(sql)
+    def _in_step(self) -> sqlite3.Connection:
+        conn = self._opened()
+        assert conn.in_transaction, "rows are written in a step's transaction only"
+        return conn
+
+    def _empty(self, table: TablePlan) -> None:
+        self._in_step().execute(f"delete from {lite_ident(table.source)}")
 
     def _take_off(self, table: TablePlan, keys: Sequence[LiteKey]) -> list[LiteRow | None]:
         held = self._read(table, keys)
         there = [key for key, row in zip(keys, held, strict=True) if row is not None]
-        self._opened().executemany(f"delete from {lite_ident(table.source)} where {_where(table)}", _twice(there))
+        self._in_step().executemany(f"delete from {lite_ident(table.source)} where {_where(table)}", _twice(there))
         failpoint("reverse_deleted")
         return held
 
@@ -188,7 +201,7 @@ class LiteSide:
 
     def _put(self, table: TablePlan, rows: Sequence[LiteRow]) -> list[str | None]:
         """All at once; one by one where SQLite refuses any."""
-        conn = self._opened()
+        conn = self._in_step()
         conn.execute("savepoint rows")
         try:
             for row in rows:
@@ -204,7 +217,7 @@ class LiteSide:
         return refused
 
     def _commit(self, expected: str | None, snapshot: str) -> None:
-        conn = self._opened()
+        conn = self._in_step()
         conn.execute(f"delete from {LOG} where n > ?", (self._before,))
         # as if they had never been: the tail takes a gap in the numbers for lost changes
         conn.execute(f"update sqlite_sequence set seq=? where name={lite_literal(LOG)}", (self._before,))
@@ -220,6 +233,10 @@ class LiteSide:
     def _rollback(self) -> None:
         if self._conn is not None:
             rollback(self._conn)
+
+    def _rest(self) -> None:
+        if self._conn is not None and not self._conn.in_transaction:
+            self._close()
 
     def _close(self) -> None:
         conn, self._conn = self._conn, None

@@ -12,8 +12,8 @@ from stepflow_tui.engine.live.reverse_job import ReverseJob
 from stepflow_tui.engine.live.reverse_values import Inverse, Sent, inverse, text_of_key
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.postgres import changelog
-from stepflow_tui.engine.postgres.changelog import Blocker, Key
+from stepflow_tui.engine.postgres import reverse_rows
+from stepflow_tui.engine.postgres.reverse_rows import Blocker, Key
 
 if TYPE_CHECKING:
     import asyncpg
@@ -70,13 +70,13 @@ class TableBack:
         """
         if whole:
             await file.empty(self._table)
-            keys = keys | await changelog.keys_of(conn, self._table)
+            keys = keys | await reverse_rows.keys_of(conn, self._table)
             held: dict[Key, tuple[LiteKey, LiteRow | None]] = {}
         else:
             held = await self._take_off(file, sorted(keys))
         rows, blockers = 0, []
         for part in _parts(sorted(keys)):
-            sent = await changelog.rows_of(conn, self._table, part)
+            sent = await reverse_rows.rows_of(conn, self._table, part)
             arrivals, refused = await self._convert(conn, sent, held)
             refused += await self._write(conn, file, arrivals)
             blockers += refused
@@ -125,7 +125,7 @@ class TableBack:
         """The value that stood in the row before is kept where the copy would make this very target value of it."""
         before = {key: held[key][1] if key in held else None for key in sent}
         kept = await self._kept(conn, [(before[key], row) for key, row in sent.items()])
-        notes = await changelog.storage_classes(conn, self._table, list(sent)) if self._notes and sent else {}
+        notes = await reverse_rows.storage_classes(conn, self._table, list(sent)) if self._notes and sent else {}
         arrivals, refused = [], []
         for (key, row), same in zip(sent.items(), kept, strict=True):
             values: list[Value | None] = []
@@ -171,7 +171,7 @@ class TableBack:
                     ask.append(n)
             texts = [(n, text) for n in ask if (text := _sent(column, pairs[n][0], i)) is not None]
             if texts:
-                written = await changelog.canonical(conn, column.column, [text for _, text in texts])
+                written = await reverse_rows.canonical(conn, column.column, [text for _, text in texts])
                 for (n, _), text in zip(texts, written, strict=True):
                     answers[n][i] = text is not None and text == pairs[n][1][i]
         return answers

@@ -23,7 +23,7 @@ from stepflow_tui.engine.model.plan import ColumnPlan
 from stepflow_tui.engine.model.schema import Affinity
 from stepflow_tui.engine.model.types import ColumnType, DateForm, EpochUnit, Kind
 from stepflow_tui.engine.plan.declared import affinity
-from stepflow_tui.engine.postgres.changelog import is_bytea
+from stepflow_tui.engine.postgres.reverse_rows import is_bytea
 
 Sent = str | bytes
 """A value as it is read from the target: bytea as bytes, everything else in its text form."""

@@ -42,6 +42,9 @@ IDLE_SECONDS = 1.0
 _PAUSE_SECONDS = (0.05, 0.2)
 """Between two steps while nothing is behind: twice as long as the step took, within these bounds."""
 
+_JOURNAL_CHANGES = 2_000
+"""Log entries of one step where writers wait for our read transaction: a source in rollback-journal mode."""
+
 _MARKS_PER_RETENTION = 64
 """How finely the log's retention is counted."""
 
@@ -250,7 +253,8 @@ class Tail:
         w = await self._target.begin()
         self._lag.applied(w)
         carried = self._settle(w)
-        limit = None if everything or state.log_max - w <= self._job.capped else self._job.capped
+        capped = self._job.capped if state.wal else min(self._job.capped, _JOURNAL_CHANGES)
+        limit = None if everything or state.log_max - w <= capped else capped
         span = await self._source.span(w, limit)
         whole = span.high == state.log_max
         done = await self._applier.apply(span, whole=whole) if span.changes else Applied()
@@ -262,9 +266,10 @@ class Tail:
             whole=whole,
             poisoned=done.poisoned,
         )
-        await self._commit(w, tick)
+        await self._advance(w, tick)
         if not hold:
-            await self._source.end()
+            await self._source.end()  # everything is read: the source need not wait for the target's disk
+        await self._commit(tick)
         self._count(tick)
         if done.quarantined is not None:
             self._stats = replace(self._stats, poison=done.quarantined)
@@ -278,7 +283,7 @@ class Tail:
         self._count(sent)
         return sent
 
-    async def _commit(self, w: int, tick: Tick) -> None:
+    async def _advance(self, w: int, tick: Tick) -> None:
         target = self._target
         if tick.changes:
             with pg_errors("move the watermark", self._job.target):
@@ -289,8 +294,10 @@ class Tail:
                 )
                 await self._mark(tick.applied)
         failpoint("tail_advanced")
+
+    async def _commit(self, tick: Tick) -> None:
         self._sent = tick
-        await target.commit()
+        await self._target.commit()
         self._sent = None
         failpoint("tail_committed")
 

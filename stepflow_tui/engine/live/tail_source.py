@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, contextmanager, suppress
@@ -30,10 +29,12 @@ FETCH_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogState:
-    """The log in the step's snapshot: its newest entry (0 without one), and whether writes are fenced."""
+    """The log in the step's snapshot: its newest entry (0 without one), whether writes are fenced, and whether writers
+    need not wait for readers."""
 
     log_max: int
     fenced: bool
+    wal: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +164,7 @@ class SourceSide:
             state = LogState(
                 log_max=conn.execute(f"select coalesce(max(n), 0) from {lite_ident(LOG)}").fetchone()[0],
                 fenced=bool(conn.execute(f"select fenced from {lite_ident(CTL)}").fetchone()[0]),
+                wal=conn.execute("pragma journal_mode").fetchone()[0] == b"wal",
             )
             self._seen = conn.execute("pragma data_version").fetchone()[0]
         except BaseException:

@@ -15,8 +15,9 @@ from typing import Any
 
 from stepflow_tui.engine.bulk.values import BadText
 from stepflow_tui.engine.errors import StepFailed, StepFlowError, TargetConnectionError
-from stepflow_tui.engine.live.compare import Scratch, Suspects, TableComparison, Tally, named, settle
-from stepflow_tui.engine.live.compare_sides import in_thread
+from stepflow_tui.engine.live.compare import Scratch, TableComparison, named, settle
+from stepflow_tui.engine.live.compare_sides import check_log, in_thread
+from stepflow_tui.engine.live.compare_tally import Suspects, Tally
 from stepflow_tui.engine.live.invariants import ask
 from stepflow_tui.engine.live.points import CommonPoint, CommonPoints
 from stepflow_tui.engine.live.rules import NO_RULES, table_rules
@@ -198,8 +199,12 @@ class LiveVerifier:
 
         Returns:
             The entry up to which everything is proven now, and every row that differs.
+
+        Raises:
+            StepFailed: `log_pruned`: entries after `after` are gone, so only a new pass can prove anything.
         """
         high = min(point.n, after + most)
+        await in_thread(point.source, partial(check_log, point.source, after, point.n))
         found: list[Discrepancy] = []
         for table in self.walked:
             sides = (await self._comparison(table)).sides

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stepflow_tui.engine.live.compare import Suspects, settle
+from stepflow_tui.engine.live.compare import settle
 from stepflow_tui.engine.live.compare_sides import SLICE_BYTES
+from stepflow_tui.engine.live.compare_tally import Suspects
 from stepflow_tui.engine.live.points import CommonPoint
 from stepflow_tui.engine.live.verifier_state import Pace, PassResult
 from stepflow_tui.engine.live.verifier_walk import Piece, TableWalk

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from stepflow_tui.engine.live.compare import Suspects, TableComparison, Tally
-from stepflow_tui.engine.live.compare_sides import Form, OddKey, Place, Row, in_thread, plain_key
+from stepflow_tui.engine.live.compare import TableComparison
+from stepflow_tui.engine.live.compare_places import Form, Place, Row, plain_key
+from stepflow_tui.engine.live.compare_sides import OddKey, in_thread
+from stepflow_tui.engine.live.compare_tally import Suspects, Tally
 from stepflow_tui.engine.live.points import CommonPoint
 from stepflow_tui.engine.model.discrepancy import TableVerdict
 from stepflow_tui.engine.verify.keys import KeyValue

@@ -14,10 +14,13 @@ from collections.abc import Iterable, Sequence
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.live import CANARY, CTL, LOG, OURS, SWITCH, CapturedTable, CapturePlan
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.model.schema import SourceSchema, SourceTable, SourceTrigger, TableKind
+from stepflow_tui.engine.model.schema import Affinity, SourceSchema, SourceTable, SourceTrigger, TableKind
 from stepflow_tui.engine.plan.capture_hints import Hint, hints
 from stepflow_tui.engine.plan.capture_limits import foreign_collation, lost_conflicts, unread_index
 from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
+
+_EXACT = frozenset({Affinity.INTEGER, Affinity.NUMERIC, Affinity.TEXT})
+"""Affinities under which values that SQLite calls equal, compared by bytes, are the same value."""
 
 TRIGGERS = OURS + "cap_"
 """How the names of capture triggers begin; `<TRIGGERS><table>_bi` and so on."""
@@ -125,7 +128,7 @@ def _triggers(table: SourceTable, key: tuple[str, ...]) -> dict[str, str]:
             _trigger(table, "bi", "BEFORE INSERT", [_log_rows(table, key, h, update=False) for h in before]),
             _trigger(table, "bu", "BEFORE UPDATE", [_log_rows(table, key, h, update=True) for h in before]),
             _trigger(table, "ai", "AFTER INSERT", [_log_one(table, key, new)]),
-            _trigger(table, "au", "AFTER UPDATE", [_log_old(table, key, old, new), _log_one(table, key, new)]),
+            _trigger(table, "au", "AFTER UPDATE", [_log_old(table, key, old), _log_one(table, key, new)]),
             _trigger(table, "ad", "AFTER DELETE", [_log_one(table, key, old)]),
         )
     )
@@ -150,28 +153,31 @@ def _log_one(table: SourceTable, key: tuple[str, ...], values: str) -> str:
     return f"{_into(key)} VALUES ({values})"
 
 
-def _log_old(table: SourceTable, key: tuple[str, ...], old: str, new: str) -> str:
-    """The key the row had. Whole numbers are compared first: an update that keeps the key needs one entry, not two.
+def _log_old(table: SourceTable, key: tuple[str, ...], old: str) -> str:
+    """The key the row had. Where it can be seen to be the same, an update needs one entry, not two.
 
-    Keys of other kinds are logged unseen: what SQLite calls equal (`A` and `a`, 1 and 1.0) may be two keys in the target.
+    In columns of other affinities SQLite may call two values equal that are two in the target, such as 1 and 1.0.
     """
-    if len(key) != 1 or (_is_column(table, key[0]) and key[0] != table.rowid_alias):
+    affinities = [table.column(c).affinity if _is_column(table, c) else Affinity.INTEGER for c in key]
+    if not set(affinities) <= _EXACT:
         return _log_one(table, key, old)
-    name = lite_ident(key[0])
-    return f"{_into(key)} SELECT {old} WHERE old.{name} <> new.{name}"
+    names = [lite_ident(c) for c in key]
+    moved = " OR ".join(f"old.{name} COLLATE BINARY <> new.{name}" for name in names)
+    return f"{_into(key)} SELECT {old} WHERE {moved}"
 
 
 def _log_rows(table: SourceTable, key: tuple[str, ...], hint: Hint, *, update: bool) -> str:
     values = ", ".join((lite_literal(table.name), *(lite_ident(c) for c in key)))
-    where = f"{hint.where} AND {_another(table)}" if update else hint.where
+    guard = [hint.moved] if update and hint.moved is not None else []
+    where = " AND ".join([*guard, hint.where, *([_another(table)] if update else [])])
     return f"{_into(key)} SELECT {values} FROM {lite_ident(table.name)} WHERE {where}"
 
 
 def _another(table: SourceTable) -> str:
     """Any row but the one being updated, which the AFTER trigger logs.
 
-    This uses OLD, which SQLite before 3.45.3 could get wrong in an UPDATE that an UPSERT does. Such an UPDATE never
-    replaces rows (it runs with ABORT), so it needs no hint at all.
+    This and `Hint.moved` use OLD, which SQLite before 3.45.3 could get wrong in an UPDATE that an UPSERT does. Such an
+    UPDATE never replaces rows (it runs with ABORT), so it needs no hint at all.
     """
     if table.without_rowid:
         return "NOT (" + " AND ".join(f"{lite_ident(c)} = old.{lite_ident(c)}" for c in table.primary_key) + ")"

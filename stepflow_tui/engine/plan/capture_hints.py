@@ -17,9 +17,13 @@ _WORDS = frozenset({"NULL", "TRUE", "FALSE", "CURRENT_TIMESTAMP", "CURRENT_DATE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """`where`: a predicate over the table's rows and `new`; true for rows that a conflict over one key may remove."""
+    """`where`: a predicate over the table's rows and `new`; true for rows that a conflict over one key may remove.
+
+    `moved`: over `old` and `new`; where it is false, an UPDATE leaves the key as it was, and meets no conflict over it.
+    """
 
     where: str
+    moved: str | None = None
 
 
 def hints(table: SourceTable) -> tuple[Hint, ...]:
@@ -27,9 +31,10 @@ def hints(table: SourceTable) -> tuple[Hint, ...]:
     found: list[Hint] = []
     rowid = None if table.without_rowid else table.rowid_alias or table.rowid_name
     if rowid is not None:
-        found.append(Hint(where=f"{lite_ident(rowid)} = new.{lite_ident(rowid)}"))
+        name = lite_ident(rowid)
+        found.append(Hint(where=f"{name} = new.{name}", moved=f"new.{name} <> old.{name}"))
     keys = [i for i in table.indexes if i.unique]
-    found += [Hint(where=_conflict(table, index)) for index in keys]
+    found += [Hint(where=_conflict(table, index), moved=_moved(table, index)) for index in keys]
     found += [Hint(where=_defaulted(column)) for column in _in_expressions(table, keys)]
     return tuple(found)
 
@@ -41,7 +46,58 @@ def _conflict(table: SourceTable, index: SourceIndex) -> str:
     meets it is not asked.
     """
     terms = [_expression(table, t) if t.expression is not None else _plain(table, t) for t in index.terms]
-    return " AND ".join([*terms, _inside(index.where)] if index.where is not None else terms)
+    where = [_inside(index.where)] if index.where is not None else []
+    return " AND ".join([*terms, *where, *_mentioned(table, index)])
+
+
+def _moved(table: SourceTable, index: SourceIndex) -> str | None:
+    """Plain columns compared as the index compares them; None where more than its terms decides what it holds."""
+    plain = [_find(table, t.column or "") for t in index.terms]
+    if index.where is not None or any(c is None or c.generated is not Generated.NO for c in plain):
+        return None
+    parts = [
+        f"{_new(c)} COLLATE {lite_ident(t.collation)} IS NOT old.{lite_ident(c.name)}"
+        for c, t in zip(plain, index.terms, strict=True)
+        if c is not None
+    ]
+    return f"({' OR '.join(parts)})"
+
+
+def _mentioned(table: SourceTable, index: SourceIndex) -> list[str]:
+    """Always true, for each column that a generated column of the key is computed from.
+
+    Before an UPDATE, SQLite loads only those columns of `new` that a BEFORE trigger mentions, and computes generated ones
+    from what it loaded.
+    """
+    used = columns_of(index)
+    made = [c for c in table.columns if c.generated is not Generated.NO and c.name.lower() in used]
+    names = set().union(*(feeds(table, c) for c in made))
+    fed = [lite_ident(c.name) for c in table.columns if c.name.lower() in names and c.generated is Generated.NO]
+    return [f"(new.{name} IS NULL OR new.{name} IS NOT NULL)" for name in fed]
+
+
+def columns_of(index: SourceIndex) -> set[str]:
+    """Lower-case names of the columns that an index's terms use."""
+    names = {t.column.lower() for t in index.terms if t.column is not None}
+    for term in index.terms:
+        names |= words(term.expression) if term.expression is not None else set()
+    return names
+
+
+def feeds(table: SourceTable, column: SourceColumn) -> set[str]:
+    """Lower-case names of everything a generated column may be computed from, by way of other generated columns too."""
+    if column.expression is None:  # its text could not be read: any column may be in it
+        return {c.name.lower() for c in table.columns}
+    found, todo = set[str](), words(column.expression)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        inner = next((c for c in table.columns if c.name.lower() == name and c.generated is not Generated.NO), None)
+        if inner is not None:
+            todo |= feeds(table, inner) if inner.expression is None else words(inner.expression)
+    return found
 
 
 def _plain(table: SourceTable, term: IndexTerm) -> str:

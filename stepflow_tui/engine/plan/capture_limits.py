@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepflow_tui.engine.model.schema import Generated, SourceColumn, SourceIndex, SourceTable, SourceTrigger
+from stepflow_tui.engine.model.schema import Generated, SourceIndex, SourceTable, SourceTrigger
 from stepflow_tui.engine.plan.capture_compare import compares_alike
-from stepflow_tui.engine.plan.capture_hints import defaulted, stored_as_written, words
+from stepflow_tui.engine.plan.capture_hints import columns_of, defaulted, feeds, stored_as_written, words
 from stepflow_tui.engine.plan.sqltext.nodes import Select, Timing
 from stepflow_tui.engine.plan.sqltext.objects import parse_trigger
 from stepflow_tui.engine.plan.sqltext.tokens import SqlTextError, Token, TokenKind, tokenize
@@ -56,7 +56,7 @@ def lost_conflicts(table: SourceTable, triggers: Sequence[SourceTrigger]) -> str
     keys = _unique(table)
     used: set[str] = set()
     for index in keys:
-        used |= _columns_of(index)
+        used |= columns_of(index)
     return (
         _by_generated(table, used)
         or _by_default(table, used)
@@ -72,26 +72,10 @@ def _by_generated(table: SourceTable, used: set[str]) -> str | None:
     for column in table.columns:
         if column.generated is Generated.NO or column.name.lower() not in used:
             continue
-        fed = [c.name for c in table.columns if defaulted(c) and c.name.lower() in _feeds(table, column)]
+        fed = [c.name for c in table.columns if defaulted(c) and c.name.lower() in feeds(table, column)]
         if fed:
             return f"its unique key over {column.name} is computed from {fed[0]}, where NULL turns into a default"
     return None
-
-
-def _feeds(table: SourceTable, column: SourceColumn) -> set[str]:
-    """Lower-case names of everything a generated column may be computed from, by way of other generated columns too."""
-    if column.expression is None:  # its text could not be read: any column may be in it
-        return {c.name.lower() for c in table.columns}
-    found, todo = set[str](), words(column.expression)
-    while todo:
-        name = todo.pop()
-        if name in found:
-            continue
-        found.add(name)
-        inner = next((c for c in table.columns if c.name.lower() == name and c.generated is not Generated.NO), None)
-        if inner is not None:
-            todo |= _feeds(table, inner) if inner.expression is None else words(inner.expression)
-    return found
 
 
 def _by_default(table: SourceTable, used: set[str]) -> str | None:
@@ -126,10 +110,10 @@ def _by_number(table: SourceTable, keys: list[SourceIndex]) -> str | None:
     if table.rowid_alias is None:
         return None
     alias = table.rowid_alias.lower()
-    numbered = {c.name.lower() for c in table.columns if c.generated is not Generated.NO and alias in _feeds(table, c)}
+    numbered = {c.name.lower() for c in table.columns if c.generated is not Generated.NO and alias in feeds(table, c)}
     for index in keys:
         plain = {t.column.lower() for t in index.terms if t.column is not None}
-        if numbered & _columns_of(index) or alias in _columns_of(index) - plain:
+        if numbered & columns_of(index) or alias in columns_of(index) - plain:
             return f"its unique index {index.name} computes something from {table.rowid_alias}"
     return None
 
@@ -176,10 +160,3 @@ def _writes_before_update(sql: str) -> bool:
 
 def _unique(table: SourceTable) -> list[SourceIndex]:
     return [i for i in table.indexes if i.unique]
-
-
-def _columns_of(index: SourceIndex) -> set[str]:
-    names = {t.column.lower() for t in index.terms if t.column is not None}
-    for term in index.terms:
-        names |= words(term.expression) if term.expression is not None else set()
-    return names

@@ -19,6 +19,9 @@ from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 RETRY_SECONDS = 0.002
 """Between two tries for the lock: SQLite's own waiting sleeps up to 0.1 s, and loses against a busy writer."""
 
+OPENING_MS = 10_000
+"""Opening reads the schema, which in a rollback-journal file waits for whoever is committing."""
+
 _BUSY, _LOCKED = 5, 6
 
 
@@ -31,8 +34,9 @@ def open_applying(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: no such file, no database, no right to write.
     """
-    conn = open_application(path, busy_timeout_ms=0)
+    conn = open_application(path, busy_timeout_ms=OPENING_MS)
     try:
+        set_pragma(conn, "busy_timeout", 0)
         set_pragma(conn, "recursive_triggers", 0)
         # CHECKs and generated columns may use functions that SQLite distrusts in a schema; this connection registers none
         set_pragma(conn, "trusted_schema", 1)

@@ -163,6 +163,8 @@ async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIEN
 async def prune(path: Path, below_n: int) -> int:
     """Delete log entries numbered below `below_n`, oldest first, in small transactions. Returns how many.
 
+    The newest entry stays whatever `below_n` says: numbers go on from it even where `sqlite_sequence` was emptied.
+
     The caller chooses a number whose entries the target holds durably, minus the time it may have to go back.
 
     Raises:
@@ -182,7 +184,8 @@ async def prune(path: Path, below_n: int) -> int:
 def _prune_some(conn: sqlite3.Connection, below_n: int) -> int:
     log = lite_ident(LOG)
     return conn.execute(
-        f"delete from {log} where n in (select n from {log} where n < ? order by n limit ?)", (below_n, PRUNE_ROWS)
+        f"delete from {log} where n in (select n from {log} where n < min(?, (select max(n) from {log})) order by n limit ?)",
+        (below_n, PRUNE_ROWS),
     ).rowcount
 
 

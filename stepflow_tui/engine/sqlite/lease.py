@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from pathlib import Path
 
 from stepflow_tui.engine.model.live import CTL, SWITCH
 from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.applying import RETRY_SECONDS
 from stepflow_tui.engine.sqlite.capture_write import is_busy
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
-BUSY_MS = 50
-"""For how long one attempt waits for the application's writers."""
+BEGIN_SECONDS, COMMIT_SECONDS = 0.3, 0.02
+"""For how long one attempt waits for the application's writers, which costs it nothing, and then for its readers of a
+rollback-journal file, which keeps new ones out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +62,10 @@ async def write_lease(path: Path, run: str, copy: LeaseCopy) -> LeaseOutcome:
     return await asyncio.to_thread(_write, path, run, copy)
 
 
-async def end_lease(path: Path, run: str, version: int) -> LeaseOutcome:
-    """Reads follow the owner of writes from now on, whatever the share was."""
-    return await write_lease(path, run, LeaseCopy(version=version, share=0, salt="", groups=(), until_ms=0))
-
-
 def _write(path: Path, run: str, copy: LeaseCopy) -> LeaseOutcome:
     with sqlite_errors(f"The lease of the read switch in {shown(path)}"):
         try:
-            with closing(open_application(path, busy_timeout_ms=BUSY_MS)) as conn:
+            with closing(open_application(path, busy_timeout_ms=0)) as conn:
                 return _transaction(conn, run, copy)
         except sqlite3.OperationalError as error:
             if is_busy(error):
@@ -80,15 +78,28 @@ def _transaction(conn: sqlite3.Connection, run: str, copy: LeaseCopy) -> LeaseOu
         conn.execute(
             "pragma synchronous=1"
         )  # no wait for the disk: a lease that a power failure takes is none the worse
-    conn.execute("begin immediate")
+    _until(conn, "begin immediate", BEGIN_SECONDS)
     try:
         outcome = _put(conn, run, copy)
-        conn.execute("commit")
+        _until(conn, "commit", COMMIT_SECONDS)
     except BaseException:
         with suppress(sqlite3.Error):  # some errors end the transaction by themselves
             conn.execute("rollback")
         raise
     return outcome
+
+
+def _until(conn: sqlite3.Connection, statement: str, seconds: float) -> None:
+    """SQLite's own waiting sleeps too long to get in between the writes of a busy application."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            conn.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_SECONDS)
 
 
 def _put(conn: sqlite3.Connection, run: str, copy: LeaseCopy) -> LeaseOutcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -92,7 +92,7 @@ class HookStep:
             return {}
         ran = await self._run(ctx, self.hook.undo, "undo")
         if not ran.ok:
-            raise self._error("hook_undo_failed", "could not be taken back", ran, _UNDO_HINT)
+            raise self._not_undone(ran)
         return _evidence(ran)
 
     async def _settle(self, ctx: RunContext) -> None:
@@ -106,18 +106,19 @@ class HookStep:
         if self.hook.undo is not None:
             ran = await self._run(ctx, self.hook.undo, "undo")
             if not ran.ok:
-                raise self._error("hook_undo_failed", "could not be taken back", ran, _UNDO_HINT)
+                raise self._not_undone(ran)
 
     async def _fail(self, ctx: RunContext, ran: Ran) -> None:
         undone = None if self.hook.undo is None else await self._run(ctx, self.hook.undo, "undo")
         state = HookState.UNDONE if undone is not None and undone.ok else HookState.FAILED
         await ctx.journal.set_evidence(self._id, {"state": state.value, **_evidence(ran)})
         if undone is None:
-            raise self._error("hook_failed", "failed, and has no undo", ran, _HINT)
-        if undone.ok:
-            raise self._error("hook_failed", "failed and was taken back", ran, _HINT)
-        both = replace(ran, output=f"{ran.output}\n{undone.output}".strip("\n"))
-        raise self._error("hook_failed", f"failed, and its undo too ({undone.ending})", both, _HINT)
+            message = f"The hook {self._id} failed, and has no undo: {ran.ending}."
+        elif undone.ok:
+            message = f"The hook {self._id} failed and was taken back: {ran.ending}."
+        else:
+            message = f"The hook {self._id} failed, and its undo too: {ran.ending}; {undone.ending}."
+        raise StepFailed(message, detail=_said(ran, undone), hint=_HINT, code="hook_failed")
 
     async def _run(self, ctx: RunContext, command: str, action: str) -> Ran:
         before = await self._known(ctx)
@@ -154,13 +155,19 @@ class HookStep:
     def _id(self) -> str:
         return f"{self.phase}.{self.name}"
 
-    def _error(self, code: str, what: str, ran: Ran, hint: str) -> StepFailed:
-        said = tail(ran.output, ERROR_CHARACTERS) or "it printed nothing"
-        return StepFailed(f"The hook {self._id} {what}: {ran.ending}.", detail=said, hint=hint, code=code)
+    def _not_undone(self, ran: Ran) -> StepFailed:
+        message = f"The hook {self._id} could not be taken back: {ran.ending}."
+        return StepFailed(message, detail=_said(ran, None), hint=_UNDO_HINT, code="hook_undo_failed")
 
 
 _HINT = "Correct the command or what it met, then `stepflow run` again: the hook is run again and the run goes on from there."
 _UNDO_HINT = "Correct the hook's `undo` or what it met, then run the same command again: the undo is run once more."
+
+
+def _said(ran: Ran, undone: Ran | None) -> str:
+    """What the command printed, and its undo if that failed."""
+    texts = [ran.output] + ([undone.output] if undone is not None and not undone.ok else [])
+    return "\n".join(tail(t, ERROR_CHARACTERS) for t in texts if t) or "it printed nothing"
 
 
 def _evidence(ran: Ran) -> Evidence:

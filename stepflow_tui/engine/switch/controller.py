@@ -91,7 +91,7 @@ class SwitchController:
         self._decision: Decision | None = None
         self._alarm: Alarm | None = None
         self._recalled: Change | None = None
-        self._behind = True
+        self._behind, self._silent = True, False
         self._answered = self._cool_since = self._clock.monotonic()
         self._rearm_for: str | None = None
         self.trouble: StepFlowError | None = None
@@ -123,11 +123,13 @@ class SwitchController:
     async def tick(self) -> None:
         """One round. What fails is tried again in the next one; meanwhile nobody may rely on the new side for long."""
         async with self._turn:
+            await self._look_behind()
             try:
                 await self._in_time(self._round())
                 self._answered, self.trouble = self._clock.monotonic(), None
             except StepFlowError as error:
                 self._failed(error)
+            self._silent = self._clock.monotonic() - self._answered > PATIENCE_SECONDS
             await self._look_behind()
             try:
                 await self._renew()
@@ -272,7 +274,7 @@ class SwitchController:
         """Whether the new side is fit to be read; it is again when the lag is half of what is allowed."""
         now, lag, row = self._clock.monotonic(), self._links.lag(), self._truth.row
         allowed = self._config.max_lag / (2 if self._behind else 1)
-        behind = now - self._answered > PATIENCE_SECONDS or lag is None or lag.seconds > allowed
+        behind = self._silent or lag is None or lag.seconds > allowed
         if self._behind and not behind:
             self._held = _Held(place=self._held.place, since=now)
         changed, self._behind = behind != self._behind, behind

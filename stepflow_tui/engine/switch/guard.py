@@ -32,7 +32,7 @@ WINDOW: Final = 2_000
 LEAST_WINDOW, LEAST_WINDOW_BAD = 200, 10
 _SIGMAS: Final = 3.0
 _CARE: Final = 1.5
-_CHANCE: Final = 0.005
+_CHANCE: Final = 2e-4
 
 
 class Signal(StrEnum):
@@ -131,8 +131,9 @@ def base_rate(control: Count) -> float:
 
 
 def by_chance(new: Count, control: Count) -> float:
-    """The probability that the new side had so many of all bad reads if both sides were alike (a binomial tail)."""
-    old = Count(control.bad + PRIOR_BAD, control.reads + PRIOR_READS)
+    """The probability that the new side had so many of all bad reads if both sides were alike (a binomial tail). For the
+    old side one bad read in 400 is taken for granted."""
+    old = Count(control.bad + PRIOR_BAD, control.reads + 2 * PRIOR_READS)
     bad, share = new.bad + old.bad, new.reads / (new.reads + old.reads)
     odds, term = math.log(share / (1 - share)), bad * math.log(1 - share)
     total = 0.0

@@ -113,6 +113,7 @@ STEPS: dict[str, str] = {
     "snapshot": "Snapshot with the log's position",
     "drop-snapshot": "Delete the snapshot",
     "views": "Views",
+    "storage-classes": "Remember storage classes for the way back",
     "catch-up": "Catch up with what was written",
     "prove": "Prove both sides equal while writes go on",
     "switch-reads": "Move reads, step by step",

@@ -35,6 +35,7 @@ BACK: Mapping[str, str] = {
 
 MOMENTS: Mapping[str, str] = {
     "rehearsed": N_("rehearsed: writes would stand still for about {freeze_seconds} s"),
+    "not_rehearsed": N_("the rehearsal failed: {message}"),
     "fenced": N_("writes to SQLite are refused from now on"),
     "drained": N_("drained: the last changes are in PostgreSQL ({changes}), after {seconds} s"),
     "compared": N_("rows touched since the last clean pass are equal on both sides ({keys}), after {seconds} s"),
@@ -57,6 +58,8 @@ CAPTURES: Mapping[str, str] = {
     "resumed": N_("change capture goes on from change {n}"),
     "broken": N_("change capture is broken: {reason}"),
     "pruned": N_("old changes removed from the log: {count}"),
+    "disturbed": N_("change capture was disturbed: {message}"),
+    "mended": N_("change capture is mended"),
     "removed": N_("change capture removed, nothing of it is left in the source"),
 }
 """What happens to change capture."""
@@ -74,19 +77,35 @@ SIGNALS: Mapping[str, str] = {
 
 VERDICTS: Mapping[str, str] = {
     "measuring": N_("measuring"),
+    "measuring_reads": N_("measuring: {count} of {wanted} reads"),
     "inconclusive": N_("too few reads to tell; it stays as it is"),
+    "inconclusive_reads": N_("too few reads to tell, {count} of {wanted}; it stays as it is"),
     "healthy": N_("the new side is as good as the old one"),
+    "suspicious": N_("something looks wrong; it stays as it is until that is clear"),
     "worse": N_("the new side is worse"),
     "better": N_("the new side is better"),
     "equal": N_("no difference between the sides"),
+    "both_fail": N_("both sides fail alike: going back would not help"),
+    "behind": N_("the new side is too far behind or out of reach, so it is not read"),
+    "held": N_("a person keeps it where it is"),
     "rolled_back": N_("reads were moved back"),
     "shadow": N_("shadow reads only, no application reports yet"),
-    "both_fail": N_("both sides fail alike: going back would not help; it stays as it is"),
-    "behind": N_("the new side is too far behind or out of reach: nobody reads it until it has caught up"),
-    "held": N_("held by hand"),
-    "suspicious": N_("the new side may be worse: it stays as it is until that is clear"),
 }
-"""What the figures of the read switch say."""
+"""What the figures of the read switch say; with `_reads` where they are counted."""
+
+TOLD: Mapping[str, str] = {
+    "switch_rearmed": N_("the read switch is armed again, by {by}"),
+    "switch_suspended": N_(
+        "reads follow the old side for now: the new one is behind or out of reach ({lag_seconds} s)"
+    ),
+    "switch_resumed": N_("reads follow the switch again"),
+    "switch_refused": N_("the read switch stays where it is: {message}"),
+    "tables_copied_again": N_("tables to be copied again: {tables}"),
+    "log_not_tended": N_("the change log could not be looked after: {message}"),
+    "writes_taken_back": N_("SQLite takes writes again, {seconds} s after the rollback of the cutover began"),
+    "rows_given_up": N_("rows that SQLite can't hold are given up, as confirmed: {rows} ({named})"),
+}
+"""Other events of live runs."""
 
 GUARDS: Mapping[str, tuple[str, str]] = {
     "engine": (N_("an engine works on the run"), N_("no engine works on the run")),

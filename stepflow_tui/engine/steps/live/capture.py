@@ -10,6 +10,7 @@ from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import backup_schema, plan_of
+from stepflow_tui.engine.steps.live.figures import keep_figures
 
 STEP = "capture.install-capture"
 
@@ -25,6 +26,7 @@ class InstallCapture(PlainStep):
         installed = await capture.install(real_path(ctx.config.source.path), plan, ctx.run_id)
         ctx.memory.put(installed)
         await ctx.journal.event("capture_installed", {"tables": len(plan.tables), "triggers": len(plan.triggers)})
+        await keep_figures(ctx)
         return {"tables": len(plan.tables), "triggers": len(plan.triggers), "installed": to_plain(installed)}
 
     async def undo(self, ctx: RunContext) -> Evidence:

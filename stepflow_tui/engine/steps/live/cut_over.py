@@ -19,6 +19,7 @@ from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side,
 from stepflow_tui.engine.steps.live.freeze_watch import watched
 from stepflow_tui.engine.steps.live.gate import owner_of
 from stepflow_tui.engine.steps.live.prove import clean_pass, keep_proving
+from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
@@ -102,7 +103,7 @@ async def _tries(ctx: RunContext) -> Frozen:
 
 async def _one_try(ctx: RunContext) -> Frozen:
     """One freeze. Whatever ends it before the point of no return lifts the fence, a cancellation included."""
-    await ctx.services.stop("tail", "verifier")
+    await ctx.services.stop("tail", "verifier", REHEARSALS)
     async with watched(ctx):
         try:
             return await freeze(ctx)

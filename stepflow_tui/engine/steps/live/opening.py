@@ -35,7 +35,9 @@ async def open_live(ctx: RunContext) -> None:
     await keep_figures(ctx)
     if not await _done(ctx, "validate.catch-up"):
         return
-    if await owner_of(ctx) is Owner.POSTGRESQL:
+    owner = await owner_of(ctx)
+    ctx.journal.gauge("live", {"owner": owner.value})
+    if owner is Owner.POSTGRESQL:
         await keep_returning(ctx)
         return
     if (await ctx.journal.step_row("cutover.cut-over"))["attempt"] > 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.live import WRITER
@@ -27,10 +28,16 @@ async def copy_again(ctx: RunContext, sources: Collection[str]) -> None:
     tables = tuple(t for t in await run_tables(ctx) if t.source in sources)
     if not tables:
         return
-    frozen = await new_snapshot(ctx)
+    frozen = await new_snapshot(ctx, sources)
     try:
         await _empty(ctx, tables)
-        await copy_from(ctx, frozen, tables)
+        copied = await copy_from(ctx, frozen, tables)
+        if copied["stopped"]:
+            raise StepFailed(
+                "Tables that had to be copied again could not be.",
+                detail="; ".join(f"{table}: {why}" for table, why in copied["stopped"].items()),
+                code="not_copied_again",
+            )
         job = replace(ctx.memory.get(TailJob), tables=tables)
         await keep_classes(job, frozen.path, (await plan_of(ctx)).facts)
     finally:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import LOG
+from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.backup import Backup, make_backup, remove_backup
@@ -59,8 +61,8 @@ class DropSnapshot(PlainStep):
         return await drop_snapshot(ctx)
 
 
-async def new_snapshot(ctx: RunContext) -> Frozen:
-    """A snapshot of the source as it is now, held against the plan, in place of any older one.
+async def new_snapshot(ctx: RunContext, tables: Collection[str]) -> Frozen:
+    """A snapshot of the source as it is now, in place of any older one; what these tables hold must still fit the plan.
 
     Raises:
         Drift: as `TakeSnapshot`.
@@ -68,7 +70,7 @@ async def new_snapshot(ctx: RunContext) -> Frozen:
     await drop_snapshot(ctx)
     path, _ = await _make(ctx)
     frozen = await frozen_at(path)
-    await _hold_plan(ctx, frozen)
+    await _hold_plan(ctx, frozen, tables)
     return frozen
 
 
@@ -114,21 +116,40 @@ def log_position(path: Path) -> int:
     return max(int(row[0]) if row else 0, newest or 0)
 
 
-async def _hold_plan(ctx: RunContext, frozen: Frozen) -> None:
-    """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts."""
+async def _hold_plan(ctx: RunContext, frozen: Frozen, tables: Collection[str] | None = None) -> None:
+    """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts.
+
+    Args:
+        tables: only these are copied again: their columns must come out, whatever else changed in the schema.
+    """
     approved = await plan_of(ctx)
     view = await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
     census = await census_of(
         frozen.path, frozen.schema, ctx.config, view, frozen=True, mask=await mask_of(ctx), control=ctx.control
     )
     now = await planned_again(ctx, frozen, census, view)
-    if now.hash != approved.hash:
+    if tables is None:
+        found = [] if now.hash == approved.hash else differences(approved, now)
+    else:
+        found = [f"table {t} is different" for t in sorted(tables) if not _same_table(approved, now, t)]
+    if found or (tables is None and now.hash != approved.hash):
         raise Drift(
             "What was written since the plan was approved no longer fits it.",
-            detail="; ".join(differences(approved, now)) or f"hash {approved.hash} approved, {now.hash} now",
+            detail="; ".join(found) or f"hash {approved.hash} approved, {now.hash} now",
             hint="`stepflow rollback` takes capture back out; a new run plans with the new values.",
             code="plan_drift",
         )
     counted = replace(approved, facts=now.facts)
     await ctx.journal.save_facts(counted)
     ctx.memory.put(counted)
+
+
+def _same_table(approved: Plan, now: Plan, source: str) -> bool:
+    """Whether the target's table would be made the same way; reasons are words, not decisions."""
+    there = {t.source: t for t in now.tables}
+    if source not in there:
+        return False
+    one, other = approved.table(source), there[source]
+    return one.live_key == other.live_key and [replace(c, reason="") for c in one.columns] == [
+        replace(c, reason="") for c in other.columns
+    ]

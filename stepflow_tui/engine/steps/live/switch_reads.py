@@ -16,6 +16,8 @@ from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import target_of
 from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
 from stepflow_tui.engine.steps.live.proof import verifier_of
+from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
+from stepflow_tui.engine.steps.live.rehearsals import keep_rehearsing
 from stepflow_tui.engine.steps.live.tailing import tail_of
 from stepflow_tui.engine.switch.controller import Links, SwitchController
 from stepflow_tui.engine.switch.shadow import ShadowReads
@@ -42,13 +44,16 @@ class SwitchReads(PlainStep):
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """All reads on the old side again."""
+        await ctx.services.stop(REHEARSALS)
         await stop_switching(ctx)
+        await ctx.journal.forget_gauges("switch")  # its last figures are not those of a run that has no switch any more
         return {"share": 0}
 
 
 async def keep_switching(ctx: RunContext) -> None:
-    """Lead the switch, and keep the routers' lease alive, until the service is stopped."""
+    """Lead the switch, and keep the routers' lease alive, until the service is stopped; rehearse the cutover on demand."""
     ctx.services.start(SERVICE, lambda: _lead(ctx))
+    keep_rehearsing(ctx)
 
 
 async def stop_switching(ctx: RunContext) -> None:

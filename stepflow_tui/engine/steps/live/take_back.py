@@ -38,6 +38,7 @@ async def take_back_writes(ctx: RunContext) -> Evidence:
     tick = await reverse.drain()
     keys = await prove_returned(ctx)
     await _hand_over(ctx)
+    ctx.journal.gauge("live", {"owner": Owner.SQLITE.value, "back": None, "blockers": 0})
     seconds = round(time.monotonic() - began, 3)
     await ctx.journal.event("writes_taken_back", {"seconds": seconds, "keys": keys, "blocked": tick.blocked})
     await ctx.journal.audit(ctx.answers.who, "writes taken back", {"reason": ctx.reason, "seconds": seconds})

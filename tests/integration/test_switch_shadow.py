@@ -1,0 +1,216 @@
+"""Shadow reads by the engine over a real live migration: figures, mismatches that are none, and those that are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepflow_tui.engine.bulk.pool import WorkerPool
+from stepflow_tui.engine.journal.clock import SystemClock
+from stepflow_tui.engine.live.points import CommonPoint
+from stepflow_tui.engine.live.verifier import LiveVerifier
+from stepflow_tui.engine.model.config import SwitchReads
+from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.switch.reports import Batch, Suspect
+from stepflow_tui.engine.switch.shadow import ShadowReads
+from tests.integration.plan_kit import source
+from tests.live_verify_kit import RUN, SHOP, Live, execute, going_live, verifier, writers
+from tests.switch_kit import bench
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WorkerPool]:
+    async with WorkerPool(1) as workers:
+        yield workers
+
+
+def shadow(live: Live, made: LiveVerifier, **more: Any) -> ShadowReads:
+    return ShadowReads(
+        live.tail, made, **({"per_second": 30, "clock": SystemClock(), "chance": random.Random(1)} | more)
+    )
+
+
+@asynccontextmanager
+async def shop(tmp_path: Path, target: Target, pool: WorkerPool) -> AsyncIterator[tuple[Live, LiveVerifier]]:
+    path = source(tmp_path / "shop.db", f"pragma journal_mode=wal;{SHOP}")
+    async with going_live(path, target, pool) as live:
+        made = verifier(live.job, live.tail)
+        try:
+            yield live, made
+        finally:
+            await made.close()
+
+
+async def test_figures_without_any_application(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        reads = shadow(live, made)
+        for _ in range(3):
+            await reads.round()
+        batch = reads.take()
+        assert batch.shadow.old.requests + batch.skipped >= 100  # the budget: reads, and time
+        assert batch.shadow.new.requests == batch.shadow.old.requests == batch.shadows > 0
+        assert (batch.shadow.new.errors, batch.shadow.new.timeouts, batch.mismatches) == (0, 0, 0)
+        assert batch.shadow.new.quantile(0.5) is not None
+        assert reads.take().shadows == 0
+
+
+async def test_under_load_no_lag_counts_as_a_mismatch(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        reads = shadow(live, made, per_second=100)
+        running = asyncio.create_task(live.tail.run())
+        busy = writers(live.path, 2, 4.0)
+        rounds = 0
+        while any(w.poll() is None for w in busy):
+            await reads.round()
+            rounds += 1
+        for writer in busy:
+            await asyncio.to_thread(writer.communicate)
+        running.cancel()
+        batch = reads.take()
+        assert rounds > 1
+        assert batch.shadows > 0
+        assert batch.mismatches == 0
+
+
+class Unlevel:
+    """Negative control: both sides read at moments of their own, as if lag did not matter."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    @asynccontextmanager
+    async def point(self) -> AsyncIterator[CommonPoint]:
+        from stepflow_tui.engine.sqlite.connect import open_living
+
+        target = await self._live.target.connect()
+        try:
+            async with target.transaction(isolation="repeatable_read", readonly=True):
+                await target.fetchval("select 1 from post limit 1")
+                execute(self._live.path, "update post set body = body || '!'")
+                conn = open_living(self._live.path, exact_rows=True)
+                try:
+                    conn.execute("begin")
+                    yield CommonPoint(n=0, source=conn, target=target)
+                finally:
+                    conn.close()
+        finally:
+            await target.close()
+
+
+async def test_reading_at_different_moments_would_see_mismatches(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        reads = ShadowReads(Unlevel(live), made, per_second=50, clock=SystemClock(), chance=random.Random(1))
+        await reads.round()
+        await reads.round()
+        assert reads.take().mismatches > 0
+
+
+async def test_a_row_that_differs_counts_at_the_second_look(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        await live.sql("update word set x = x + 1000", "delete from post where id = 7")
+        reads = shadow(live, made, per_second=100)
+        await reads.round()
+        assert reads.take().mismatches == 0
+        await reads.round()
+        assert reads.take().mismatches > 10
+
+
+async def test_a_difference_that_goes_away_never_counts(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        await live.sql("update word set x = x + 1000")
+        reads = shadow(live, made, per_second=100)
+        await reads.round()
+        await live.sql("update word set x = x - 1000")
+        for _ in range(3):
+            await reads.round()
+        assert reads.take().mismatches == 0
+
+
+async def test_what_an_application_suspects_is_looked_at(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        await live.sql("update post set body = 'other' where id = 11", "update word set x = -1 where w = 'zz5'")
+        reads = shadow(live, made, per_second=0)
+        reads.suspect(
+            [
+                Suspect(table="post", key="11"),
+                Suspect(table="post", key="12"),
+                Suspect(table="post", key="no number"),
+                Suspect(table="word", key="zz5"),
+                Suspect(table="nothing", key="1"),
+            ]
+        )
+        await reads.round()
+        assert reads.take().mismatches == 2
+        await reads.round()
+        assert reads.take().mismatches == 0
+
+
+async def test_a_side_that_hangs_counts_as_timed_out_and_holds_nobody(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        reads = shadow(live, made, timeout=0.2)
+        for table in ("post", "word", "note"):
+            await live.sql(
+                f"alter table public.{table} rename to {table}_real",
+                f"create view public.{table} as select r.* from public.{table}_real r, pg_sleep(30)",
+            )
+        async with asyncio.timeout(15):
+            await reads.round()
+        batch = reads.take()
+        assert batch.shadow.new.timeouts == 1  # the first one ends the round
+        assert batch.shadow.old.requests >= 1
+
+
+async def test_a_target_that_is_gone_ends_a_round_not_the_service(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        reads = shadow(live, made)
+        await live.sql("drop table post, word, note cascade")
+        task = asyncio.create_task(reads.run())
+        batch = Batch()
+        async with asyncio.timeout(20):
+            while not batch.shadow.new.errors and reads.failure is None:
+                await asyncio.sleep(0.05)
+                batch.merge(reads.take())
+        assert not task.done()
+        task.cancel()
+
+
+async def test_the_controller_rises_by_shadow_reads_alone_and_falls_by_a_mismatch(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool) as (live, made):
+        conn = await pg_target.connect()
+        reads = shadow(live, made, per_second=200)
+        config = SwitchReads(steps=(50, 100), soak=60.0)
+        b = bench(config, live.path, conn, pg_target, shadow=reads, run=RUN)
+        for _ in range(20):
+            await reads.round()
+            await b.tick(seconds=20.0)
+            if b.controller.finished.is_set():
+                break
+        assert b.moves == [50, 100]
+        assert b.gauge["verdict"]["code"] == "healthy"
+        assert b.gauge["reported"] == 0
+        await conn.execute("update post set body = 'other' where id = 11")
+        body = json.dumps({"suspects": [{"table": "post", "key": "11"}]})
+        await conn.execute("select _stepflow.report('r', $1)", body)
+        await b.tick()
+        await reads.round()
+        await b.tick()
+        assert b.share == 0
+        assert b.events[-1][1]["signal"] == "mismatches"
+        await conn.close()
