@@ -18,6 +18,7 @@ from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
 from stepflow_tui.render.live import (
     arm_line,
+    closed,
     compared_line,
     error_rate,
     is_live,
@@ -83,7 +84,7 @@ def switch_lines(status: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
         yield from _figures(switch, width, glyphs)
         if not moved:
             yield from filter(None, (cut(verdict_line(switch), width, glyphs.more),))
-    if lag is not None:
+    if lag is not None and not closed(status):
         yield lag_line(lag)
     yield from filter(None, (owner_line(status),))
 

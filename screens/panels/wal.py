@@ -50,7 +50,7 @@ class WalPanel(Panel):
         if wal and snapshot.now != self._taken:
             self._taken = snapshot.now
             self._sizes.append(float(wal.get("bytes") or 0))
-        if wal or live:
+        if (wal or live) and snapshot.status.get("state") not in ENDED:
             lines = [*panel_lines(wal, live), *_sizes(list(self._sizes), self.size.width, host(self).glyphs)]
         else:
             lines = [_why_not(snapshot.status)]

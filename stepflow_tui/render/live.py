@@ -235,9 +235,17 @@ def short_time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 1 else words.seconds(seconds)
 
 
+def closed(status: Status) -> bool:
+    """Whether the clean-up of a live run has begun: then nothing is kept current any more."""
+    phases = status.get("phases") or ()
+    return is_live(status) and any(p["name"] == "cleanup" and p["state"] in ("running", "done") for p in phases)
+
+
 def loses(status: Status) -> str:
     """What going back would mean just now; "" where the run has not said. Before the cutover only reads have moved."""
     live = status.get("live") or {}
+    if closed(status):
+        return filled(BACK, "way_back_closed", {})
     if live.get("owner") != "postgresql" and is_live(status):
         share = (status.get("switch") or {}).get("percentage")
         return filled(BACK, "reads_only" if share else "nothing", {})
@@ -247,7 +255,7 @@ def loses(status: Status) -> str:
 
 def back_seconds(status: Status) -> float | None:
     """How long going back takes, None while nobody knows."""
-    back = (status.get("live") or {}).get("back") or {}
+    back = {} if closed(status) else (status.get("live") or {}).get("back") or {}
     found = back.get("seconds", (back.get("params") or {}).get("seconds"))
     return float(found) if isinstance(found, int | float) else None
 
@@ -288,9 +296,11 @@ def owner_line(status: Status) -> str:
 
 
 def live_lines(status: Status) -> Iterator[str]:
-    """Everything about the live part, for `status`."""
+    """Everything about the live part, for `status`; of a run that has been cleaned up, only who owns the writes now."""
     live = status.get("live") or {}
     yield from filter(None, (owner_line(status),))
+    if closed(status):
+        return
     if status.get("lag") is not None:
         yield lag_line(status["lag"])
     if status.get("wal") is not None:

@@ -17,7 +17,7 @@ from stepflow_tui.client.figures import Pair
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.config import SwitchReads
 from stepflow_tui.engine.model.live import CTL, Lag
-from stepflow_tui.engine.postgres import control
+from stepflow_tui.engine.postgres import control, progress
 from stepflow_tui.engine.postgres import switch as store
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.live_tables import install_live
@@ -230,6 +230,24 @@ async def test_reads_stop_at_a_side_that_is_behind(make: Make) -> None:
     await b.tick(GOOD)
     assert b.share == 0
     assert [code for code, _ in b.events] == ["switch_suspended", "switch_resumed", "switch_suspended"]
+
+
+async def test_a_tail_that_stands_still_is_noticed_whatever_it_said_last(make: Make, conn: asyncpg.Connection) -> None:
+    b = await at_half(make, max_lag=4.0)
+    epoch = await control.raise_epoch(conn, RUN)
+    await progress.start(conn, RUN, epoch, 0)
+    await b.tick(GOOD)
+    assert b.share == 5_000
+    with sqlite3.connect(b.source) as app:
+        app.execute("insert into _sf_log(tb, k1) values ('t', 1)")
+    app.close()
+    await b.tick(GOOD)
+    assert b.share == 5_000  # it may come in a moment
+    await b.tick(GOOD, seconds=4.5)
+    assert b.share == 0  # the callback still says no lag
+    await progress.jump(conn, RUN, epoch, 1)
+    await b.tick(GOOD)
+    assert b.share == 5_000
 
 
 async def test_nothing_rises_while_the_new_side_is_behind(make: Make, conn: asyncpg.Connection) -> None:

@@ -157,6 +157,16 @@ def suspended(**more: Any) -> Snapshot:
     return switching(switch=switch, wal={**WAL, "pinned_by": None}, **more)
 
 
+def cleaned(**more: Any) -> Snapshot:
+    """Completed: its last gauges are still there, and nothing keeps them true any more."""
+    ended = observing()
+    phases = [
+        {**p, "state": "done", "steps": [{**s, "state": "done"} for s in p["steps"]]} for p in ended.status["phases"]
+    ]
+    told = {"phases": phases, "state": "completed", "result": "completed", "exit_code": 0, "tables": []}
+    return replace(ended, status={**ended.status, **told, "rollback": {"possible": False, "loses": []}, **more})
+
+
 def lost(**more: Any) -> Snapshot:
     return switching(alerts=[LOST], engine={"pid": None, "alive": False, "heartbeat_seconds": None}, **more)
 
@@ -172,4 +182,5 @@ STATES: Mapping[str, Callable[..., Snapshot]] = {
     "rehearsed": rehearsed,
     "observing": observing,
     "blocked": blocked,
+    "cleaned": cleaned,
 }

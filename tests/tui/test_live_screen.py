@@ -16,6 +16,7 @@ from screens.modals.rollback import RollbackDialog
 from screens.modals.switch import ReadsBack, SwitchDialog
 from stepflow_tui.engine.texts import language
 from stepflow_tui.render.guards import percentage
+from stepflow_tui.render.live import live_lines
 from tests.tui.conftest import Snap
 from tests.tui.kit import SIZES, drawn, wizard
 from tests.tui.live_states import LIVE, REHEARSAL, STATES, SWITCH, differing, live, switching
@@ -30,6 +31,7 @@ SAYS: Mapping[str, tuple[str, ...]] = {
     "at-cutover": ("Press U to cut over", "not behind", "about 0.31 s", "going back now: nothing is lost"),
     "observing": ("OBSERVING 7/9", "PostgreSQL owns the writes", "it takes about 21 s", "Press R to go back"),
     "suspended": ("can't be seen on this system",),
+    "cleaned": ("COMPLETED", "The run has ended: the source's log is not watched any more."),
     "blocked": ("not possible before rows", "rows set aside", "values in the way back"),
 }
 SWITCH_SAYS: Mapping[str, tuple[str, ...]] = {
@@ -63,6 +65,14 @@ async def test_after_the_cutover_no_freeze_is_foretold(tmp_path: Path) -> None:
     async with on_screen(wizard(tmp_path), STATES["observing"](), WIDE) as shown:
         assert "stand still" not in shown.text
         assert "freeze" not in shown.text
+
+
+async def test_figures_that_nothing_keeps_true_are_not_shown(tmp_path: Path) -> None:
+    told = "\n".join(live_lines(STATES["cleaned"]().status))
+    assert told == "writes go to PostgreSQL"
+    async with on_screen(wizard(tmp_path), STATES["cleaned"](), WIDE) as shown:
+        assert "behind" not in shown.text
+        assert "kept by process" not in shown.text
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -170,7 +170,7 @@ def test_whatever_happens_the_rules_hold(name: str, story: list[tuple[Figures, f
         if found.do is Do.PROMOTE:
             assert seen.new.reads >= max(seen.needed, chosen.stages[state.stage].samples)
             assert now - state.since >= chosen.stages[state.stage].soak
-            assert not (seen.alarm or seen.both_fail or seen.behind or held)
+            assert not any((seen.alarm, seen.both_fail, seen.behind, held))
             assert seen.level < 0.5
             assert found.share == min(share for share in shares if share > state.share)
         elif found.do is Do.ROLL_BACK:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reverse", "ReverseJob", "ReverseTick"]
 
+GUARD_SECONDS = 1.0
+"""For how long steps that find nothing do without looking at triggers and tables."""
+
 _LOCAL_RETRIES = frozenset({"source_busy", "lock_held"})
 
 
@@ -53,8 +56,9 @@ class Reverse:
         self._tables = {t.source: TableBack(t, job) for t in job.tables}
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
-        self._looked = False
+        self._looked: float | None = None  # when the guards were looked at last
         self._current_since = self._clock.monotonic()
+        self._blocked = 0  # rows on the list after the newest step
 
     async def seed(self, snapshot: str) -> None:
         """Begin at the snapshot that `changelog.install_changelog` returned. A position noted before stays.
@@ -153,16 +157,31 @@ class Reverse:
     async def _step(self, whole: frozenset[str]) -> ReverseTick:
         position = (await self._file.position()).snapshot
         conn = await self._connected()
+        if position is not None and not whole and await self._nothing(conn, position):
+            return ReverseTick(snapshot=position, changes=0, rows=0, blocked=self._blocked)
         known = [b for b in await reverse_rows.blockers(conn, self._job.run) if b.table in self._tables]
         async with self._snapshot(conn):
             changes = await self._changes(conn, position, whole)
             work = self._work(changes, known)
             if not work and position is not None:
-                self._looked, self._current_since = True, self._clock.monotonic()
+                self._is_current(len(known))
                 return ReverseTick(snapshot=position, changes=0, rows=0, blocked=len(known))
             await self._file.begin(position)
             found, rows = await self._apply(conn, work, changes.whole)
         return await self._finish(conn, position, changes, known, found, rows)
+
+    async def _nothing(self, conn: asyncpg.Connection, position: str) -> bool:
+        """Whether nothing has happened, asked with one query; the guards are looked at once in a while all the same."""
+        if self._looked is None or self._clock.monotonic() - self._looked > GUARD_SECONDS:
+            return False
+        if await changelog.pending(conn, position):
+            return False
+        self._current_since = self._clock.monotonic()
+        return True
+
+    def _is_current(self, blocked: int) -> None:
+        self._looked = self._current_since = self._clock.monotonic()
+        self._blocked = blocked
 
     async def _changes(self, conn: asyncpg.Connection, position: str | None, whole: frozenset[str]) -> Changes:
         if whole == frozenset(self._tables):
@@ -191,7 +210,7 @@ class Reverse:
         work = {tb: keys for tb, keys in changes.keys.items() if tb in self._tables}
         for tb in changes.whole:
             work.setdefault(tb, frozenset())
-        if work or not self._looked:
+        if work or self._looked is None:
             for blocker in known:
                 work[blocker.table] = work.get(blocker.table, frozenset()) | {blocker.key}
         return work
@@ -227,7 +246,7 @@ class Reverse:
             await reverse_rows.drop_blockers(conn, self._job.run, solved)
         await changelog.purge(conn, changes.snapshot)
         failpoint("reverse_purged")
-        self._looked, self._current_since = True, self._clock.monotonic()
+        self._is_current(len(still))
         # a step that only tried blockers again is no change: whoever drains must come to an end
         return ReverseTick(snapshot=changes.snapshot, changes=changes.count, rows=rows, blocked=len(still))
 

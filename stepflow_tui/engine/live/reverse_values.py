@@ -55,6 +55,7 @@ class Inverse:
         decode: the SQLite value of one in the target. Raises Refusal.
         encode: the copy's conversion.
         asks_server: only PostgreSQL can tell whether two texts are one value of the type.
+        bytea: the target's column holds bytes.
     """
 
     column: ColumnPlan
@@ -62,21 +63,33 @@ class Inverse:
     decode: Callable[[Sent], Value]
     encode: Encode
     asks_server: bool
+    bytea: bool
 
     def sent(self, value: Value) -> Sent:
         """What the copy makes of a SQLite value. Raises Refusal."""
         field = self.encode(value)
         raw = field if isinstance(field, bytes) else b"".join(field.pieces())
-        return bytes.fromhex(raw[2:].decode()) if is_bytea(self.column) else raw.decode()
+        return bytes.fromhex(raw[2:].decode()) if self.bytea else raw.decode()
 
     def same(self, value: Value | None, sent: Sent | None) -> bool:
         """Whether the copy would make that target value of this SQLite value."""
         if value is None or sent is None:
             return value is None and sent is None
+        if self._plainly(value, sent):
+            return True
         try:
             return self.form(self.sent(value)) == self.form(sent)
         except (Refusal, ValueError, RecursionError):  # a text that is no JSON, or nested too deep to be read
             return False
+
+    def _plainly(self, value: Value, sent: Sent) -> bool:
+        """Nearly all values are their own text, or their own bytes."""
+        kind = self.column.type.kind
+        if isinstance(value, str):
+            return value == sent
+        if isinstance(value, bytes):
+            return kind is Kind.BLOB and value == sent
+        return kind is Kind.INTEGER and type(value) is int and str(value) == sent
 
     def new(self, sent: Sent | None, storage: str | None) -> Value | None:
         """The SQLite value of a target value that the row did not hold before.
@@ -106,7 +119,14 @@ def inverse(column: ColumnPlan, *, replace: bool) -> Inverse:
         number, single = sql.startswith(_NUMERIC), sql in _SINGLE
         form = _decimal_form if number else _real_form if single else _as_is
         asks = not number and not single and sql != "bytea" and char_limit(sql) is None
-    return Inverse(column=column, form=form, decode=decode, encode=encoder(column, replace=replace), asks_server=asks)
+    return Inverse(
+        column=column,
+        form=form,
+        decode=decode,
+        encode=encoder(column, replace=replace),
+        asks_server=asks,
+        bytea=is_bytea(column),
+    )
 
 
 def text_of_key(column: ColumnPlan, text: str) -> Sent:

@@ -25,6 +25,7 @@ from stepflow_tui.engine.switch.guard import Alarm, Count, Guard
 from stepflow_tui.engine.switch.panel import gauge_of
 from stepflow_tui.engine.switch.reports import Batch, gathered
 from stepflow_tui.engine.switch.shadow import ShadowReads
+from stepflow_tui.engine.switch.staleness import Staleness
 from stepflow_tui.engine.switch.strategies import Decision, Do, Figures, State, advance, strategy_of
 from stepflow_tui.engine.switch.truth import Change, LeaseKeeper, Truth
 
@@ -91,6 +92,8 @@ class SwitchController:
         self._decision: Decision | None = None
         self._alarm: Alarm | None = None
         self._recalled: Change | None = None
+        self._staleness = Staleness(links.source, links.run, links.clock)
+        self._stale: Lag | None = None
         self._behind, self._silent = True, False
         self._answered = self._cool_since = self._clock.monotonic()
         self._rearm_for: str | None = None
@@ -123,7 +126,6 @@ class SwitchController:
     async def tick(self) -> None:
         """One round. What fails is tried again in the next one; meanwhile nobody may rely on the new side for long."""
         async with self._turn:
-            await self._look_behind()
             try:
                 await self._in_time(self._round())
                 self._answered, self.trouble = self._clock.monotonic(), None
@@ -206,6 +208,8 @@ class SwitchController:
         if before is not None and row.share != before.share:
             await self._tell(before.share, row.share, "?")
         await self._finish_recall()
+        self._stale = await self._staleness.look(await self._truth.connection())
+        await self._look_behind()
         if self._rearm_for is not None and not self._cool_left():
             await self._arm()
         self._notice()
@@ -274,12 +278,13 @@ class SwitchController:
         """Whether the new side is fit to be read; it is again when the lag is half of what is allowed."""
         now, lag, row = self._clock.monotonic(), self._links.lag(), self._truth.row
         allowed = self._config.max_lag / (2 if self._behind else 1)
-        behind = self._silent or lag is None or lag.seconds > allowed
+        stale = self._stale.seconds if self._stale is not None else 0.0
+        behind = self._silent or lag is None or max(lag.seconds, stale) > allowed
         if self._behind and not behind:
             self._held = _Held(place=self._held.place, since=now)
         changed, self._behind = behind != self._behind, behind
         if changed and row is not None and (row.share or row.groups):
-            seconds = None if lag is None else round(lag.seconds, 1)
+            seconds = None if lag is None else round(max(lag.seconds, stale), 1)
             await self._links.event("switch_suspended" if behind else "switch_resumed", {"lag_seconds": seconds})
 
     async def _renew(self) -> None:

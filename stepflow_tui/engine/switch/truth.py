@@ -51,7 +51,7 @@ class Truth:
     async def known(self) -> SwitchRow:
         """The row, taken over the first time."""
         if self.row is None:
-            conn = await self._connection()
+            conn = await self.connection()
             await store.install_switch(conn, self._roles)
             self.row = await store.take_over(conn, self._strategy, self._groups)
         return self.row
@@ -59,13 +59,13 @@ class Truth:
     async def look(self) -> SwitchRow:
         """The row as it is now: somebody else may have changed it, or removed it, and is right."""
         if self.row is not None:
-            self.row = await store.read_switch(await self._connection())
+            self.row = await store.read_switch(await self.connection())
         return await self.known()
 
     async def change(self, change: Change) -> bool:
         """The strategy's own move; False when somebody else was faster."""
         row = await self.known()
-        changed = await store.change_switch(await self._connection(), row, change(row))
+        changed = await store.change_switch(await self.connection(), row, change(row))
         self.row = changed or row
         return changed is not None
 
@@ -87,7 +87,7 @@ class Truth:
 
     async def reports(self) -> list[Report]:
         """What applications have reported since the last call."""
-        return await store.take_reports(await self._connection(), _MOST_REPORTS)
+        return await store.take_reports(await self.connection(), _MOST_REPORTS)
 
     def disconnect(self) -> None:
         """Give the connection up; the next call opens another."""
@@ -95,7 +95,8 @@ class Truth:
         if conn is not None:
             conn.terminate()
 
-    async def _connection(self) -> asyncpg.Connection:
+    async def connection(self) -> asyncpg.Connection:
+        """The connection, opened again when it was lost. Raises StepFlowError."""
         if self._conn is None or self._conn.is_closed():
             with pg_errors("connect for the read switch"):
                 self._conn = await self._connect()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Sequence
 
 from stepflow_tui.engine.errors import Different
 from stepflow_tui.engine.live.verifier import LiveVerifier
-from stepflow_tui.engine.live.verifier_state import Pace, VerifierState
+from stepflow_tui.engine.live.verifier_state import Pace, PassResult, VerifierState
 from stepflow_tui.engine.model.discrepancy import Discrepancy, TableVerdict, Verified
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.context import RunContext
@@ -16,17 +14,15 @@ from stepflow_tui.engine.steps.facts import plan_of
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.tailing import tail_of
-from stepflow_tui.engine.steps.verify import live_job
+from stepflow_tui.engine.steps.verify import live_job, save_verdicts
 
 FEW = 1_000
-"""Keys that a freeze may well compare: some tens of milliseconds."""
+"""Log entries that a freeze may well compare: some tens of milliseconds."""
 
 AT_ONCE = 5_000
-"""Keys compared at one common point, whose snapshot holds back the source's WAL."""
+"""Log entries compared at one common point, whose snapshot holds back the source's WAL."""
 
-ROUNDS = 10
-
-Keys = Mapping[str, Sequence[Sequence[Any]]]
+ROUNDS = 100
 
 
 async def verifier_of(ctx: RunContext) -> LiveVerifier:
@@ -46,10 +42,19 @@ async def verifier_of(ctx: RunContext) -> LiveVerifier:
         control=ctx.control,
         pace=Pace(),
         gauge=lambda state: _show(ctx, state),
+        on_pass=lambda result: keep_result(ctx, result),
     )
     ctx.resources.push_async_callback(made.close)
     ctx.memory.put(made)
     return made
+
+
+async def keep_result(ctx: RunContext, result: PassResult) -> None:
+    """Journal what a pass found; a clean one proves more than what was proven before."""
+    await save_verdicts(ctx, result.verdicts, result.invariants)
+    known = ctx.memory.find(Proven)
+    if result.clean and (known is None or known.n < result.from_n):
+        ctx.memory.put(Proven(result.from_n))
 
 
 def _show(ctx: RunContext, state: VerifierState) -> None:
@@ -71,7 +76,7 @@ def _show(ctx: RunContext, state: VerifierState) -> None:
 
 
 async def advance(ctx: RunContext, *, enough: int = FEW) -> int:
-    """Compare what was touched since it was last proven, until few keys are left. Returns how many.
+    """Compare what was logged since it was last proven, until little is left. Returns how many log entries.
 
     Raises:
         Different: a row differs although the tail has applied its last change.
@@ -79,40 +84,36 @@ async def advance(ctx: RunContext, *, enough: int = FEW) -> int:
     tail, verifier = await tail_of(ctx), await verifier_of(ctx)
     left = 0
     for _ in range(ROUNDS):
-        touched = await tail.touched_since(ctx.memory.get(Proven).n)
-        left = sum(map(len, touched.values()))
+        await ctx.control.checkpoint()
+        async with tail.point() as point:
+            high, found = await verifier.compare_logged(point, ctx.memory.get(Proven).n, AT_ONCE)
+            refuse_different(found)
+            ctx.memory.put(Proven(high))
+            left = point.n - high
         if left <= enough:
             break
-        first: int | None = None
-        for part in _parts(touched):
-            await ctx.control.checkpoint()
-            async with tail.point() as point:
-                refuse_different(await verifier.compare_touched(point, part))
-                first = point.n if first is None else first
-        assert first is not None
-        ctx.memory.put(Proven(first))
     return left
 
 
 async def prove_touched(ctx: RunContext) -> int:
-    """Under a fence: compare exactly what was touched since it was last proven, tables whose log may miss keys as a whole,
-    and ask the invariants. Returns how many keys.
+    """Under a fence: compare exactly what was logged since it was last proven, tables whose log may miss keys as a whole,
+    and ask the invariants. Returns how many log entries.
 
     Raises:
         Different: a row differs, or an invariant does not hold.
     """
     tail, verifier = await tail_of(ctx), await verifier_of(ctx)
-    touched = await tail.touched_since(ctx.memory.get(Proven).n)
     reconcile = [t.source for t in (await capture_plan_of(ctx)).tables if t.reconcile is not None]
+    before = ctx.memory.get(Proven).n
     async with tail.point() as point:
-        found = await verifier.compare_touched(point, touched)
+        high, found = await verifier.compare_logged(point, before)
         for table in reconcile:
             verdict = await verifier.compare_whole(point, table)
             await ctx.journal.save_verdict(verdict)
             refuse_unequal(verdict)
         refuse_different([*found, *await verifier.ask_invariants(point)])
-        ctx.memory.put(Proven(point.n))
-    return sum(map(len, touched.values()))
+        ctx.memory.put(Proven(high))
+    return high - before
 
 
 def refuse_unequal(*verdicts: TableVerdict) -> None:
@@ -138,13 +139,3 @@ def refuse_different(found: Sequence[Discrepancy]) -> None:
             hint="`stepflow verify --repair plan` shows the repair; a clean pass must follow it.",
             code="live_differences",
         )
-
-
-def _parts(touched: Keys) -> Iterator[dict[str, list[Sequence[Any]]]]:
-    """The keys in groups of bounded size."""
-    flat = ((table, key) for table, keys in touched.items() for key in keys)
-    while group := list(islice(flat, AT_ONCE)):
-        part: dict[str, list[Sequence[Any]]] = {}
-        for table, key in group:
-            part.setdefault(table, []).append(key)
-        yield part

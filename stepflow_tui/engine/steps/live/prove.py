@@ -20,10 +20,9 @@ from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
 from stepflow_tui.engine.steps.facts import anchor_audit
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
-from stepflow_tui.engine.steps.live.proof import advance, refuse_different, refuse_unequal, verifier_of
+from stepflow_tui.engine.steps.live.proof import advance, keep_result, refuse_different, refuse_unequal, verifier_of
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.settle import settle_checklist
-from stepflow_tui.engine.steps.verify import save_verdicts
 
 SERVICE = "verifier"
 
@@ -45,7 +44,6 @@ class Prove(PlainStep):
             await _repair(ctx, result, wanted.who)
             result = await _look(ctx)
         _refuse(result)
-        ctx.memory.put(Proven(result.from_n))
         await anchor_audit(ctx)
         await settle_checklist(ctx)
         await keep_proving(ctx)
@@ -73,10 +71,8 @@ async def clean_pass(ctx: RunContext) -> int:
     Raises:
         Different: as `Prove.apply`.
     """
-    if ctx.memory.find(Proven) is None:
-        result = await _look(ctx)
-        _refuse(result)
-        ctx.memory.put(Proven(result.from_n))
+    if ctx.memory.find(Proven) is None or (await verifier_of(ctx)).clean is None:
+        _refuse(await _look(ctx))
     return await advance(ctx)
 
 
@@ -86,7 +82,7 @@ async def _walk(ctx: RunContext) -> None:
 
 async def _look(ctx: RunContext) -> PassResult:
     result = await (await verifier_of(ctx)).one_pass()
-    await save_verdicts(ctx, result.verdicts, result.invariants)
+    await keep_result(ctx, result)
     return result
 
 

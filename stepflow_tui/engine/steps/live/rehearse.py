@@ -113,11 +113,12 @@ def refuse_unready(found: Rehearsal) -> None:
 
 def _guards(ctx: RunContext, freeze: float, poison: int) -> tuple[Guard, ...]:
     lag = ctx.journal.gauges().get("lag", {})
+    differing = int(ctx.journal.gauges().get("live", {}).get("verifier", {}).get("differing", 0))
     share = float(ctx.journal.gauges().get("switch", {}).get("percentage", 100) or 0)
     behind = int(lag.get("changes", 0))
     return (
         Guard(code="verified", ok=True, params={}),
-        Guard(code="differing", ok=True, params={"count": 0}),
+        Guard(code="differing", ok=differing == 0, params={"count": differing}),
         Guard(code="poison", ok=poison == 0, params={"count": poison}),
         Guard(code="lag", ok=behind < 10_000, params={"count": behind}),
         Guard(code="reads", ok=share >= 100, params={"percent": f"{share:g}"}),
