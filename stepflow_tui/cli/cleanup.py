@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, NeededRun, TakeControl, YesOption, commands
@@ -15,6 +17,10 @@ def cleanup(
     run: NeededRun,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
+    rename_source: Annotated[
+        bool,
+        typer.Option("--rename-source", help="Rename the old SQLite file too, so that nothing writes to it by mistake."),
+    ] = False,
     take_control: TakeControl = False,
 ) -> int:
     """End a live run: remove what it made, close the way back."""
@@ -32,6 +38,6 @@ def cleanup(
         confirm=confirm,
     )
     return send_intent(
-        session, engine, info, "cleanup", {"yes": yes, "confirm": typed},
+        session, engine, info, "cleanup", {"yes": yes, "confirm": typed, "rename": rename_source},
         take_control=take_control, wait_for="completed", show=True,
     )  # fmt: skip

@@ -130,13 +130,16 @@ def _confirmed(
     session: Session, info: RunInfo, status: Mapping[str, Any], percent: float, *, yes: bool, confirm: str | None
 ) -> str | None:
     """The run's name for all reads and for steps left out, a plain yes for other rises; fewer reads ask nothing."""
+    from stepflow_tui.cli.diagnostics import say
     from stepflow_tui.cli.guard import plain_confirmation, typed_confirmation
     from stepflow_tui.render.guards import WHOLE, cautions, needs_name, now_percent
 
     if percent >= WHOLE or needs_name(status, percent):
+        for caution in cautions(status, percent):
+            say(caution)
         return typed_confirmation(
             session,
-            what=f"This moves {percent:g} % of the reads of {info.id} to the new side ({_against(cautions(status, percent))}).",
+            what=f"This moves {percent:g} % of the reads of {info.id} to the new side.",
             name=str(status["name"]),
             production=status["environment"] == "production",
             yes=yes,
@@ -145,10 +148,6 @@ def _confirmed(
     if percent > now_percent(status):
         plain_confirmation(session, what=f"Move {percent:g} % of the reads of {info.id} to the new side?", yes=yes)
     return confirm
-
-
-def _against(said: list[str]) -> str:
-    return "; ".join(said) or "nothing speaks against it"
 
 
 @app.command("back")

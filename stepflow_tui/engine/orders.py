@@ -80,7 +80,8 @@ class LiveOrders:
                 code="not_observing",
             )
         self._typed(command, "Cleanup removes the way back.")
-        orders_of(self.ctx).put(Order(kind=OrderKind.CLEANUP, who=command.who))
+        rename = bool(command.args.get("rename"))
+        orders_of(self.ctx).put(Order(kind=OrderKind.CLEANUP, who=command.who, rename=rename))
         return {}
 
     async def _while_switching(self, what: str) -> None:

@@ -157,7 +157,10 @@ async def test_what_capture_may_have_missed_is_copied_again(stand: Stand, tmp_pa
         await asyncio.to_thread(_captured, voyage)
         await asyncio.to_thread(disaster, stand.source)
         await asyncio.to_thread(voyage.write, 80, "sqlite")
+        ran = await asyncio.to_thread(stand.cli, "cutover", stand.name, "--yes", "--json")
+        assert ran.code == 0, f"{ran.out}{ran.err}{voyage.trouble()}"
         await asyncio.to_thread(voyage.until, "observing")
+        assert voyage.events("capture_disturbed")
         voyage.fleet.stop()
         verdict = await voyage.fleet.judge(owner="postgresql")
         assert verdict.clean, f"{verdict.figures}: {verdict.examples}"

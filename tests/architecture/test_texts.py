@@ -27,6 +27,7 @@ STYLE_WORDS = ("bold", "italic", "dim", "reverse", "underline", "strike")
 BARE = {
     "--source FILE": "an option to pass",
     "--note TEXT": "an option to pass",
+    "--reason TEXT": "an option to pass",
     "KIND, such as `stepflow init sqlite-to-postgres`": "an argument to pass",
     " not null": "SQL",
     "  NOT NULL": "SQL",

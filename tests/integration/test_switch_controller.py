@@ -290,6 +290,45 @@ async def test_without_postgresql_nobody_reads_it_and_back_works(make: Make, con
     assert b.share == 0
 
 
+async def test_a_row_that_is_locked_holds_neither_routers_nor_the_way_back(
+    make: Make, conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = await at_half(make)
+    monkeypatch.setattr("stepflow_tui.engine.switch.controller.PATIENCE_SECONDS", 0.3)
+    async with conn.transaction():
+        await conn.execute("lock table _stepflow.switch in access exclusive mode")
+        async with asyncio.timeout(20):
+            await b.controller.back("ann")
+            assert b.share == 0
+            await b.tick(seconds=10.0)
+        assert b.gauge["trouble"] == "target_timeout"
+        assert b.share == 0
+    await b.tick()
+    assert ((await row(conn)).share, b.gauge["trouble"]) == (0, None)
+
+
+async def test_a_lease_from_the_future_is_said(make: Make) -> None:
+    b = await at_half(make)
+    with sqlite3.connect(b.source) as app:
+        app.execute("update _sf_switch set version = 1000")
+    app.close()
+    await b.tick(seconds=6.0)
+    assert b.gauge["trouble"] == "switch_lease_newer"
+    await b.tick(seconds=15.0)
+    assert b.share == -1  # it ended by itself
+    await b.controller.set_share(2_500, "ann")  # a person says that this is the right target
+    assert (b.share, b.lease[0].version) == (2_500, 1_001)
+
+
+async def test_a_capture_that_is_gone_is_said(make: Make) -> None:
+    b = await at_half(make)
+    with sqlite3.connect(b.source) as app:
+        app.execute("drop table _sf_switch")
+    app.close()
+    await b.tick(seconds=6.0)
+    assert b.gauge["trouble"] == "capture_missing"
+
+
 async def test_back_is_held_until_a_share_is_set(make: Make, conn: asyncpg.Connection) -> None:
     b = await at_half(make, groups=("beta",))
     assert b.view.side("x", groups=["beta"]) == "postgresql"
@@ -319,9 +358,9 @@ async def test_a_move_decided_on_an_old_version_is_given_up(make: Make, conn: as
     b = await at_half(make)
     original = store.change_switch
 
-    async def late(c: asyncpg.Connection, before: store.SwitchRow, after: store.SwitchRow) -> store.SwitchRow | None:
+    async def late(*args: Any, **more: Any) -> store.SwitchRow | None:
         await conn.execute("update _stepflow.switch set share = 700, version = version + 1")
-        return await original(c, before, after)
+        return await original(*args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "change_switch", late)

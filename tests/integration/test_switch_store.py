@@ -196,7 +196,7 @@ async def test_writers_in_a_storm_are_not_refused_longer_than_they_wait(source: 
 
     writer = threading.Thread(target=write)
     writer.start()
-    outcomes = [await write_lease(source, RUN, replace(COPY, version=3 + n)) for n in range(30)]
+    outcomes = [await write_lease(source, RUN, replace(COPY, version=3 + n)) for n in range(10)]
     stop.set()
     await asyncio.to_thread(writer.join)
     assert not errors

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from screens.run_words import next_line
 from stepflow_tui.engine import api
+from stepflow_tui.engine.journal.status import _current as current_step
 from stepflow_tui.engine.journal.store import Journal
 from stepflow_tui.render.events import event_lines, public_event
 from stepflow_tui.render.history import KINDS, history_lines
-from tests.tui.live_states import LAG, LIVE, SWITCH, WAL
+from tests.tui.live_states import LAG, LIVE, SWITCH, WAL, switching
 from tests.tui.run_rows import make_run, state_of
 
 Cli = Callable[..., int]
@@ -108,3 +110,26 @@ def test_the_command_line_follows_them(
     assert "✗ no engine works on the run" in capsys.readouterr().out
     assert cli("status", made.id, *state) == 0
     assert "behind by 1,204 changes, 1.1 s" in capsys.readouterr().out
+
+
+def test_a_run_that_went_back_is_at_the_first_step_to_be_done_again() -> None:
+    """Steps that were undone are the next ones where their phase is still to come."""
+    steps = [
+        {"name": "prove", "phase": "validate", "state": "done"},
+        {"name": "switch-reads", "phase": "switch_reads", "state": "undone"},
+        {"name": "cut-over", "phase": "cutover", "state": "undone"},
+        {"name": "clean-up", "phase": "cleanup", "state": "pending"},
+    ]
+    waiting = {"validate": "done", "switch_reads": "pending", "cutover": "pending", "cleanup": "pending"}
+    assert (current_step(steps, waiting) or {})["name"] == "switch-reads"
+    undone = {**waiting, "switch_reads": "undone", "cutover": "undone"}
+    assert (current_step(steps, undone) or {})["name"] == "clean-up"
+
+
+def test_what_comes_next_after_going_back() -> None:
+    shown = switching().status
+    phases = [
+        {**p, "steps": [{**s, "state": "undone"} for s in p["steps"]]} if p["name"] == "cutover" else p
+        for p in shown["phases"]
+    ]
+    assert next_line({**shown, "phases": phases}, 100, "…").startswith("Next: stops before Cut over")

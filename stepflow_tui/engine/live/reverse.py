@@ -76,6 +76,18 @@ class Reverse:
         """
         return await self._guarded(frozenset(self._tables if tables is None else tables))
 
+    async def mend(self) -> ReverseTick:
+        """Log anew and bring every table over as a whole: after `changelog_trigger` or `reverse_gap`.
+
+        Raises:
+            Drift: `target_schema_changed`, which this can't mend; otherwise as `step`.
+        """
+        async with self._turn, self._errors():
+            conn = await self._connected()
+            await changelog.check_shapes(conn, self._job.tables)
+            await changelog.install_changelog(conn, self._job.tables, wait=self._job.wait_seconds)
+        return await self.refresh()
+
     async def step(self) -> ReverseTick:
         """Bring over everything committed since the step before.
 

@@ -125,6 +125,16 @@ async def check_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan])
     Raises:
         Drift: `changelog_trigger` (dropped, disabled, altered) or `target_schema_changed`; the way back is blocked.
     """
+    await check_shapes(conn, tables)
+    await _check_triggers(conn, tables)
+
+
+async def check_shapes(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> None:
+    """That no column came, went or changed since the log was installed.
+
+    Raises:
+        Drift: `target_schema_changed`.
+    """
     known = {row[0]: row[1] for row in await conn.fetch("select tb, columns from _stepflow.shape")}
     now = await _shapes(conn, tables)
     for table in tables:
@@ -135,6 +145,9 @@ async def check_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan])
                 hint="Undo the change in PostgreSQL, or give up the way back with `stepflow cleanup`.",
                 code="target_schema_changed",
             )
+
+
+async def _check_triggers(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> None:
     found = {(row[0], row[1], row[2]): row for row in await conn.fetch(_TRIGGERS, *_places(tables))}
     for table in tables:
         for name, kind in _TYPES.items():
@@ -143,7 +156,7 @@ async def check_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan])
                 raise Drift(
                     f"The trigger {name} on {table.target} is gone or altered: changes may be missing in the reverse log.",
                     detail="missing" if row is None else "disabled or altered",
-                    hint="Compare the tables (`stepflow verify`) before you go back; the way back is blocked until then.",
+                    hint="Find out who altered it: the way back is blocked until every table has been brought over as a whole.",
                     code="changelog_trigger",
                 )
 
@@ -170,7 +183,7 @@ async def changes_between(conn: asyncpg.Connection, prev: str) -> Changes:
             detail="the snapshot in SQLite comes from another server"
             if ahead
             else "entries it lacks were removed: the file is an older copy of itself",
-            hint="Bring the tables over as a whole (`stepflow repair`), or give up the way back with `stepflow cleanup`.",
+            hint="Put the newest file back, or give up the way back with `stepflow cleanup`.",
             code="reverse_gap",
         )
     rows = await conn.fetch(

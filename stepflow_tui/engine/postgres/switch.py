@@ -125,8 +125,13 @@ async def read_switch(conn: asyncpg.Connection) -> SwitchRow | None:
     return _row(row) if row is not None else None
 
 
-async def change_switch(conn: asyncpg.Connection, before: SwitchRow, after: SwitchRow) -> SwitchRow | None:
+async def change_switch(
+    conn: asyncpg.Connection, before: SwitchRow, after: SwitchRow, *, above: int = 0
+) -> SwitchRow | None:
     """Write `after` (its version doesn't matter) if the row is still at the version of `before`.
+
+    Args:
+        above: the new version is higher than this too.
 
     Returns:
         The new row; None when somebody else has changed it meanwhile: read it and decide anew.
@@ -134,7 +139,7 @@ async def change_switch(conn: asyncpg.Connection, before: SwitchRow, after: Swit
     with pg_errors("change the read switch"):
         row = await conn.fetchrow(
             """
-            update _stepflow.switch set version = version + 1, strategy = $2, stage = $3, share = $4,
+            update _stepflow.switch set version = greatest(version, $9) + 1, strategy = $2, stage = $3, share = $4,
               groups = $5::jsonb, rollbacks = $6, armed = $7, held = $8, changed_at = now()
             where version = $1 returning *
             """,
@@ -146,6 +151,7 @@ async def change_switch(conn: asyncpg.Connection, before: SwitchRow, after: Swit
             after.rollbacks,
             after.armed,
             after.held,
+            above,
         )
     return _row(row) if row is not None else None
 

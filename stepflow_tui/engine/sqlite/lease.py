@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from stepflow_tui.client.lease import LeaseFile
 from stepflow_tui.engine.model.live import CTL, SWITCH
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.applying import RETRY_SECONDS
@@ -23,7 +24,7 @@ from stepflow_tui.engine.sqlite.capture_write import is_busy
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
-BEGIN_SECONDS, COMMIT_SECONDS = 0.3, 0.02
+OPEN_MS, BEGIN_SECONDS, COMMIT_SECONDS = 300, 0.3, 0.02
 """For how long one attempt waits for the application's writers, which costs it nothing, and then for its readers of a
 rollback-journal file, which keeps new ones out."""
 
@@ -62,10 +63,15 @@ async def write_lease(path: Path, run: str, copy: LeaseCopy) -> LeaseOutcome:
     return await asyncio.to_thread(_write, path, run, copy)
 
 
+async def lease_version(path: Path) -> int:
+    """The version that stands in the source, 0 where that can't be read."""
+    return await asyncio.to_thread(_version, path)
+
+
 def _write(path: Path, run: str, copy: LeaseCopy) -> LeaseOutcome:
     with sqlite_errors(f"The lease of the read switch in {shown(path)}"):
         try:
-            with closing(open_application(path, busy_timeout_ms=0)) as conn:
+            with closing(open_application(path, busy_timeout_ms=OPEN_MS)) as conn:
                 return _transaction(conn, run, copy)
         except sqlite3.OperationalError as error:
             if is_busy(error):
@@ -78,6 +84,7 @@ def _transaction(conn: sqlite3.Connection, run: str, copy: LeaseCopy) -> LeaseOu
         conn.execute(
             "pragma synchronous=1"
         )  # no wait for the disk: a lease that a power failure takes is none the worse
+    conn.execute("pragma busy_timeout=0")  # from here on `_until` waits
     _until(conn, "begin immediate", BEGIN_SECONDS)
     try:
         outcome = _put(conn, run, copy)
@@ -87,6 +94,15 @@ def _transaction(conn: sqlite3.Connection, run: str, copy: LeaseCopy) -> LeaseOu
             conn.execute("rollback")
         raise
     return outcome
+
+
+def _version(path: Path) -> int:
+    with closing(LeaseFile(path)) as file:
+        try:
+            lease = file()
+        except (sqlite3.Error, OSError, ValueError):
+            return 0
+    return lease.version if lease is not None else 0
 
 
 def _until(conn: sqlite3.Connection, statement: str, seconds: float) -> None:

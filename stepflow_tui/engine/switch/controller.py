@@ -169,11 +169,13 @@ class SwitchController:
                 )
             share = min(share, BUCKETS)
             stage = self._strategy.stage_of(share)
-            await self._truth.insist(lambda now: replace(now, share=share, stage=stage, held=False))
+            above = await self._lease.version()
+            await self._truth.insist(lambda now: replace(now, share=share, stage=stage, held=False), above=above)
             self._guard.restart()
             self._notice()
             await self._tell(row.share, share, who)
-            await self._renew()
+            with suppress(StepFlowError):  # it has moved; the next round says what is wrong with the lease
+                await self._renew()
 
     async def back(self, who: str) -> None:
         """All reads to the old side at once, also while PostgreSQL can't be reached; nothing rises until a share is set."""
@@ -261,7 +263,6 @@ class SwitchController:
             await self._renew()
         try:
             await self._in_time(self._finish_recall())
-            await self._renew()
         except StepFlowError as error:
             self._failed(error)
         self._notice()

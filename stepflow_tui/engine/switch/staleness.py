@@ -46,7 +46,7 @@ class Staleness:
             return None
         if seen is not None:
             self._meter.saw(seen)
-        self._meter.applied(min(done.w, seen) if seen is not None else done.w)
+        self._meter.applied(done.w)
         return self._meter.lag
 
     def _newest(self) -> int | None:

@@ -7,12 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stepflow_tui.engine.errors import Refused, StepFlowError
+from stepflow_tui.engine.errors import Drift, Held, Refused, StepFlowError
 from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.postgres import switch as store
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.switch import Report, SwitchRow
-from stepflow_tui.engine.sqlite.lease import LeaseCopy, LeaseOutcome, write_lease
+from stepflow_tui.engine.sqlite.connect import shown
+from stepflow_tui.engine.sqlite.lease import LeaseCopy, LeaseOutcome, lease_version, write_lease
 
 if TYPE_CHECKING:
     import asyncpg
@@ -62,22 +63,25 @@ class Truth:
             self.row = await store.read_switch(await self.connection())
         return await self.known()
 
-    async def change(self, change: Change) -> bool:
+    async def change(self, change: Change, *, above: int = 0) -> bool:
         """The strategy's own move; False when somebody else was faster."""
         row = await self.known()
-        changed = await store.change_switch(await self.connection(), row, change(row))
+        changed = await store.change_switch(await self.connection(), row, change(row), above=above)
         self.row = changed or row
         return changed is not None
 
-    async def insist(self, change: Change) -> None:
+    async def insist(self, change: Change, *, above: int = 0) -> None:
         """Change the row whatever version it has: a person or the guard said so.
+
+        Args:
+            above: the new version is higher than this.
 
         Raises:
             Refused: others change it all the time.
         """
         for _ in range(_TRIES):
             await self.look()
-            if await self.change(change):
+            if await self.change(change, above=above):
                 return
         raise Refused(
             "The read switch is changed by somebody else all the time.",
@@ -121,6 +125,8 @@ class LeaseKeeper:
         tries again.
 
         Raises:
+            Held: a later version stands there: somebody else leads, or PostgreSQL was restored to an older state.
+            Drift: the capture of this run is gone.
             StepFlowError: the file can't be written.
         """
         wanted, now = (row.version, share, groups), self._clock.monotonic()
@@ -128,8 +134,26 @@ class LeaseKeeper:
             return
         until = self._clock.now_ms() + round(LEASE_SECONDS * 1000)
         copy = LeaseCopy(version=row.version, share=share, salt=row.salt, groups=groups, until_ms=until)
-        if await write_lease(self._source, self._run, copy) is LeaseOutcome.WRITTEN:
+        outcome = await write_lease(self._source, self._run, copy)
+        if outcome is LeaseOutcome.WRITTEN:
             self._written, self._at = wanted, now
+        elif outcome is LeaseOutcome.NEWER:
+            raise Held(
+                "The source holds a lease of the read switch that is newer than the target's own row.",
+                detail=f"the target's version is {row.version}",
+                hint="Does another engine lead? If the target was restored to an older state, `stepflow switch set` begins anew.",
+                code="switch_lease_newer",
+            )
+        elif outcome is LeaseOutcome.GONE:
+            raise Drift(
+                f"The change capture of this run is gone from {shown(self._source)}.",
+                hint="`stepflow run` says what can be done about it.",
+                code="capture_missing",
+            )
+
+    async def version(self) -> int:
+        """The version that stands in the source, 0 where that can't be read."""
+        return await lease_version(self._source)
 
     async def end(self, row: SwitchRow) -> None:
         """Reads follow the owner of writes from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +18,14 @@ from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.catalog import read_schema
-from stepflow_tui.engine.sqlite.connect import open_living, real_path
+from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_living, real_path, shown, side_file
+from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import backup_schema, connection
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, run_tables
+from stepflow_tui.engine.steps.live.observe import RENAME, STEP
 from stepflow_tui.engine.steps.live.returning import FIGURES, SERVICE, returned_tables
 
 if TYPE_CHECKING:
@@ -61,11 +64,37 @@ class CleanUp(PlainStep):
             raise StepFailed(
                 "Something of StepFlow is left after the clean-up.",
                 detail="; ".join(left),
-                hint="Look who holds it, then run `stepflow cleanup` again.",
+                hint="Look who holds it, then `stepflow run` again: it finishes the clean-up.",
                 code="not_clean",
             )
         await ctx.journal.forget_gauges("lag", "wal")
-        return {"capture_removed": removed, "row_numbers_dropped": dropped}
+        evidence = {"capture_removed": removed, "row_numbers_dropped": dropped}
+        closing = json.loads((await ctx.journal.step_row(STEP))["evidence"] or "{}")
+        if closing.get(RENAME):
+            evidence["renamed"] = await _rename(real_path(ctx.config.source.path))
+        return evidence
+
+
+async def _rename(path: Path) -> str:
+    """Give the old file another name, with its side files. Renaming it twice is harmless.
+
+    Raises:
+        StepFailed: somebody has it open.
+    """
+    aside = path.with_name(f"{path.name}.migrated")
+    holders = await find_holders(path)
+    if holders.processes:
+        raise StepFailed(
+            f"The old file {shown(path)} is still open elsewhere, so it was not renamed.",
+            detail=", ".join(f"{p.command} ({p.pid})" for p in holders.processes),
+            hint="Stop the program, then `stepflow run` again: it finishes the clean-up.",
+            code="source_open",
+        )
+    for suffix in ("", *SUFFIXES):
+        old = side_file(path, suffix) if suffix else path
+        if old.exists():
+            old.rename(side_file(aside, suffix) if suffix else aside)
+    return shown(aside)
 
 
 async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from stepflow_tui.engine.model.state import RunState
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.live.orders import OrderKind, orders_of
+from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.settle import settle_checklist
 
 LOOK_SECONDS = 0.5
+STEP, RENAME = "observe.observe", "rename_source"
 
 
 class Observe(PlainStep):
@@ -24,21 +25,21 @@ class Observe(PlainStep):
         await ctx.journal.set_state(RunState.OBSERVING)
         window, then = ctx.config.observe.window, ctx.config.observe.then
         await ctx.journal.event("observing", {"window_seconds": window, "then": then})
-        by = await _closed(ctx, window if then == "cleanup" else None)
+        order = await _closed(ctx, window if then == "cleanup" else None)
         await ctx.journal.set_state(RunState.RUNNING)
-        return {"closed_by": by}
+        return {"closed_by": order.who, RENAME: order.rename}
 
 
-async def _closed(ctx: RunContext, window: float | None) -> str:
+async def _closed(ctx: RunContext, window: float | None) -> Order:
     """Who closed the observation; a window counts the time that engines watched, whatever the wall clock does."""
     before = float(ctx.journal.gauges().get("live", {}).get("observed_seconds", 0.0))
     began = ctx.clock.monotonic()
     while True:
         await ctx.control.checkpoint()
         if closed := orders_of(ctx).take(OrderKind.CLEANUP):
-            return closed[0].who
+            return closed[0]
         observed = before + ctx.clock.monotonic() - began
         ctx.journal.gauge("live", {"observed_seconds": round(observed, 1)})
         if window is not None and observed >= window:
-            return "the end of the window"
+            return Order(kind=OrderKind.CLEANUP, who="the end of the window")
         await ctx.clock.sleep(LOOK_SECONDS)

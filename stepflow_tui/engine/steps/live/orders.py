@@ -20,11 +20,12 @@ class OrderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order. `share` belongs to SHARE."""
+    """One order. `share` belongs to SHARE, `rename` (the old file, too) to CLEANUP."""
 
     kind: OrderKind
     who: str
     share: int = 0
+    rename: bool = False
 
 
 @dataclass(slots=True)

@@ -50,6 +50,7 @@ class Prove(PlainStep):
         return {
             "tables": len(result.verdicts),
             "points": result.points,
+            "seconds": result.seconds,
             "longest_seconds": result.longest_seconds,
             "from": result.from_n,
         }
