@@ -39,7 +39,9 @@ def make_shop(path: Path, *, wal: bool = True) -> None:
     with contextlib.closing(sqlite3.connect(path)) as made:
         made.execute(f"pragma journal_mode={'wal' if wal else 'delete'}")
         made.executescript(_SHOP)
-        made.executemany("insert into customer values (?, ?, ?)", [(i, f"{i}@x.org", f"name {i}") for i in range(1, 41)])
+        made.executemany(
+            "insert into customer values (?, ?, ?)", [(i, f"{i}@x.org", f"name {i}") for i in range(1, 41)]
+        )
         made.executemany("insert into orders values (?, ?, ?, 0)", [(i, i % 40 + 1, i) for i in range(1, 101)])
         made.executemany("insert into note values (?, ?)", [(f"note {i}", i) for i in range(60)])
         made.executemany("insert into kv values (?, ?)", [(f"k{i}", bytes([i])) for i in range(30)])

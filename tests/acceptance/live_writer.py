@@ -17,7 +17,7 @@ from collections import Counter
 
 def main(path: str) -> None:
     """Write, and print one line per transaction: `ok N` with the number of acknowledged ones, or `no MESSAGE`."""
-    chance, refused, done = random.Random(7), Counter[str](), 0  # noqa: S311 - which rows are written, no secret
+    chance, refused, done = random.Random(7), Counter[str](), 0
     connection = sqlite3.connect(path, timeout=20, isolation_level=None)
     connection.execute("pragma foreign_keys=on")
     while not select.select([sys.stdin], [], [], 0.005)[0]:
@@ -48,7 +48,9 @@ def transaction(connection: sqlite3.Connection, chance: random.Random, number: i
     connection.execute("update orders set total = total + 1 where id = ?", (chance.randint(1, 100),))
     connection.execute("insert into note values ('n', ?)", (number,))
     connection.execute("delete from note where rowid = ?", (chance.randint(1, 60),))
-    connection.execute("update or ignore kv set k = ? where k = ?", (f"k{chance.randint(0, 40)}", f"k{chance.randint(0, 40)}"))
+    connection.execute(
+        "update or ignore kv set k = ? where k = ?", (f"k{chance.randint(0, 40)}", f"k{chance.randint(0, 40)}")
+    )
     connection.execute("insert or replace into kv values (?, ?)", (f"k{chance.randint(0, 40)}", b"\x00\xff"))
 
 

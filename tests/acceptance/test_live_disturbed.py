@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import Stand
-from tests.acceptance.live_kit import Live, Writer, make_shop, opened, rows_of, writing
+from tests.acceptance.live_kit import Live, Writer, catalog_of, make_shop, opened, rows_of, writing
+from tests.run_kit import until
 
 pytestmark = [pytest.mark.timeout(600)]
 
@@ -38,7 +39,9 @@ def rebuild(path: Path) -> None:
     """The twelve steps by which SQLite's manual changes a table: its triggers go with the old one."""
     with opened(path, foreign_keys=False) as connection:
         connection.execute("begin immediate")
-        connection.execute("create table new_customer(id integer primary key autoincrement, email text not null unique, name text)")
+        connection.execute(
+            "create table new_customer(id integer primary key autoincrement, email text not null unique, name text)"
+        )
         connection.execute("insert into new_customer select * from customer")
         connection.execute("drop table customer")
         connection.execute("alter table new_customer rename to customer")
@@ -96,12 +99,130 @@ def test_what_may_have_been_missed_is_copied_again(
     assert live.errors() == []
 
 
-def test_a_disturbed_copy_in_progress_is_mended_too(live: Live, writer: Writer) -> None:
-    """The file is vacuumed while the backfill runs: the tail's first look finds it."""
+def test_disturbed_before_the_tail_runs(live: Live, writer: Writer) -> None:
+    """The file is vacuumed before anything was caught up: the tail's first look finds it."""
     ran = live.run("--until", "validate")
     assert ran.code == 0, ran.out
+    before = live.seq
     vacuum(live.stand.source)
     writer.more()
     live.over()
     writer.stop()
+    assert live.events("capture_mended", before)
+    assert live.errors() == []
     live.equal()
+
+
+def test_disturbed_while_no_engine_runs(live: Live, writer: Writer) -> None:
+    """Rowids moved, rows changed unseen: the next engine's first look finds it."""
+    live.hold()
+    live.kill()
+    before = live.seq
+    vacuum(live.stand.source)
+    drop_trigger(live.stand.source)
+    writer.more()
+    live.over()
+    writer.stop()
+    assert set(live.event("tables_copied_again", before)["tables"]) >= {"kv", "note"}
+    live.equal()
+
+
+PLACES = ["mend_noted:1", "mend_accepted:1", "recopy_due:1", "recopy_emptied:1", "segment_ingested:1", "recopy_done:1"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_crash_in_the_middle_of_copying_again(live: Live, writer: Writer, place: str) -> None:
+    """The engine is killed between noting, accepting and copying: the next one finishes what the note says."""
+    live.hold()
+    live.kill()
+    drop_trigger(live.stand.source)
+    live.stand.start("run", str(live.stand.config_path), "--yes", env={"STEPFLOW_FAILPOINT": f"{place}:kill"}).wait(120)
+    live.stand.idle()
+    assert live.status()["state"] != "observing"
+    live.over()
+    writer.stop()
+    live.equal()
+
+
+def add_column(path: Path) -> None:
+    """The target has no place for it."""
+    with opened(path) as connection:
+        connection.execute("alter table customer add column phone text")
+
+
+def drop_table(path: Path) -> None:
+    """No trigger fires."""
+    with opened(path, foreign_keys=False) as connection:
+        connection.execute("drop table kv")
+
+
+def drop_log(path: Path) -> None:
+    """From here on every write of the application fails."""
+    with opened(path) as connection:
+        connection.execute("drop table _sf_log")
+
+
+def replace_file(path: Path) -> None:
+    """Another file takes the name, as editors and restore scripts do it."""
+    _copied(path, path.with_name("other.db"))
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    path.with_name("other.db").replace(path)
+
+
+def restore(path: Path) -> None:
+    """`cp backup.db source.db`: the same file, an older content."""
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    shutil.copyfile(path.with_name("kept.db"), path)
+
+
+def _copied(path: Path, to: Path) -> None:
+    with opened(path) as source, contextlib.closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
+@pytest.mark.parametrize(
+    ("disaster", "code", "named"),
+    [
+        (add_column, "capture_table_changed", "customer"),
+        (drop_table, "capture_table_dropped", "kv"),
+        (drop_log, "capture_log_missing", "_sf_log"),
+        (replace_file, "capture_file_replaced", "source.db"),
+        (restore, "log_before_watermark", "older copy"),
+    ],
+    ids=["column", "table", "log", "replaced", "restored"],
+)
+@pytest.mark.parametrize("engine", ["there", "gone"])
+def test_what_cannot_be_mended_stops_the_run_by_name(
+    live: Live, disaster: Disaster, code: str, named: str, engine: str
+) -> None:
+    """The run ends with the reason; the application's rows are untouched, and it goes on writing."""
+    source = live.stand.source
+    live.hold()
+    _copied(source, source.with_name("kept.db"))
+    with writing(source) as writer:
+        writer.more()
+        writer.stop()
+    live.equal()
+    target = live.stand.target_hash()
+    before = live.seq
+    if engine == "gone":
+        live.kill()
+    disaster(source)
+    rows = rows_of(source)
+    if engine == "gone":
+        assert live.run().code == 4
+    error = live.failed(code, before)
+    assert error["exit_code"] == 4
+    assert named in error["message"] + error["detail"]
+    assert live.status()["state"] == "failed"
+    assert rows_of(source) == rows
+    assert live.stand.target_hash() == target, "nothing of it came into the target"
+    with writing(source) as writer:
+        writer.more()
+        assert not writer.stop()["refused"]
+    back = live.stand.cli("abort", live.stand.name, "--yes", "--json")
+    assert back.code == 0, back.out
+    until(lambda: live.status()["state"] == "aborted", 60)
+    assert [name for _, name, _, _ in catalog_of(source) if name.startswith("_sf_")] == []

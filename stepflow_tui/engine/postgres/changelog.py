@@ -252,7 +252,7 @@ def _remove(table: TablePlan) -> list[str]:
 
 def _drop_triggers(table: TablePlan) -> list[str]:
     name = pg_name(table.schema, table.name)
-    return [f"drop trigger if exists {trigger} on {name}" for trigger in _TYPES]
+    return [f"drop trigger if exists {pg_ident(trigger)} on {name}" for trigger in _TYPES]
 
 
 def _function(table: TablePlan) -> str:

@@ -71,11 +71,11 @@ async def install_gate(conn: asyncpg.Connection, tables: Sequence[TablePlan], *,
 
     async def keep_state(inner: asyncpg.Connection) -> None:
         if (await gate_state(inner)).open:
-            for name in names:
-                await inner.execute(f"alter table {name} disable trigger {TRIGGER}")
+            for quoted in names:
+                await inner.execute(f"alter table {quoted} disable trigger {TRIGGER}")
 
     with pg_errors("install the write gate"):
-        made = [_FUNCTION, *(_make(name) for name in names)]
+        made = [_FUNCTION, *(_make(quoted) for quoted in names)]
         await without_writers(conn, names, made, wait=wait, then=keep_state)
 
 
@@ -118,7 +118,7 @@ async def remove_gate(conn: asyncpg.Connection, tables: Sequence[TablePlan], *, 
     """Take the triggers and their function away; writes are free. Raises Held as `install_gate`."""
     names = names_of(tables)
     with pg_errors("remove the write gate"):
-        drops = [f"drop trigger if exists {TRIGGER} on {name}" for name in names]
+        drops = [f"drop trigger if exists {TRIGGER} on {quoted}" for quoted in names]
         drops.append("drop function if exists _stepflow.refuse_write()")
         await without_writers(conn, names, drops, wait=wait)
 
@@ -151,16 +151,16 @@ async def _turn(
         failpoint("gate_turned")
 
     with pg_errors("open the write gate" if open_ else "close the write gate"):
-        turns = [f"alter table {name} {verb} trigger {TRIGGER}" for name in names]
+        turns = [f"alter table {quoted} {verb} trigger {TRIGGER}" for quoted in names]
         await without_writers(conn, names, turns, wait=wait, then=record)
         return await gate_state(conn)
 
 
-def _make(name: str) -> str:
+def _make(quoted: str) -> str:
     """The trigger, closed. A statement trigger fires before any row is looked at, for COPY, MERGE and TRUNCATE too."""
     return (
-        f"drop trigger if exists {TRIGGER} on {name};"
-        f" create trigger {TRIGGER} before insert or update or delete or truncate on {name}"
+        f"drop trigger if exists {TRIGGER} on {quoted};"
+        f" create trigger {TRIGGER} before insert or update or delete or truncate on {quoted}"
         f" for each statement execute function _stepflow.refuse_write();"
-        f" alter table {name} enable always trigger {TRIGGER}"
+        f" alter table {quoted} enable always trigger {TRIGGER}"
     )

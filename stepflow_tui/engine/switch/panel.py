@@ -42,6 +42,8 @@ def gauge_of(
         "mismatches": total.mismatches,
         "shadow_reads": total.shadows,
         "reported": total.reads.old.requests + total.reads.new.requests,
+        "moving": total.moving,
+        "skipped": total.skipped,
         "refused_reports": total.refused,
         "rolled_back": _rolled_back(row, alarm),
         "rollbacks": row.rollbacks,

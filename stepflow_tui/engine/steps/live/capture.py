@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from stepflow_tui.engine.model.codec import to_plain
+import json
+from dataclasses import replace
+
+from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.model.live import CapturePlan, Installed
 from stepflow_tui.engine.plan.capture import capture_plan
 from stepflow_tui.engine.sqlite import capture
+from stepflow_tui.engine.sqlite.capture_state import identity, replaced
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
@@ -49,9 +53,20 @@ async def capture_plan_of(ctx: RunContext) -> CapturePlan:
 
 
 async def installed_of(ctx: RunContext) -> Installed:
-    """What the capture step left in the source, after a restart too: the file itself tells."""
+    """What the capture step left in the source, after a restart too. The file is the one of then, by its inode: what a file
+    that was put in its place holds is not believed. (A device may have another number after the machine was restarted.)
+
+    Raises:
+        Drift: `capture_file_replaced`.
+    """
     known = ctx.memory.find(Installed)
     if known is None:
-        known = await capture.install(real_path(ctx.config.source.path), await capture_plan_of(ctx), ctx.run_id)
+        row = await ctx.journal.step_row(STEP)
+        known = from_plain(Installed, json.loads(row["evidence"])["installed"])
+        path = real_path(ctx.config.source.path)
+        device, inode = identity(path)
+        if inode != known.inode:
+            raise replaced(path, f"inode {known.inode} when capture was installed, {inode} now")
+        known = replace(known, device=device)
         ctx.memory.put(known)
     return known

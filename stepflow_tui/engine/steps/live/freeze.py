@@ -17,6 +17,7 @@ from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.gate import open_target
 from stepflow_tui.engine.steps.live.keys import add_keys, remove_keys
 from stepflow_tui.engine.steps.live.proof import prove_touched
+from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.returning import prepare_return, prove_return, undo_return
 from stepflow_tui.engine.steps.live.sequences import set_sequences
 from stepflow_tui.engine.steps.live.tailing import tail_of
@@ -63,6 +64,7 @@ async def freeze(ctx: RunContext) -> Frozen:
 
 async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> None:
     tail = await tail_of(ctx)
+    ctx.memory.get(Proven)  # gone where capture was disturbed since: the next try proves everything again
     path = real_path(ctx.config.source.path)
     plan = await capture_plan_of(ctx)
     tables = [t.source for t in plan.tables]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepflow_tui.engine.errors import Drift
+from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import CapturePlan, Installed
 from stepflow_tui.engine.postgres import recopy
@@ -34,9 +35,11 @@ async def mend_capture(ctx: RunContext, error: BaseException) -> None:
     code = error.code if isinstance(error, Drift) else "?"
     await ctx.journal.event("capture_disturbed", {"code": code, "message": str(error)}, level=Level.WARNING)
     await _note(ctx, {recopy.EVERY})  # until it is known which ones
+    failpoint("mend_noted")
     accepted = await accept_schema(
         real_path(ctx.config.source.path), await installed_of(ctx), await capture_plan_of(ctx)
     )
+    failpoint("mend_accepted")
     for kind in (Installed, CapturePlan):
         ctx.memory.drop(kind)
     ctx.memory.put(accepted.installed)
@@ -53,7 +56,9 @@ async def finish_recopy(ctx: RunContext) -> None:
     if not wanted:
         return
     tables = {t.source for t in await run_tables(ctx)} if recopy.EVERY in wanted else set(wanted)
+    failpoint("recopy_due")
     await copy_again(ctx, tables)
+    failpoint("recopy_done")
     await _note(ctx, ())
     await ctx.journal.event("tables_copied_again", {"tables": sorted(tables)})
 

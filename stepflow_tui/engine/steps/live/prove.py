@@ -22,6 +22,7 @@ from stepflow_tui.engine.steps.facts import anchor_audit
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proof import advance, keep_result, refuse_different, refuse_unequal, verifier_of
 from stepflow_tui.engine.steps.live.proven import Proven
+from stepflow_tui.engine.steps.live.tailing import undisturbed
 from stepflow_tui.engine.steps.settle import settle_checklist
 
 SERVICE = "verifier"
@@ -82,6 +83,10 @@ async def _walk(ctx: RunContext) -> None:
 
 
 async def _look(ctx: RunContext) -> PassResult:
+    return await undisturbed(ctx, lambda: _look_once(ctx))
+
+
+async def _look_once(ctx: RunContext) -> PassResult:
     result = await (await verifier_of(ctx)).one_pass()
     await keep_result(ctx, result)
     return result

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.live import WRITER
@@ -31,6 +32,7 @@ async def copy_again(ctx: RunContext, sources: Collection[str]) -> None:
     frozen = await new_snapshot(ctx, sources)
     try:
         await _empty(ctx, tables)
+        failpoint("recopy_emptied")
         copied = await copy_from(ctx, frozen, tables)
         if copied["stopped"]:
             raise StepFailed(

@@ -21,7 +21,7 @@ from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of
 from stepflow_tui.engine.steps.live.prove import clean_pass
 from stepflow_tui.engine.steps.live.sequences import set_sequences
-from stepflow_tui.engine.steps.live.tailing import keep_tailing, tail_of
+from stepflow_tui.engine.steps.live.tailing import keep_tailing, tail_of, undisturbed
 
 if TYPE_CHECKING:
     import asyncpg
@@ -85,9 +85,7 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
     """
     await keep_tailing(ctx)
     keys = await clean_pass(ctx)
-    began = time.monotonic()
-    await (await tail_of(ctx)).step()
-    tail_seconds = time.monotonic() - began
+    tail_seconds = await undisturbed(ctx, lambda: _step_seconds(ctx))
     lock_seconds = await asyncio.to_thread(_lock_seconds, ctx)
     async with connection(ctx) as conn:
         target_seconds = await _try_target(ctx, conn)
@@ -124,6 +122,12 @@ def _guards(ctx: RunContext, freeze: float, poison: int) -> tuple[Guard, ...]:
         Guard(code="reads", ok=share >= 100, params={"percent": f"{share:g}"}),
         Guard(code="freeze", ok=freeze <= ctx.config.cutover.max_freeze, params={"time": f"{freeze:g} s"}),
     )
+
+
+async def _step_seconds(ctx: RunContext) -> float:
+    began = time.monotonic()
+    await (await tail_of(ctx)).step()
+    return time.monotonic() - began
 
 
 def _lock_seconds(ctx: RunContext) -> float:

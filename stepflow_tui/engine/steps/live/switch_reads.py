@@ -18,7 +18,7 @@ from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
 from stepflow_tui.engine.steps.live.proof import verifier_of
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearsals import keep_rehearsing
-from stepflow_tui.engine.steps.live.tailing import tail_of
+from stepflow_tui.engine.steps.live.tailing import tail_of, undisturbed
 from stepflow_tui.engine.switch.controller import Links, SwitchController
 from stepflow_tui.engine.switch.shadow import ShadowReads
 from stepflow_tui.engine.together import together
@@ -52,7 +52,7 @@ class SwitchReads(PlainStep):
 
 async def keep_switching(ctx: RunContext) -> None:
     """Lead the switch, and keep the routers' lease alive, until the service is stopped; rehearse the cutover on demand."""
-    ctx.services.start(SERVICE, lambda: _lead(ctx))
+    ctx.services.start(SERVICE, lambda: undisturbed(ctx, lambda: _lead(ctx)))
     keep_rehearsing(ctx)
 
 
