@@ -69,6 +69,7 @@ _TOPICS = {
         ("switch_rolled_back", "switch_rearmed", "switch_suspended", "switch_resumed", "switch_refused"), "switch"
     ),
     "tables_copied_again": N_("capture"),
+    "rejects_settled": N_("capture"),
     "log_not_tended": N_("capture"),
     "writes_taken_back": N_("cutover"),
     "rows_given_up": N_("cutover"),

@@ -15,19 +15,16 @@ from stepflow_tui.engine.plan.estimates import MEGABYTE_SECONDS, ROW_MICROSECOND
 def live_table_findings(plan: Plan, schema: SourceSchema, config: Config) -> list[Finding]:
     """One finding per table whose changes triggers can't log, or not all of them.
 
-    Such a table is compared and repaired as a whole while writes are fenced. Where no trigger can log it at all, that takes
-    a yes in the config beforehand (`capture.uncapturable: reconcile`); without it the run is refused.
+    Where no trigger can log them, nothing can keep the table's changes out either: it always refuses the run. Where the log
+    may miss a row, the table is compared as a whole while writes are fenced; that costs a freeze as long as the table, and
+    takes a yes in the config beforehand (`capture.uncapturable: reconcile`).
     """
     if config.mode is not Mode.LIVE:
         return []
     wanted = [t for t in plan.tables if t.impossible is None]
-    refused = [t for t in wanted if t.uncapturable is not None]
+    lost = [blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in wanted if t.uncapturable is not None]
     partly = [(t, why) for t in wanted if t.uncapturable is None and (why := _partly(t, schema)) is not None]
-    if config.capture.uncapturable == "refuse":
-        lost = [blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in refused]
-    else:
-        lost = [_whole("live_reconciled", t, str(t.uncapturable), plan, config) for t in refused]
-    return [*lost, *(_whole("live_partly_captured", t, why, plan, config) for t, why in partly)]
+    return [*lost, *(_whole(t, why, plan, config) for t, why in partly)]
 
 
 def freeze_seconds(tables: Sequence[TableFacts]) -> float:
@@ -41,10 +38,11 @@ def _partly(table: TablePlan, schema: SourceSchema) -> str | None:
     return reconcile_reason(schema.table(table.source), schema.triggers)
 
 
-def _whole(code: str, table: TablePlan, reason: str, plan: Plan, config: Config) -> Finding:
+def _whole(table: TablePlan, reason: str, plan: Plan, config: Config) -> Finding:
     facts = plan.facts.get(table.source)
-    return warning(
-        code,
+    accepted = config.capture.uncapturable == "reconcile"
+    return (warning if accepted else blocking)(
+        "live_reconciled" if accepted else "live_partly_captured",
         table.source,
         reason=reason,
         rows=facts.rows if facts is not None else None,

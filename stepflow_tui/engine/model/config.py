@@ -293,7 +293,7 @@ class SwitchReads(Section):
 
 
 class Capture(Section):
-    """Change capture (live only): how long and how much is kept, and what happens to tables that can't be captured."""
+    """Change capture (live only): how long and how much is kept, and what happens to tables whose log may miss rows."""
 
     keep: Duration = Field(default=604_800.0, gt=0)
     budget: Size = Field(default=1_073_741_824, gt=0)

@@ -177,6 +177,12 @@ async def add_rejects(conn: asyncpg.Connection, run_id: str, n: int, rejects: Se
         )
 
 
+async def forget_rejects(conn: asyncpg.Connection, run_id: str, table: str) -> None:
+    """Drops the rejects of a table whose rows have all arrived since."""
+    with pg_errors("forget the rejects"):
+        await conn.execute("delete from _stepflow.reject where run = $1 and tb = $2", run_id, table)
+
+
 async def rejects(conn: asyncpg.Connection, run_id: str, *, table: str | None = None) -> list[Reject]:
     """Refused rows in the order they were met."""
     with pg_errors("read the rejects"):

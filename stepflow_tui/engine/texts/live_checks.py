@@ -69,20 +69,20 @@ FINDINGS: dict[str, Words] = {
     ),
     "live_uncapturable": Words(
         "Changes of the table {object} can't be captured: {reason}.",
-        "Rows that the application changes during the run would be missing in the target.",
-        "Leave it out with `tables.exclude`, or write `capture: {{uncapturable: reconcile}}`: it is then compared as a whole "
-        "while writes stand still.",
+        "Rows that the application changes during the run would be missing in the target, and its writes could not be stopped "
+        "in the cutover.",
+        "Leave it out with `tables.exclude`, or migrate with `mode: copy` while nobody writes.",
     ),
     "live_reconciled": Words(
-        "Changes of the table {object} can't be captured: {reason}.",
-        "It is compared as a whole (rows: {rows}) while writes stand still: about {seconds} s of the {allowed_seconds} s that "
-        "`cutover.max_freeze` allows.",
-        "Nothing has to be done if that is short enough; else leave it out with `tables.exclude`.",
-    ),
-    "live_partly_captured": Words(
         "The log may miss rows of the table {object} that REPLACE removes: {reason}.",
         "So it is compared as a whole (rows: {rows}) while writes stand still: about {seconds} s of the {allowed_seconds} s "
         "that `cutover.max_freeze` allows.",
         "Nothing has to be done if that is short enough; else raise `cutover.max_freeze`.",
+    ),
+    "live_partly_captured": Words(
+        "The log may miss rows of the table {object} that REPLACE removes: {reason}.",
+        "Only a comparison of the whole table (rows: {rows}) while writes stand still finds them: about {seconds} s of the "
+        "{allowed_seconds} s that `cutover.max_freeze` allows.",
+        "Allow that with `capture: {{uncapturable: reconcile}}`, or leave the table out with `tables.exclude`.",
     ),
 }

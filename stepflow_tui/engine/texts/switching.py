@@ -101,6 +101,7 @@ TOLD: Mapping[str, str] = {
     "switch_resumed": N_("reads follow the switch again"),
     "switch_refused": N_("the read switch stays where it is: {message}"),
     "tables_copied_again": N_("tables to be copied again: {tables}"),
+    "rejects_settled": N_("rows that the copy refused have all arrived since: {tables}"),
     "log_not_tended": N_("the change log could not be looked after: {message}"),
     "writes_taken_back": N_("SQLite takes writes again, {seconds} s after the rollback of the cutover began"),
     "rows_given_up": N_("rows that SQLite can't hold are given up, as confirmed: {rows} ({named})"),

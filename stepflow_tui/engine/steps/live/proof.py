@@ -13,6 +13,7 @@ from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import plan_of
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proven import Proven
+from stepflow_tui.engine.steps.live.rejects import settle_rejects
 from stepflow_tui.engine.steps.live.tailing import tail_of
 from stepflow_tui.engine.steps.verify import live_job, save_verdicts
 
@@ -52,6 +53,7 @@ async def verifier_of(ctx: RunContext) -> LiveVerifier:
 async def keep_result(ctx: RunContext, result: PassResult) -> None:
     """Journal what a pass found; a clean one proves more than what was proven before."""
     await save_verdicts(ctx, result.verdicts, result.invariants)
+    await settle_rejects(ctx, result.verdicts)
     known = ctx.memory.find(Proven)
     if result.clean and (known is None or known.n < result.from_n):
         ctx.memory.put(Proven(result.from_n))
@@ -110,6 +112,7 @@ async def prove_touched(ctx: RunContext) -> int:
         for table in reconcile:
             verdict = await verifier.compare_whole(point, table)
             await ctx.journal.save_verdict(verdict)
+            await settle_rejects(ctx, [verdict])
             refuse_unequal(verdict)
         refuse_different([*found, *await verifier.ask_invariants(point)])
         ctx.memory.put(Proven(high))

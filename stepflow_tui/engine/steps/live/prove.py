@@ -22,6 +22,7 @@ from stepflow_tui.engine.steps.facts import anchor_audit
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proof import advance, keep_result, refuse_different, refuse_unequal, verifier_of
 from stepflow_tui.engine.steps.live.proven import Proven
+from stepflow_tui.engine.steps.live.rejects import settle_rejects
 from stepflow_tui.engine.steps.live.tailing import undisturbed
 from stepflow_tui.engine.steps.settle import settle_checklist
 
