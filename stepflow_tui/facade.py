@@ -343,10 +343,16 @@ class Facade(Protocol):
         ...
 
     async def make_demo(self, state: Path, kind: str, rows: int) -> Path:
-        """A folder with data and config; the config's path."""
+        """A folder with data and config, and a shop that trades on them until this process ends; the config's path."""
         ...
 
-    async def end_demo(self, state: Path, config: Path) -> None: ...
+    async def end_demo(self, state: Path, config: Path) -> None:
+        """End the shop, remove its database and folder."""
+        ...
+
+    async def keep_demo(self, state: Path, config: Path) -> None:
+        """End the shop, keep its database, folder and server."""
+        ...
 
 
 def facade() -> Facade:

@@ -152,6 +152,9 @@ def bench(
     def show(data: Mapping[str, Any]) -> None:
         made.gauge.update(data)
 
+    async def keep(data: Mapping[str, Any]) -> None:
+        made.gauge.update(data)
+
     controller = SwitchController(
         config,
         Links(
@@ -162,6 +165,7 @@ def bench(
             lag=lambda: made.lag,
             gauge=show,
             event=event,
+            keep=keep,
             **links,
         ),
     )

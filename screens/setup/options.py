@@ -19,6 +19,10 @@ from screens.widgets.said import Said
 from stepflow_tui.engine.model.draft import CHOICES
 from stepflow_tui.engine.texts.language import N_, _
 
+MODES: dict[str, str] = {
+    "copy": N_("One exact copy; nobody writes to the file meanwhile."),
+    "live": N_("The application keeps writing (live): reads, then writes move, and the way back stays open."),
+}
 LEVELS: dict[str, str] = {
     "basic": N_("Row counts of every table."),
     "standard": N_("Counts, keys and sums of every column."),
@@ -33,7 +37,7 @@ BAD_VALUES: dict[str, str] = {
 
 
 class OptionsPage(Page):
-    """Name, environment, schema, level, bad values, backup folder."""
+    """Name, environment, schema, mode, level, bad values, backup folder."""
 
     NAME: ClassVar[str] = N_("Options")
     INTRO: ClassVar[str] = N_("Everything here has a safe default; F8 takes them as they are.")
@@ -48,12 +52,18 @@ class OptionsPage(Page):
         yield explained(_("Shown on every screen; with `production`, --yes alone confirms nothing."))
         yield text_field(_("Schema"), state.schema, "schema")
         yield explained(_("Where the tables go. It has to be empty."))
+        yield Field(_("Mode"), Cycle([(v, v) for v in CHOICES["mode"]], state.mode, id="mode"))
+        yield Said(_(MODES[state.mode]), id="about-mode", classes="explained")
         yield Field(_("Verify"), Cycle([(v, v) for v in CHOICES["level"]], state.level, id="level"))
         yield Said(_(LEVELS[state.level]), id="about-level", classes="explained")
         yield Field(_("Bad text"), Cycle([(v, v) for v in CHOICES["on_bad_value"]], state.on_bad_value, id="bad"))
         yield Said(_(BAD_VALUES[state.on_bad_value]), id="about-bad", classes="explained")
         yield text_field(_("Backup folder"), state.backup_dir, "backup", hint=_("the run's own folder"))
         yield explained(_("A tested backup is made first; it needs as much room as the file."))
+
+    @on(Cycle.Changed, "#mode")
+    def _mode(self, event: Cycle.Changed) -> None:
+        self.query_one("#about-mode", Said).show(_(MODES[event.cycle.value]))
 
     @on(Cycle.Changed, "#level")
     def _level(self, event: Cycle.Changed) -> None:
@@ -84,6 +94,7 @@ class OptionsPage(Page):
             name=self._typed("name"),
             environment=self._typed("environment") or "staging",
             schema=self._typed("schema") or "public",
+            mode=self.query_one("#mode", Cycle).value,
             level=self.query_one("#level", Cycle).value,
             on_bad_value=self.query_one("#bad", Cycle).value,
             backup_dir=self._typed("backup"),

@@ -29,6 +29,7 @@ class SetupState:
     answers: Answers = field(default_factory=Answers)
     advice: Advice | None = None
     kind: str = "sqlite-to-postgres"
+    mode: str = "copy"
     target: str = EMBEDDED
     address: str = ""
     password: str = field(default="", repr=False)
@@ -63,6 +64,7 @@ class SetupState:
         target = f"${{{variable}}}" if variable else self.address if self.target == SERVER else self.target
         return Draft(
             kind=self.kind,
+            mode=self.mode,
             source=self._written(self.source),
             target=target,
             name=self.name,

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Show versions, places and limits of this machine."),
     "embedded": ("embedded", "The embedded PostgreSQL of this state directory."),
     "keys": ("keys", "Show the wizard's keys, or what the terminal sends."),
-    "demo": ("demo", "Migrate a sample shop into an embedded PostgreSQL."),
+    "demo": ("demo", "Migrate a sample shop into an embedded PostgreSQL while it is open."),
 }
 """Command → its module in this package, and its one-line help."""
 

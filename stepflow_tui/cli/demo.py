@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.model.state import FINISHED
+from stepflow_tui.engine.model.state import FINISHED, RunState
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
@@ -29,11 +28,12 @@ def demo(
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, max=100_000_000, help="Rows of the sample.")
     ] = DEMO_ROWS,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to SQLite at the end.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep databases and server.")] = False,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Migrate a sample shop into an embedded PostgreSQL."""
+    """Migrate a sample shop into an embedded PostgreSQL while it is open."""
     import asyncio
 
     from stepflow_tui.cli import diagnostics, wizard
@@ -48,45 +48,90 @@ def demo(
             f"There is no demo of {kind!r} in this version.", hint=f"{THIS_VERSION} is.", code="not_in_this_version"
         )
     if not yes and wizard.possible(session):
-        return _in_wizard(session, facade(), kind, rows, keep=keep)
-    return asyncio.run(_demo(session, facade(), kind, rows, keep=keep, yes=yes or not diagnostics.interactive(session)))
+        return _in_wizard(session, facade(), kind, rows, back=rollback, keep=keep)
+    yes = yes or not diagnostics.interactive(session)
+    return asyncio.run(_demo(session, facade(), kind, rows, back=rollback, keep=keep, yes=yes))
 
 
-def _in_wizard(session: Session, engine: Facade, kind: str, rows: int, *, keep: bool) -> int:
-    """Make the data, open the wizard on its run, tidy up once the run has ended."""
+def _in_wizard(session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool) -> int:
+    """Make the data, open the wizard on its run, close the shop, tidy up once the run has ended."""
     import asyncio
 
-    from stepflow_tui.cli import diagnostics, wizard
+    from stepflow_tui.cli import demo_live, wizard
 
-    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{rows:,}"))
-    config = asyncio.run(engine.make_demo(session.state_path, kind, rows))
+    config = asyncio.run(_make(session, engine, kind, rows))
     session.run = config.parent.name
     code = wizard.open_wizard(session, config=config)
+    if back and _observes(session, engine, config):
+        run = engine.resolve_run(session.state_path, config.parent.name)
+        code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
+    code = demo_live.close_shop(config, code)
+    settle(session, engine, config, keep=keep)
+    return code
+
+
+async def _make(session: Session, engine: Facade, kind: str, rows: int) -> Path:
+    from stepflow_tui.cli import diagnostics
+
+    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{rows:,}"))
+    config = await engine.make_demo(session.state_path, kind, rows)
+    diagnostics.say(_("the shop is open: it writes and reads all the time, through stepflow_tui.client"))
+    diagnostics.say(_("left out: product_search, a full-text index; SQLite has no triggers on virtual tables"))
+    return config
+
+
+def settle(session: Session, engine: Facade, config: Path, *, keep: bool = False) -> None:
+    """Tidy up after a demo whose run has ended; leave everything else as it is. Tells which of both it was."""
+    import asyncio
+
+    from stepflow_tui.cli import diagnostics
+
     ended = has_ended(session, engine, config)
-    if ended and not keep:
+    if keep:
+        asyncio.run(engine.keep_demo(session.state_path, config))
+    elif ended:
         asyncio.run(engine.end_demo(session.state_path, config))
     if not ended:
-        diagnostics.say(_("Left {run}; it goes on. `stepflow attach {run}` returns to it.").format(run=session.run))
+        diagnostics.say(
+            _("Left {run}; it goes on, without the shop. `stepflow attach {run}` returns to it.").format(
+                run=config.parent.name
+            )
+        )
     _tell(session, config, keep=keep or not ended)
-    return code
 
 
 def has_ended(session: Session, engine: Facade, config: Path) -> bool:
     """Whether the run of a demo has come to an end. Its folder has the name of the run."""
-    run = engine.resolve_run(session.state_path, config.parent.name)
-    with engine.RunReader(run.path) as reader:
-        status = reader.status()
+    status = _status(session, engine, config)
     return status["state"] in FINISHED and not status["engine"]["alive"]
 
 
-async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, keep: bool, yes: bool) -> int:
-    from stepflow_tui.cli import diagnostics
-    from stepflow_tui.cli.run import run_and_follow
+def _observes(session: Session, engine: Facade, config: Path) -> bool:
+    return bool(_status(session, engine, config)["state"] == RunState.OBSERVING)
 
-    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{rows:,}"))
-    config = await engine.make_demo(session.state_path, kind, rows)
-    code = await run_and_follow(session, engine, engine.load_config(config, os.environ), yes=yes)
-    if not keep and code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
+
+def _status(session: Session, engine: Facade, config: Path) -> dict[str, Any]:
+    run = engine.resolve_run(session.state_path, config.parent.name)
+    with engine.RunReader(run.path) as reader:
+        return reader.status()
+
+
+async def _demo(
+    session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool, yes: bool
+) -> int:
+    import asyncio
+
+    from stepflow_tui.cli import demo_live, diagnostics
+
+    config = await _make(session, engine, kind, rows)
+    code = int(diagnostics.ExitCode.FAILED)
+    try:
+        code = await demo_live.drive(session, engine, config, back=back, yes=yes)
+    finally:
+        code = await asyncio.to_thread(demo_live.close_shop, config, code)
+    if keep:
+        await engine.keep_demo(session.state_path, config)
+    elif code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
         await engine.end_demo(session.state_path, config)
     _tell(session, config, keep=keep)
     return code
@@ -95,7 +140,7 @@ async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, keep:
 def _tell(session: Session, config: Path, *, keep: bool) -> None:
     from stepflow_tui.cli import diagnostics
 
-    folder = session.state_path / "runs" / (session.run or "")
+    folder = session.state_path / "runs" / config.parent.name
     diagnostics.say(_("report: {file}").format(file=folder / "report.html"))
     if keep:
         diagnostics.say(_("kept: {folder}; its database: stepflow embedded dsn").format(folder=config.parent))

@@ -18,6 +18,7 @@ THIS_VERSION = BUILT[0]
 
 app = commands()
 
+_MODES = " | ".join(CHOICES["mode"])
 _LEVELS = " | ".join(CHOICES["level"])
 _BAD_VALUES = " | ".join(CHOICES["on_bad_value"])
 
@@ -39,6 +40,9 @@ def init(
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The run's name; else made from the file's.")
     ] = "",
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help=f"{_MODES}. live: the application keeps writing meanwhile.")
+    ] = "copy",
     environment: Annotated[
         str, typer.Option("--environment", metavar="NAME", help="`production` asks for --confirm.")
     ] = "staging",
@@ -89,6 +93,7 @@ def init(
         source=source or diagnostics.need(session, N_("The SQLite file"), "--source FILE"),
         target=target or VARIABLE,
         name=name,
+        mode=mode,
         environment=environment,
         schema=schema,
         level=level,

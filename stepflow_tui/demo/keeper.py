@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.demo.names import COUNTERS, LOG, TARGET_VARIABLE
+
+if TYPE_CHECKING:
+    import psutil
 
 MODULE = "stepflow_tui.demo.shop"
 END_SECONDS = 60.0
@@ -21,7 +22,7 @@ START_SECONDS = 20.0
 
 
 def open_shop(folder: Path, dsn: str | None) -> None:
-    """Start the shop on `folder/shop.db`; it outlives whoever starts it, until `close_shop`.
+    """Start the shop on `folder/shop.db`; it trades until `close_shop`, or until the process that started it is gone.
 
     Args:
         dsn: where it will write after the cutover; it goes through the environment, as it holds a password.
@@ -39,6 +40,7 @@ def open_shop(folder: Path, dsn: str | None) -> None:
     while not counters(folder).get("acknowledged"):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
+            process.wait()
             raise RuntimeError(f"the shop does not start; see {folder / LOG}")
         time.sleep(0.05)
 
@@ -59,6 +61,8 @@ def is_open(folder: Path) -> bool:
 def close_shop(folder: Path) -> dict[str, Any]:
     """End the shop, which then compares its ledger with the database. Returns its last figures; `ended` says whether it
     came so far."""
+    import psutil
+
     process = _process(folder)
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -71,6 +75,8 @@ def close_shop(folder: Path) -> dict[str, Any]:
 
 def _process(folder: Path) -> psutil.Process | None:
     """Our own process only: a number may have been given to somebody else since."""
+    import psutil
+
     pid = counters(folder).get("pid")
     if pid is None or counters(folder).get("ended"):
         return None

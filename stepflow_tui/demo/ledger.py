@@ -27,9 +27,14 @@ class Checked:
     different: int = 0
 
     @property
+    def wrong(self) -> int:
+        """How many orders are there that shouldn't be, or otherwise than they were acknowledged."""
+        return self.returned + self.doubled + self.different
+
+    @property
     def right(self) -> bool:
         """Whether every acknowledged write is there, once, as it was acknowledged, and nothing else."""
-        return not (self.lost or self.returned or self.doubled or self.different)
+        return not (self.lost or self.wrong)
 
 
 class Ledger:

@@ -1,7 +1,8 @@
 """The shop's process: `python -m stepflow_tui.demo.shop FOLDER`, which holds shop.db and gets `shop.ledger` and `shop.json`.
 
-The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. SIGTERM ends the shop: it then
-compares its ledger with the database that owns writes, and its exit status says whether everything acknowledged was there.
+The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. SIGTERM, or the end of whoever
+started it, ends the shop: it then compares its ledger with the database that owns writes, and its exit status says whether
+everything acknowledged was there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from stepflow_tui.demo.pg_orders import PgOrders
 
 WRITES_PER_SECOND, READS_PER_SECOND = 20.0, 60.0
 TELL_SECONDS = 0.5
+CHECK_SECONDS = 5.0
+"""How often the ledger is compared with the database while the shop trades."""
 FIND_OUT_TRIES = 100
 OPEN_ORDERS = 200
 """Orders of its own that the shop keeps; the oldest are cancelled."""
@@ -62,12 +65,14 @@ class Shop:
         self.router = AsyncReadRouter(folder / SOURCE, report=new.report if new else None, shadow=0.05 if new else 0.0)
         self.counters: dict[str, Any] = {
             "pid": os.getpid(), "writes": {"sqlite": 0, "postgresql": 0}, "reads": {"sqlite": 0, "postgresql": 0},
-            "read_errors": 0, "write_errors": 0, "longest_wait_ms": 0.0, "moves": [], "checks": [], "lost": None, "ended": False,
+            "read_errors": 0, "write_errors": 0, "longest_wait_ms": 0.0, "moves": [], "checks": [], "lost": None, "wrong": 0, "ended": False,
         }  # fmt: skip
         self._random = random.Random(seed)  # noqa: S311 - sample data
         self._numbers = 0
         self._side: Side = "sqlite"
         self._wrote: Side = "sqlite"
+        self._owner = os.getppid()
+        self._checked = time.monotonic()
         self._customers: list[int] = []
         self._skus: list[str] = []
 
@@ -77,7 +82,7 @@ class Shop:
         tasks = [asyncio.create_task(work(stop)) for work in (self._writing, self._reading, self._telling)]
         try:
             await asyncio.gather(*tasks)
-            checked = await self.check()
+            checked = await self.check(kept=True)
         finally:
             for task in tasks:
                 task.cancel()
@@ -88,12 +93,19 @@ class Shop:
         self._tell(ended=True)
         return checked
 
-    async def check(self) -> Checked:
-        """Compare the ledger with the side that owns writes; the result is counted."""
+    async def check(self, *, kept: bool) -> Checked:
+        """Compare the ledger with the side that owns writes, with no write of ours under way; the worst counts.
+
+        Args:
+            kept: the whole result stands among the figures.
+        """
         side = self.router.view.owner(fresh=True)
         checked = self.ledger.compare(side, await self.sides[side].all())
-        self.counters["checks"].append(asdict(checked))
-        self.counters["lost"] = checked.lost
+        if kept:
+            self.counters["checks"].append(asdict(checked))
+        self.counters["lost"] = max(checked.lost, self.counters["lost"] or 0)
+        self.counters["wrong"] = max(checked.wrong, self.counters["wrong"])
+        self._checked = time.monotonic()
         self._tell()
         return checked
 
@@ -102,7 +114,9 @@ class Shop:
             began = time.monotonic()
             order = await self._write(self._next())
             if order is not None and self._moved(began):
-                await self.check()
+                await self.check(kept=True)
+            elif order is not None and time.monotonic() - self._checked > CHECK_SECONDS:
+                await self.check(kept=False)
             await self._rest(stop, 1 / WRITES_PER_SECOND)
 
     def _moved(self, began: float) -> bool:
@@ -111,7 +125,7 @@ class Shop:
         self.counters["longest_wait_ms"] = max(self.counters["longest_wait_ms"], waited)
         before, self._side = self._side, self._wrote
         if before != self._side:
-            self.counters["moves"].append({"to": self._side, "waited_ms": waited})
+            self.counters["moves"].append({"to": self._side, "waited_ms": waited, "at": time.time()})
         return before != self._side
 
     async def _write(self, wanted: Wanted) -> Order | None:
@@ -188,6 +202,8 @@ class Shop:
     async def _telling(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._tell()
+            if os.getppid() != self._owner:
+                stop.set()
             await self._rest(stop, TELL_SECONDS)
 
     def _tell(self, *, ended: bool = False) -> None:

@@ -50,6 +50,7 @@ _NAMES = {
     "embedded": "stepflow_tui.engine.facade.care",
     "make_demo": "stepflow_tui.engine.facade.demo",
     "end_demo": "stepflow_tui.engine.facade.demo",
+    "keep_demo": "stepflow_tui.engine.facade.demo",
 }
 
 

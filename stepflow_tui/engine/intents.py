@@ -102,7 +102,9 @@ class Desk:
             "until": self._until,
             "yes": self._yes,
         }.get(verb)
-        handler = handler or ControlLease(self.ctx.journal).handler(verb) or LiveOrders(self.ctx, self.playbook).handler(verb)
+        handler = (
+            handler or ControlLease(self.ctx.journal).handler(verb) or LiveOrders(self.ctx, self.playbook).handler(verb)
+        )
         if handler is None:
             raise UsageError(
                 f"{verb} can't be done in a {self.playbook.kind} run in mode {self.playbook.mode}.",
@@ -228,6 +230,9 @@ class Desk:
         return {"phase": phase}
 
     async def _yes(self, command: Command) -> Answer:
+        if "until" in command.args:
+            check_phase(self.playbook, command.args["until"])
+            self.ctx.answers.until = command.args["until"]
         self.ctx.answers.yes = True
         self.ctx.answers.confirm = command.args.get("confirm") or self.ctx.answers.confirm
         return {}

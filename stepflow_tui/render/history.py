@@ -70,6 +70,7 @@ _TOPICS = {
     ),
     "tables_copied_again": N_("capture"),
     "rejects_settled": N_("capture"),
+    "rows_reconciled": N_("cutover"),
     "log_not_tended": N_("capture"),
     "writes_taken_back": N_("cutover"),
     "rows_given_up": N_("cutover"),

@@ -250,7 +250,10 @@ def loses(status: Status) -> str:
         share = (status.get("switch") or {}).get("percentage")
         return filled(BACK, "reads_only" if share else "nothing", {})
     back = live.get("back")
-    return filled(BACK, str(back.get("code")), back.get("params") or {}) if back else ""
+    if not back:
+        return ""
+    params = back.get("params") or {}
+    return filled(BACK, "blocked_by" if params.get("reason") else str(back.get("code")), params)
 
 
 def back_seconds(status: Status) -> float | None:

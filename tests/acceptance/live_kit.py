@@ -65,6 +65,12 @@ def rows_of(path: Path) -> dict[str, list[str]]:
         return {n: sorted(repr(row) for row in connection.execute(f'select * from "{n}"')) for (n,) in names}
 
 
+def target_rows(stand: Stand) -> dict[str, list[str]]:
+    """All rows of the application's tables in the target, sorted."""
+    names = [r[0] for r in stand.sql("select tablename::text from pg_tables where schemaname = 'public'")]
+    return {n: sorted(r[0] for r in stand.sql(f'select t::text from public."{n}" t')) for n in names}
+
+
 def catalog_of(path: Path) -> list[tuple[str, ...]]:
     """Everything that the catalog of a SQLite file names."""
     with opened(path) as connection:

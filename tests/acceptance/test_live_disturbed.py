@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.compare import differing
 from tests.acceptance.harness import Stand
-from tests.acceptance.live_kit import Live, Writer, catalog_of, make_shop, opened, rows_of, writing
+from tests.acceptance.live_kit import Live, Writer, catalog_of, make_shop, opened, rows_of, target_rows, writing
 from tests.run_kit import until
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -189,7 +190,7 @@ def _copied(path: Path, to: Path) -> None:
         (drop_table, "capture_table_dropped", "kv"),
         (drop_log, "capture_log_missing", "_sf_log"),
         (replace_file, "capture_file_replaced", "source.db"),
-        (restore, "log_before_watermark", "older copy"),
+        (restore, "capture_rewound", "applied up to"),
     ],
     ids=["column", "table", "log", "replaced", "restored"],
 )
@@ -205,7 +206,7 @@ def test_what_cannot_be_mended_stops_the_run_by_name(
         writer.more()
         writer.stop()
     live.equal()
-    target = live.stand.target_hash()
+    target = target_rows(live.stand)
     before = live.seq
     if engine == "gone":
         live.kill()
@@ -218,7 +219,7 @@ def test_what_cannot_be_mended_stops_the_run_by_name(
     assert named in error["message"] + error["detail"]
     assert live.status()["state"] == "failed"
     assert rows_of(source) == rows
-    assert live.stand.target_hash() == target, "nothing of it came into the target"
+    assert target_rows(live.stand) == target, "nothing of it came into the target"
     with writing(source) as writer:
         writer.more()
         assert not writer.stop()["refused"]
@@ -226,3 +227,24 @@ def test_what_cannot_be_mended_stops_the_run_by_name(
     assert back.code == 0, back.out
     until(lambda: live.status()["state"] == "aborted", 60)
     assert [name for _, name, _, _ in catalog_of(source) if name.startswith("_sf_")] == []
+
+
+@pytest.mark.parametrize("disaster", [drop_trigger, rebuild], ids=["trigger", "rebuild"])
+def test_without_the_guard_rows_are_missed(live: Live, disaster: Disaster) -> None:
+    """The negative control: nobody notices, the tail applies all that was logged, and the sides differ; then only the
+    comparison keeps the cutover from happening."""
+    live.hold()
+    live.kill()
+    live.unguarded("unguarded")
+    disaster(live.stand.source)
+    with writing(live.stand.source) as writer:
+        writer.more()
+        writer.stop()
+    ran = live.run()
+    assert ran.code == 5, ran.out
+    assert "live_differences" in live.errors()
+    with opened(live.stand.source) as connection:
+        (newest,) = connection.execute("select max(n) from _sf_log").fetchone()
+    assert live.stand.sql("select w from _stepflow.progress") == [(newest,)], "everything that was logged is applied"
+    assert differing(live.stand), "the damage that the guard prevents is not seen"
+    assert live.events("capture_disturbed") == []

@@ -391,6 +391,9 @@ async def test_options_explain_what_is_chosen_and_are_written(here: Path) -> Non
         app.screen.query_one("#level", Cycle).focus()
         await keys(pilot, "right")
         assert "every constraint" in str(app.screen.query_one("#about-level").render())
+        app.screen.query_one("#mode", Cycle).focus()
+        await keys(pilot, "right")
+        assert "keeps writing" in str(app.screen.query_one("#about-mode").render())
         app.screen.query_one("#bad", Cycle).focus()
         await keys(pilot, "left")
         assert "data is lost" in str(app.screen.query_one("#about-bad").render())
@@ -403,6 +406,7 @@ async def test_options_explain_what_is_chosen_and_are_written(here: Path) -> Non
         "replace",
         "production",
     )
+    assert config.mode == "live"
     assert config.backup.dir == Path.cwd() / "data"
 
 

@@ -70,7 +70,7 @@ def test_what_it_refuses(
 
 
 def test_every_choice_of_the_wizard_is_an_option(cli: Cli, tmp_path: Path) -> None:
-    options = ["--name", "s1", "--environment", "production", "--schema", "app", "--level", "basic"]
+    options = ["--name", "s1", "--environment", "production", "--schema", "app", "--level", "basic", "--mode", "copy"]
     more = ["--on-bad-value", "bytea", "--backup-dir", "bk", "--owner", "teams-told=Anna", "--owner", "users-work=B=C"]
     assert cli("init", "sqlite-to-postgres", "--source", "x.db", "--target", "environment", *options, *more) == 0
     config = load_config(tmp_path / "stepflow.yaml", {}).config
@@ -81,6 +81,12 @@ def test_every_choice_of_the_wizard_is_an_option(cli: Cli, tmp_path: Path) -> No
     assert config.backup.dir == tmp_path / "bk"
     assert [(i.id, i.owner) for i in config.checklist.before] == [("teams-told", "Anna")]
     assert [(i.id, i.owner) for i in config.checklist.after] == [("users-work", "B=C")]
+
+
+def test_a_live_run_is_written_with_a_level_that_proves_enough(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", "sqlite-to-postgres", "--source", "x.db", "--target", "environment", "--mode", "live") == 0
+    config = load_config(tmp_path / "stepflow.yaml", {}).config
+    assert (config.mode, config.verify.level) == ("live", "detailed")
 
 
 def test_the_table_of_kinds(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from stepflow_tui.engine.facade.compose import (
     suggested_name,
     with_password,
 )
-from stepflow_tui.engine.model.config import BadValue, Level
+from stepflow_tui.engine.model.config import BadValue, Level, Mode
 from stepflow_tui.engine.model.draft import CHOICES, Draft
 from stepflow_tui.engine.texts import language
 
@@ -40,6 +40,7 @@ def loaded(tmp_path: Path, draft: Draft, env: dict[str, str] | None = None) -> A
 
 
 def test_the_choices_are_those_of_the_config() -> None:
+    assert set(CHOICES["mode"]) < {mode.value for mode in Mode}
     assert CHOICES["level"] == tuple(level.value for level in Level)
     assert CHOICES["on_bad_value"] == tuple(v.value for v in BadValue)
 
@@ -150,6 +151,14 @@ def test_what_holds_no_password_is_taken(target: str) -> None:
     assert not holds_password(target)
 
 
+@pytest.mark.parametrize("mode", CHOICES["mode"])
+def test_both_modes_load_and_both_are_explained(tmp_path: Path, mode: str) -> None:
+    draft = Draft(source="x.db", target="embedded", mode=mode)
+    assert loaded(tmp_path, draft).mode.value == mode
+    text = (tmp_path / "stepflow.yaml").read_text()
+    assert all(f"# {each}: " in text for each in CHOICES["mode"])
+
+
 @given(password=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_a_password_put_in_comes_out_again(password: str) -> None:
     for address in ("postgresql://anna@db:5432/shop?sslmode=require", "postgresql://db/shop"):
@@ -168,6 +177,8 @@ def test_a_password_put_in_comes_out_again(password: str) -> None:
         ({"name": "x" * 64}, "bad_name"),
         ({"environment": "a b"}, "bad_name"),
         ({"level": "deep"}, "unknown_choice"),
+        ({"mode": "offline"}, "unknown_choice"),
+        ({"mode": "live", "level": "standard"}, "level_too_low"),
         ({"on_bad_value": "drop"}, "unknown_choice"),
         ({"owners": {"no-such-item": "x"}}, "unknown_item"),
         ({"source": ""}, "no_source"),

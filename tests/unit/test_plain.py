@@ -324,9 +324,10 @@ def test_which_migration_from_answers_alone(desk: Desk, person: Person, said: Sa
 def test_options_are_checked_one_by_one(desk: Desk, person: Person, said: Said, tmp_path: Path) -> None:
     from stepflow_tui.engine.model.draft import Draft
 
-    choose(person, 2, "no name!", "shop-2", 5, 4, 6, "", 1)
+    choose(person, 2, "no name!", "shop-2", 5, 4, 6, "", 8, 2, 1)
     draft = setup._options(desk, Draft(source="x.db", name="shop"))
     assert (draft.name, draft.level, draft.on_bad_value) == ("shop-2", "comprehensive", "reject")
+    assert draft.mode == "live"
     assert any("can't be a name" in line for line in said())
 
 

@@ -35,6 +35,7 @@ OPTIONS: dict[str, str] = {
     "level": N_("how deep the result is compared: basic, standard, detailed or comprehensive"),
     "on_bad_value": N_("text that PostgreSQL can't hold: reject the row, keep it as bytea, or replace characters"),
     "backup_dir": N_("folder of the tested backup; empty: the run's own"),
+    "mode": N_("mode: copy (nobody writes meanwhile) or live (the application keeps writing)"),
 }
 """What can be changed, each in a line."""
 

@@ -28,7 +28,8 @@ STALE_SECONDS = 600.0
 
 LIVE_WATCHED = (
     "lag_high", "log_nearly_full", "log_full", "wal_large", "wal_pinned", "rows_differ", "rows_quarantined",
-    "switch_rolled_back", "capture_broken", "way_back_blocked", "verifier_stale",
+    "switch_rolled_back", "capture_broken", "way_back_blocked", "way_back_broken", "return_log_large",
+    "verifier_stale",
 )  # fmt: skip
 """Codes the watch resolves by itself when their rule is silent again."""
 
@@ -100,6 +101,7 @@ def live_rules(facts: LiveFacts, lasting: Lasting, now: float, standing: frozens
         *_wal(facts.wal, lasting.get("wal"), now),
         *_proof(facts, lasting.get("verifier"), now),
         *_grave(facts),
+        *_return_log(facts.live),
     ]
 
 
@@ -177,6 +179,18 @@ def _grave(facts: LiveFacts) -> Iterator[Alert]:
     if facts.switch.get("rolled_back"):
         yield Alert(code="switch_rolled_back", severity=critical)
     back = facts.live.get("back") or _NONE
-    if back.get("code") == "blocked":
-        rows = int(_number((back.get("params") or _NONE).get("rows")))
+    params = back.get("params") or _NONE
+    if back.get("code") != "blocked":
+        return
+    if params.get("reason"):
+        yield Alert(code="way_back_broken", severity=critical, params={"reason": str(params["reason"])})
+    if (rows := int(_number(params.get("rows")))) or not params.get("reason"):
         yield Alert(code="way_back_blocked", severity=critical, params={"count": rows})
+
+
+def _return_log(live: Gauge) -> Iterator[Alert]:
+    """The log of the way back only grows while nothing is brought over."""
+    log = live.get("return_log") or _NONE
+    size, budget = _number(log.get("bytes")), _number(log.get("budget"))
+    if live.get("owner") == Owner.POSTGRESQL.value and budget and size >= LOG_NEARLY_FULL * budget:
+        yield Alert(code="return_log_large", params={"bytes": int(size), "budget": int(budget)})

@@ -22,7 +22,9 @@ def live_table_findings(plan: Plan, schema: SourceSchema, config: Config) -> lis
     if config.mode is not Mode.LIVE:
         return []
     wanted = [t for t in plan.tables if t.impossible is None]
-    lost = [blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in wanted if t.uncapturable is not None]
+    lost = [
+        blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in wanted if t.uncapturable is not None
+    ]
     partly = [(t, why) for t in wanted if t.uncapturable is None and (why := _partly(t, schema)) is not None]
     return [*lost, *(_whole(t, why, plan, config) for t, why in partly)]
 

@@ -18,7 +18,8 @@ from stepflow_tui.engine.texts.language import N_, _
 
 COMMENTS: dict[str, str] = {
     "name": N_("names the run; typed as confirmation"),
-    "mode": N_("one exact copy; nobody writes meanwhile"),
+    "mode": N_("copy: one exact copy, nobody writes meanwhile"),
+    "mode_live": N_("live: the application keeps writing; reads, then writes move"),
     "environment": N_("production asks for --confirm"),
     "embedded": N_("a PostgreSQL of StepFlow's own"),
     "libpq": N_("no address: PGHOST, PGDATABASE … and ~/.pgpass"),
@@ -134,6 +135,12 @@ def _check(draft: Draft) -> None:
             raise UsageError(
                 f"{getattr(draft, key)!r} is no {key}.", hint=f"One of {', '.join(choices)}.", code="unknown_choice"
             )
+    if draft.mode == "live" and draft.level in ("basic", "standard"):
+        raise UsageError(
+            f"A live run can't be proven with {draft.level} verification: rows change while it looks.",
+            hint="Choose detailed or comprehensive.",
+            code="level_too_low",
+        )
     for value in (draft.name, draft.environment):
         if value and not _NAME.fullmatch(value):
             raise UsageError(
@@ -175,7 +182,8 @@ def _lines(draft: Draft, path: Path) -> Iterator[str]:
     yield "version: 1"
     yield _line(f"name: {_plain(draft.name or suggested_name(draft.source, draft.kind))}", "name")
     yield f"kind: {draft.kind}"
-    yield _line("mode: copy", "mode")
+    yield _line(f"mode: {draft.mode}", "mode")
+    yield _line("", "mode_live")
     yield _line(f"environment: {_plain(draft.environment)}", "environment")
     yield "source:"
     yield f"  path: {_quoted(_relative(draft.source, path))}"

@@ -1,4 +1,4 @@
-"""The demo's data and config, and tidying up after it."""
+"""The demo's data, config and shop, and tidying up after it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,27 @@ from pathlib import Path
 
 import yaml
 
+from stepflow_tui.demo.keeper import close_shop, open_shop
+from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite.sample import make_shop
 
+FULL_TEXT = "product_search"
+"""SQLite has no triggers on virtual tables, so its changes can't be captured; an application makes such an index anew."""
+
+_servers: dict[Path, Embedded] = {}
+"""What the demos of this process use, by config: their shops need the server longer than their runs do."""
+
 
 async def make_demo(state: Path, kind: str, rows: int) -> Path:
-    """A folder of its own with a new sample database and its config; returns the config's path."""
+    """A folder of its own with a new sample database, its config, and a shop that trades on it; returns the config's path.
+
+    The shop ends with this process, or with `end_demo` or `keep_demo`.
+
+    Raises:
+        StepFailed: the shop doesn't start.
+    """
     folder_of_state = StateDir.open(state, os.environ)
     name = f"demo-{secrets.token_hex(2)}"
     # The run's folder is made here, so that data and run carry the same id; `start` finds it waiting.
@@ -25,35 +39,57 @@ async def make_demo(state: Path, kind: str, rows: int) -> Path:
     folder = folder_of_state.path / "demo" / run_dir.name
     await asyncio.to_thread(folder.parent.mkdir, mode=0o700, exist_ok=True)
     await asyncio.to_thread(folder.mkdir, mode=0o700)
-    await asyncio.to_thread(make_shop, folder / "shop.db", rows)
+    await asyncio.to_thread(make_shop, folder / "shop.db", rows, wal=True)
     config = folder / "stepflow.yaml"
-    settings = {
-        "version": 1,
-        "name": name,
-        "kind": kind,
-        "mode": "copy",
-        "source": {"path": "./shop.db"},
-        "target": {"embedded": True},
-        "copy": {"on_bad_value": "bytea"},
-        "verify": {"level": "comprehensive"},
-    }
-    config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    config.write_text(yaml.safe_dump(_settings(name, kind), sort_keys=False), encoding="utf-8")
+    await _open(folder_of_state.path, config, name)
     return config
 
 
-async def end_demo(state: Path, config: Path) -> None:
-    """Drop the demo's database and folder, and stop the server unless somebody else uses it. Runs and reports stay."""
-    root = StateDir.open(state, os.environ).path
-    name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
-    server = Embedded(root)
+def _settings(name: str, kind: str) -> dict[str, object]:
+    return {
+        "version": 1,
+        "name": name,
+        "kind": kind,
+        "mode": "live",
+        "source": {"path": "./shop.db"},
+        "target": {"embedded": True},
+        "tables": {"exclude": [FULL_TEXT]},
+        "copy": {"on_bad_value": "bytea"},
+        "verify": {"level": "comprehensive"},
+        "switch": {"strategy": "gradual", "steps": [25, 100], "soak": "3s", "shadow_reads": 200},
+        "observe": {"window": "24h", "then": "wait"},
+    }
+
+
+async def _open(root: Path, config: Path, name: str) -> None:
+    server = _servers[config] = Embedded(root)
     await server.start()
+    try:
+        await asyncio.to_thread(open_shop, config.parent, server.target(name).application_uri())
+    except RuntimeError as exc:
+        raise StepFailed("The demo's shop does not start.", detail=str(exc), code="demo_shop") from exc
+
+
+async def end_demo(state: Path, config: Path) -> None:
+    """End the shop, drop the demo's database and folder, and let the server go. Runs and reports stay."""
+    await asyncio.to_thread(close_shop, config.parent)
+    name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
+    server = await _server(state, config)
     await server.drop_database(name)
     await server.release()
-    if not _others(root, config.parent):
-        await server.stop()
     await asyncio.to_thread(shutil.rmtree, config.parent, ignore_errors=True)
 
 
-def _others(root: Path, mine: Path) -> bool:
-    """Whether another demo kept its database."""
-    return any(p != mine and p.is_dir() for p in (root / "demo").glob("demo-*"))
+async def keep_demo(state: Path, config: Path) -> None:
+    """End the shop; database, folder and server stay (until `stepflow embedded stop`)."""
+    await asyncio.to_thread(close_shop, config.parent)
+    server = await _server(state, config)
+    await server.pin()
+    await server.release()
+
+
+async def _server(state: Path, config: Path) -> Embedded:
+    server = _servers.pop(config, None) or Embedded(StateDir.open(state, os.environ).path)
+    await server.start()
+    return server

@@ -188,9 +188,12 @@ async def _attach(entry: RunEntry, options: Options) -> Started:
             code="plan_on_live_engine",
         )
     who = operator(os.environ)
-    if options.yes:
-        await asyncio.to_thread(commands.send, entry.path, "yes", {"confirm": options.confirm}, who=who)
-    if options.until is not None or options.yes:  # `run --yes` on a run that waits at its `--until` goes on
+    if (
+        options.yes
+    ):  # on a run that waits at its `--until`, it goes on: one intent, so that the gate sees both or neither
+        given = {"confirm": options.confirm, "until": options.until}
+        await asyncio.to_thread(commands.send, entry.path, "yes", given, who=who)
+    elif options.until is not None:
         await asyncio.to_thread(commands.send, entry.path, "until", {"phase": options.until}, who=who)
     return Started(run=entry, how="attached", after=0)
 

@@ -211,6 +211,16 @@ class TableSides:
             found += _rows(await conn.fetch(sql, *map(list, zip(*part, strict=True))))
         return found
 
+    async def forms_of(self, conn: asyncpg.Connection, keys: Sequence[Sequence[str]]) -> list[Form]:
+        """Keys in the text form that the reverse log writes, as the comparison has them; no row needs to be there."""
+        names = [f"k{n}" for n in range(self.width)]
+        arrays = ",".join(f"${n + 1}::text[]" for n in range(self.width))
+        pairs = zip(names, self.key_columns, self._pg_keys, strict=True)
+        casts = ",".join(f"u.{n}::{c.type.sql} as {k}" for n, c, k in pairs)
+        values = ",".join(read(c).value for c in self.key_columns)
+        sql = f"select {values} from (select {casts} from unnest({arrays}) u({','.join(names)})) part"
+        return [tuple(row) for row in await conn.fetch(sql, *map(list, zip(*keys, strict=True)))]
+
     async def own_keys(
         self, conn: asyncpg.Connection, after: Sequence[str] | None, limit: int
     ) -> tuple[list[Form], list[str] | None]:

@@ -23,7 +23,7 @@ from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.model.live import Lag
 from stepflow_tui.engine.model.sensitive import hidden_names
-from stepflow_tui.engine.postgres import changelog, reverse_rows
+from stepflow_tui.engine.postgres import changelog, reverse_rows, touched
 from stepflow_tui.engine.postgres.changelog import Changes
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.reverse_rows import Blocker, Key
@@ -85,7 +85,7 @@ class Reverse:
         async with self._turn, self._errors():
             conn = await self._connected()
             await changelog.check_shapes(conn, self._job.tables)
-            await changelog.install_changelog(conn, self._job.tables, wait=self._job.wait_seconds)
+            await changelog.install_changelog(conn, self._job.tables, wait=self._job.wait_seconds, again=True)
         return await self.refresh()
 
     async def step(self) -> ReverseTick:
@@ -250,6 +250,8 @@ class Reverse:
         """New blockers are listed before SQLite commits, solved ones taken off after it: whatever dies in between, a row
         that SQLite lacks is on the list."""
         await reverse_rows.add_blockers(conn, self._job.run, found)
+        if changes.whole:
+            await touched.mark_whole(conn, changes.whole)
         failpoint("reverse_listed")
         await self._file.commit(position, changes.snapshot)
         still = {(b.table, b.key) for b in found}

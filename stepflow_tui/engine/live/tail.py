@@ -248,10 +248,12 @@ class Tail:
     async def _attempt(self, *, everything: bool, hold: bool) -> Tick:
         state = await self._source.begin()
         self._fenced = state.fenced
-        self._lag.saw(state.log_max)
+        if self._stats.steps:  # before the first watermark is known, all of the log would look like lag
+            self._lag.saw(state.log_max)
         failpoint("tail_source_open")
         w = await self._target.begin()
         self._lag.applied(w)
+        self._lag.saw(state.log_max)
         carried = self._settle(w)
         capped = self._job.capped if state.wal else min(self._job.capped, _JOURNAL_CHANGES)
         limit = None if everything or state.log_max - w <= capped else capped

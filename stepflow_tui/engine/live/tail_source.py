@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,7 @@ class SourceSide:
         self._job = job
         self._connection: sqlite3.Connection | None = None
         self._seen: int | None = None  # data_version in the newest step's snapshot
+        self._log: tuple[int, int] | None = None  # the connection's -wal file, by device and inode
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="stepflow-tail")
 
     async def begin(self) -> LogState:
@@ -153,6 +155,19 @@ class SourceSide:
         return open_living(self._job.source, exact_rows=True)
 
     def _begin(self) -> LogState:
+        """A connection that was opened before may belong to side files that somebody took away, restoring a backup: then it
+        reads what nobody writes any more, or nothing at all. Only a new one shows what is there now."""
+        if self._connection is not None and self._log != _wal_of(self._job):
+            self._drop()
+        kept = self._connection is not None
+        try:
+            return self._begin_once()
+        except sqlite3.OperationalError as error:
+            if not kept or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
+                raise
+            return self._begin_once()
+
+    def _begin_once(self) -> LogState:
         if self._connection is None:
             self._connection = self._open()
         conn = self._connection
@@ -167,6 +182,7 @@ class SourceSide:
                 wal=conn.execute("pragma journal_mode").fetchone()[0] == b"wal",
             )
             self._seen = conn.execute("pragma data_version").fetchone()[0]
+            self._log = _wal_of(self._job)
         except BaseException:
             # another file may stand at the path by now: the next step opens it anew
             self._drop()
@@ -247,6 +263,15 @@ class SourceSide:
     def _measure(self) -> LogSize:
         with closing(self._open()) as conn:
             return log_size(conn)
+
+
+def _wal_of(job: TailJob) -> tuple[int, int] | None:
+    """Device and inode of the -wal file; None without one. Never opened: that would cost our connection its locks."""
+    try:
+        status = os.stat(f"{os.fspath(job.source)}-wal")  # noqa: PTH116 - one system call per step
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _dirty(table: TablePlan, span: Span, again: Sequence[int]) -> str:

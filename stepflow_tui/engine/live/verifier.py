@@ -176,6 +176,19 @@ class LiveVerifier:
             comparison.judge(looked, differences, tally)
         return [*named(differences.finish()), *tally.refused]
 
+    async def compare_target_keys(
+        self, point: CommonPoint, table: str, keys: Sequence[Sequence[str]]
+    ) -> list[Discrepancy]:
+        """`compare_keys` from the target's side: keys in the text form that the reverse log writes."""
+        comparison = await self._comparison(self._plan(table))
+        tally, differences = Tally(), comparison.new_differences(_NO_LIMIT)
+        await settle(point)
+        for start in range(0, len(keys), _KEYS):
+            forms = await comparison.sides.forms_of(point.target, keys[start : start + _KEYS])
+            looked = await comparison.look(point, Suspects(forms=list(dict.fromkeys(forms))))
+            comparison.judge(looked, differences, tally)
+        return [*named(differences.finish()), *tally.refused]
+
     async def compare_touched(
         self, point: CommonPoint, touched: Mapping[str, Iterable[Sequence[Value | str | BadText]]]
     ) -> list[Discrepancy]:

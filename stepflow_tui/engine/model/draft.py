@@ -12,6 +12,7 @@ VARIABLE = "${DATABASE_URL}"
 """The target where nothing else is said."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "mode": ("copy", "live"),
     "level": ("basic", "standard", "detailed", "comprehensive"),
     "on_bad_value": ("reject", "bytea", "replace"),
 }
@@ -25,6 +26,7 @@ class Draft:
 
     source: str
     kind: str = "sqlite-to-postgres"
+    mode: str = "copy"
     target: str = VARIABLE
     name: str = ""
     environment: str = "staging"

@@ -19,6 +19,7 @@ from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
+from stepflow_tui.engine.postgres import touched
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.reverse_rows import Key, key_columns, key_form
 from stepflow_tui.engine.postgres.table_locks import names_of, without_writers
@@ -34,7 +35,7 @@ create table if not exists _stepflow.blocker (
   run text not null, tb text not null, k text[] not null, col text, reason text not null,
   since timestamptz not null default now(), primary key (run, tb, k)
 );
-create table if not exists _stepflow.shape (tb text primary key, columns text not null);
+create table if not exists _stepflow.shape (tb text primary key, columns text not null, triggers text not null);
 create table if not exists _stepflow.purged (one boolean primary key default true check (one), snapshot text not null);
 """
 # session settings that the text of a key may depend on
@@ -44,7 +45,7 @@ _PINNED = (
 )
 _TRIGGERS = """
 select n.nspname, c.relname, g.tgname, g.tgenabled = 'A' and g.tgqual is null and g.tgattr = '' and p.prosecdef as sound,
-  g.tgtype, p.prosrc
+  g.tgtype, p.prosrc, concat_ws(':', g.oid, g.xmin, p.oid, p.xmin) as version
 from unnest($1::text[], $2::text[]) as wanted (s, r) join pg_catalog.pg_namespace n on n.nspname = wanted.s
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.r
   join pg_catalog.pg_trigger g on g.tgrelid = c.oid join pg_catalog.pg_proc p on p.oid = g.tgfoid
@@ -57,6 +58,16 @@ from unnest($1::text[], $2::text[]) as wanted (s, r) join pg_catalog.pg_namespac
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = wanted.r
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 group by 1, 2
+"""
+_PURGE = f"""
+with gone as (
+  delete from _stepflow.clog
+  where xid < pg_snapshot_xmax($1::text::pg_snapshot) and pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
+  returning tb, k
+), added as (
+  insert into _stepflow.touched (tb, h, k) select distinct tb, {touched.HASH}, k from gone on conflict do nothing returning 1
+)
+update _stepflow.kept set keys = keys + (select count(*) from added)
 """
 # AFTER, bits as in pg_trigger: ROW 1, INSERT 4, DELETE 8, UPDATE 16, TRUNCATE 32
 _TYPES = {ROW_TRIGGER: 1 | 4 | 8 | 16, TRUNCATE_TRIGGER: 32}
@@ -76,13 +87,16 @@ class Changes:
         return sum(map(len, self.keys.values())) + len(self.whole)
 
 
-async def install_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan], *, wait: float) -> str:
+async def install_changelog(
+    conn: asyncpg.Connection, tables: Sequence[TablePlan], *, wait: float, again: bool = False
+) -> str:
     """Log every later change of these tables. Installed before the application's first write; silent for our own.
 
     Args:
         conn: of the tables' owner, not in a transaction.
         tables: each with a `live_key`.
         wait: seconds until every table's lock must have been there at once.
+        again: the application has written since: any row may have changed unseen.
 
     Returns:
         A snapshot taken after the triggers were committed: where the first step begins.
@@ -94,10 +108,15 @@ async def install_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan
 
         async def remember(inner: asyncpg.Connection) -> None:
             await inner.execute("delete from _stepflow.shape")
-            found = await _shapes(inner, tables)
-            await inner.executemany("insert into _stepflow.shape (tb, columns) values ($1, $2)", list(found.items()))
+            shapes, versions = await _shapes(inner, tables), _versions(tables, await _triggers(inner, tables))
+            rows = [(tb, columns, versions[tb]) for tb, columns in shapes.items()]
+            await inner.executemany("insert into _stepflow.shape (tb, columns, triggers) values ($1, $2, $3)", rows)
+            if again and await touched.is_sound(inner):
+                await touched.mark_whole(inner, shapes)
+            elif not again:
+                await touched.begin(inner)
 
-        made = [_TABLES, *(sql for table in tables for sql in _install(table))]
+        made = [_TABLES, touched.TABLES, *(sql for table in tables for sql in _install(table))]
         await without_writers(conn, names_of(tables), made, wait=wait, then=remember)
         failpoint("changelog_installed")
         return await snapshot_now(conn)
@@ -107,7 +126,8 @@ async def remove_changelog(conn: asyncpg.Connection, tables: Sequence[TablePlan]
     """Take triggers and functions away and forget what they logged."""
     with pg_errors("remove the reverse log"):
         gone = [sql for table in tables for sql in _remove(table)]
-        gone += [_TABLES, "truncate _stepflow.clog, _stepflow.blocker, _stepflow.shape, _stepflow.purged"]
+        emptied = ("clog", "blocker", "shape", "purged", "touched", "kept")
+        gone += [_TABLES, touched.TABLES, f"truncate {', '.join(f'_stepflow.{name}' for name in emptied)}"]
         await without_writers(conn, names_of(tables), gone, wait=wait)
 
 
@@ -148,17 +168,41 @@ async def check_shapes(conn: asyncpg.Connection, tables: Sequence[TablePlan]) ->
 
 
 async def _check_triggers(conn: asyncpg.Connection, tables: Sequence[TablePlan]) -> None:
-    found = {(row[0], row[1], row[2]): row for row in await conn.fetch(_TRIGGERS, *_places(tables))}
+    found = await _triggers(conn, tables)
+    versions = _versions(tables, found)
+    known = {row[0]: row[1] for row in await conn.fetch("select tb, triggers from _stepflow.shape")}
     for table in tables:
         for name, kind in _TYPES.items():
             row = found.get((table.schema, table.name, name))
-            if row is None or not row["sound"] or row["tgtype"] != kind or row["prosrc"] != _body(table):
-                raise Drift(
-                    f"The trigger {name} on {table.target} is gone or altered: changes may be missing in the reverse log.",
-                    detail="missing" if row is None else "disabled or altered",
-                    hint="Find out who altered it: the way back is blocked until every table has been brought over as a whole.",
-                    code="changelog_trigger",
-                )
+            if row is None:
+                raise _disturbed(table, name, "missing")
+            if not row["sound"] or row["tgtype"] != kind or row["prosrc"] != _body(table):
+                raise _disturbed(table, name, "disabled or altered")
+        if versions[table.source] != known.get(table.source):
+            raise _disturbed(table, ROW_TRIGGER, "it was altered for a while and put back, or made anew")
+
+
+def _disturbed(table: TablePlan, name: str, detail: str) -> Drift:
+    return Drift(
+        f"The trigger {name} on {table.target} is gone or altered: changes may be missing in the reverse log.",
+        detail=detail,
+        hint="Find out who altered it: the way back is blocked until every table has been brought over as a whole.",
+        code="changelog_trigger",
+    )
+
+
+async def _triggers(
+    conn: asyncpg.Connection, tables: Sequence[TablePlan]
+) -> dict[tuple[str, str, str], asyncpg.Record]:
+    return {(row[0], row[1], row[2]): row for row in await conn.fetch(_TRIGGERS, *_places(tables))}
+
+
+def _versions(
+    tables: Sequence[TablePlan], found: Mapping[tuple[str, str, str], asyncpg.Record]
+) -> dict[str, str]:
+    """By source table, which catalog rows its triggers are: DISABLE and ENABLE again leaves another version of them."""
+    rows = {t.source: [found.get((t.schema, t.name, name)) for name in _TYPES] for t in tables}
+    return {tb: " ".join(row["version"] for row in triggers if row is not None) for tb, triggers in rows.items()}
 
 
 async def changes_between(conn: asyncpg.Connection, prev: str) -> Changes:
@@ -215,15 +259,17 @@ async def pending(conn: asyncpg.Connection, prev: str) -> int:
         )
 
 
+async def size(conn: asyncpg.Connection) -> int:
+    """Bytes of the log on disk, with its indexes: what has to be brought over before anything can be removed."""
+    with pg_errors("look at the reverse log"):
+        return int(await conn.fetchval("select pg_total_relation_size('_stepflow.clog')"))
+
+
 async def purge(conn: asyncpg.Connection, durable: str) -> None:
-    """Remove what is visible in a snapshot that SQLite holds durably, and note how far. Commits by itself."""
+    """Remove what is visible in a snapshot that SQLite holds durably, keep its keys, and note how far. Commits by itself."""
     with pg_errors("purge the reverse log"):
         async with conn.transaction():
-            await conn.execute(
-                "delete from _stepflow.clog where xid < pg_snapshot_xmax($1::text::pg_snapshot)"
-                " and pg_visible_in_snapshot(xid, $1::text::pg_snapshot)",
-                durable,
-            )
+            await conn.execute(_PURGE, durable)
             await conn.execute(
                 "insert into _stepflow.purged (snapshot) values ($1) on conflict (one) do update set snapshot = excluded.snapshot",
                 durable,

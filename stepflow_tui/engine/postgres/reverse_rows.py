@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ async def add_blockers(conn: asyncpg.Connection, run: str, found: Iterable[Block
         " on conflict (run, tb, k) do update set col = excluded.col, reason = excluded.reason",
         [(run, b.table, list(b.key), b.column, b.reason) for b in found],
     )
+
+
+async def delete_rows(conn: asyncpg.Connection, table: TablePlan, keys: Sequence[Key]) -> int:
+    """Delete the rows of those keys, as StepFlow: neither the log nor the gate sees it. Returns how many there were."""
+    parts = key_columns(table)
+    names = [f"k{i}" for i in range(len(parts))]
+    on = " and ".join(f"t.{pg_ident(c.target)} = k.{n}::{c.type.sql}" for c, n in zip(parts, names, strict=True))
+    arrays = ", ".join(f"${i + 1}::text[]" for i in range(len(parts)))
+    sql = f"delete from {pg_name(table.schema, table.name)} t using unnest({arrays}) as k({', '.join(names)}) where {on}"
+    async with conn.transaction():
+        await conn.execute(f"set local stepflow.origin = {pg_literal(WRITER)}")
+        done = await conn.execute(sql, *([key[i] for key in keys] for i in range(len(parts))))
+    return int(done.split()[-1])
 
 
 async def drop_blockers(conn: asyncpg.Connection, run: str, solved: Iterable[tuple[str, Key]]) -> None:

@@ -18,6 +18,7 @@ from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.capture_accept import Accepted, Why, accept_schema
 from stepflow_tui.engine.sqlite.capture_make import (
     check_plan,
+    drop_triggers,
     make_triggers,
     must_compile,
     refusal,
@@ -40,7 +41,7 @@ from stepflow_tui.engine.sqlite.catalog import read_schema
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 
 __all__ = [
-    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "log_size", "newest", "open_application", "prune",
+    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "let_go", "log_size", "newest", "open_application", "prune",
     "renew_triggers", "stamp", "uninstall",
 ]  # fmt: skip
 
@@ -158,6 +159,16 @@ async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIEN
 
     what = f"Removing change capture from {shown(path)}"
     return await in_one_write(path, what, work, patience_seconds=patience_seconds)
+
+
+async def let_go(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Drop the capture triggers alone: their log is gone, so that every write of the application fails on them.
+
+    Raises:
+        Refused: `source_busy`.
+    """
+    what = f"Dropping the triggers of change capture in {shown(path)}"
+    await in_one_write(path, what, drop_triggers, patience_seconds=patience_seconds)
 
 
 async def prune(path: Path, below_n: int) -> int:

@@ -16,9 +16,11 @@ from stepflow_tui.engine.sqlite.capture_state import (
     identity,
     log_missing,
     missing_objects,
+    newest,
     our_objects,
     read_control,
     replaced,
+    rewound,
     schema_version,
     stamp,
 )
@@ -58,7 +60,12 @@ class _Found:
 
 
 async def accept_schema(
-    path: Path, installed: Installed, plan: CapturePlan, *, patience_seconds: float = PATIENCE_SECONDS
+    path: Path,
+    installed: Installed,
+    plan: CapturePlan,
+    *,
+    applied: int = 0,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Accepted:
     """Look at the schema as it is, make missing triggers again and take the new version, all in one transaction.
 
@@ -69,27 +76,31 @@ async def accept_schema(
         path: the real path of the application's file.
         installed: what is held for true so far.
         plan: the triggers it was installed with.
+        applied: the newest log entry that the target holds.
         patience_seconds: how long writers may keep it out.
 
     Raises:
-        Drift: `capture_file_replaced`, `capture_log_missing`, `capture_table_dropped`, `capture_table_changed`.
+        Drift: `capture_file_replaced`, `capture_log_missing`, `capture_rewound`, `capture_table_dropped`,
+            `capture_table_changed`.
         Refused: `not_capturable` (a new index can't be read), `capture_trigger_refused`, `source_busy`.
     """
 
     def work(conn: sqlite3.Connection) -> Accepted:
-        return _accept(conn, installed, plan, path)
+        return _accept(conn, installed, plan, path, applied)
 
     what = f"Change capture of {shown(path)}"
     return await in_one_write(path, what, work, patience_seconds=patience_seconds)
 
 
-def _accept(conn: sqlite3.Connection, installed: Installed, plan: CapturePlan, path: Path) -> Accepted:
+def _accept(conn: sqlite3.Connection, installed: Installed, plan: CapturePlan, path: Path, applied: int) -> Accepted:
     if identity(path) != (installed.device, installed.inode):
         raise replaced(path, "device or inode differ from those at the start")
     control = read_control(conn)
     missing = missing_objects(our_objects(conn))
     if missing or control is None:
         raise log_missing(path, missing)
+    if (seen := newest(conn)) < applied:
+        raise rewound(path, applied, seen)
     schema = read_schema(conn)
     now = replace(plan, tables=tuple(_now(schema, table, path) for table in plan.tables))
     kept = {name: sql for kind, name, _, sql in our_objects(conn) if kind == "trigger" and name.startswith(TRIGGERS)}

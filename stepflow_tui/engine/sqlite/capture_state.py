@@ -135,7 +135,7 @@ def guard(conn: sqlite3.Connection, installed: Installed, path: Path, *, applied
         raise _schema_changed(path, control.schema_version, version)
     seen = newest(conn)
     if seen < applied:
-        raise _rewound(path, applied, seen)
+        raise rewound(path, applied, seen)
     return seen
 
 
@@ -184,7 +184,8 @@ def _schema_changed(path: Path, expected: int, found: int) -> Drift:
     )
 
 
-def _rewound(path: Path, applied: int, seen: int) -> Drift:
+def rewound(path: Path, applied: int, seen: int) -> Drift:
+    """The file is an older copy of itself."""
     return Drift(
         f"{shown(path)} was put back to an earlier state: its change log ends before what was applied already.",
         detail=f"applied up to {applied}, the log ends at {seen}",

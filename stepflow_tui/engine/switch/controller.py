@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from stepflow_tui.engine.switch.reports import Batch, gathered
 from stepflow_tui.engine.switch.shadow import ShadowReads
 from stepflow_tui.engine.switch.staleness import Staleness
 from stepflow_tui.engine.switch.strategies import Decision, Do, Figures, State, advance, strategy_of
-from stepflow_tui.engine.switch.truth import Change, LeaseKeeper, Truth
+from stepflow_tui.engine.switch.truth import LeaseKeeper, Truth
 
 if TYPE_CHECKING:
     import asyncpg
@@ -48,6 +49,8 @@ class Links:
         gauge: takes what is shown, after every round.
         event: takes what is journalled: `switch` (from to by), `switch_rolled_back` (from signal params),
             `switch_rearmed` (by), `switch_suspended` and `switch_resumed` (lag_seconds).
+        keep: writes this part of what is shown to the journal at once.
+        before: what an engine before this one showed last.
         shadow: the engine's own reads; None without.
         roles: roles of the application that may report.
     """
@@ -59,8 +62,24 @@ class Links:
     lag: Callable[[], Lag | None]
     gauge: Callable[[Mapping[str, Any]], None]
     event: Callable[[str, Mapping[str, Any]], Awaitable[None]]
+    keep: Callable[[Mapping[str, Any]], Awaitable[None]]
+    before: Mapping[str, Any] = field(default_factory=dict)
     shadow: ShadowReads | None = None
     roles: Sequence[str] = ()
+
+
+class _Owed(StrEnum):
+    """Why reads were taken away while the row in PostgreSQL does not say so yet."""
+
+    BACK = "back"  # a person asked
+    ROLLED_BACK = "rolled_back"  # the guard did
+    WITHDRAWN = "withdrawn"  # the run goes back to before the switch
+
+    def change(self, now: SwitchRow) -> SwitchRow:
+        """What the row becomes."""
+        if self is not _Owed.ROLLED_BACK:
+            return replace(now, share=0, stage=0, held=self is _Owed.BACK)
+        return replace(now, share=0, stage=0, armed=False, rollbacks=now.rollbacks + now.armed)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +110,8 @@ class SwitchController:
         self._total = Batch()
         self._decision: Decision | None = None
         self._alarm: Alarm | None = None
-        self._recalled: Change | None = None
+        self._recalled = _Owed(owed) if (owed := links.before.get("owed")) else None
+        self._carried = 0.0
         self._staleness = Staleness(links.source, links.run, links.clock)
         self._stale: Lag | None = None
         self._behind, self._silent = True, False
@@ -179,15 +199,25 @@ class SwitchController:
 
     async def back(self, who: str) -> None:
         """All reads to the old side at once, also while PostgreSQL can't be reached; nothing rises until a share is set."""
-
-        def change(now: SwitchRow) -> SwitchRow:
-            return replace(now, share=0, stage=0, held=True)
-
-        self._recalled = change  # a round that is under way ends with a lease for nobody
+        self._recalled = _Owed.BACK  # a round that is under way ends with a lease for nobody
         async with self._turn:
             before = self._truth.row.share if self._truth.row else 0
-            await self._recall(change)
+            await self._recall(_Owed.BACK)
             await self._tell(before, 0, who)
+
+    async def withdraw(self, who: str) -> None:
+        """All reads to the old side, and the strategy to its beginning.
+
+        Raises:
+            StepFlowError: PostgreSQL can't be reached; only routers know it so far.
+        """
+        async with self._turn:
+            before = (await self._truth.look()).share
+            await self._recall(_Owed.WITHDRAWN)
+            if self._recalled is not None and self.trouble is not None:
+                raise self.trouble
+            if before:
+                await self._tell(before, 0, who)
 
     async def rearm(self, who: str) -> float:
         """Let reads rise again after an automatic rollback, as soon as the cool-down is over.
@@ -244,7 +274,7 @@ class SwitchController:
 
     async def _roll_back(self, row: SwitchRow) -> None:
         self._alarm, self._cool_since = self._guard.alarm(), self._clock.monotonic()
-        await self._recall(lambda now: replace(now, share=0, stage=0, armed=False, rollbacks=now.rollbacks + 1))
+        await self._recall(_Owed.ROLLED_BACK)
         self._guard.restart()
         told = {"signal": self._alarm.signal.value, "params": self._alarm.params} if self._alarm is not None else {}
         await self._links.event("switch_rolled_back", {"from": row.share / 100, **told})
@@ -253,14 +283,17 @@ class SwitchController:
         await self._truth.insist(lambda now: replace(now, armed=True, held=False))
         who, self._rearm_for, self._alarm = self._rearm_for, None, None
         self._guard.restart()
+        self._held = _Held(since=self._clock.monotonic())
         self._notice()
         await self._links.event("switch_rearmed", {"by": who})
 
-    async def _recall(self, change: Change) -> None:
-        """Take reads away: first for the routers, then in the row; what can't be written now is written later."""
-        self._recalled = change
+    async def _recall(self, why: _Owed) -> None:
+        """Take reads away: first for the routers, then in the row; what can't be written now is written later, by the next
+        engine if this one ends before that."""
+        self._recalled = why
         with suppress(StepFlowError):  # every round tries again
             await self._renew()
+        await self._links.keep({"owed": why.value})
         try:
             await self._in_time(self._finish_recall())
         except StepFlowError as error:
@@ -268,10 +301,11 @@ class SwitchController:
         self._notice()
 
     async def _finish_recall(self) -> None:
-        change = self._recalled
-        if change is not None:
-            await self._truth.insist(change)
+        why = self._recalled
+        if why is not None:
+            await self._truth.insist(why.change)
             self._recalled = None
+            await self._links.keep({"owed": None})
 
     # ---- what routers may go by
 
@@ -282,7 +316,8 @@ class SwitchController:
         stale = self._stale.seconds if self._stale is not None else 0.0
         behind = self._silent or lag is None or max(lag.seconds, stale) > allowed
         if self._behind and not behind:
-            self._held = _Held(place=self._held.place, since=now)
+            self._held = _Held(place=self._held.place, since=now - self._carried)
+            self._carried = 0.0
         changed, self._behind = behind != self._behind, behind
         if changed and row is not None and (row.share or row.groups):
             seconds = None if lag is None else round(max(lag.seconds, stale), 1)
@@ -301,10 +336,21 @@ class SwitchController:
 
     def _notice(self) -> None:
         """Another share or stage is held from now on."""
-        row = self._truth.row
-        if row is not None and (row.share, row.stage) != self._held.place:
-            self._held = _Held(place=(row.share, row.stage), since=self._clock.monotonic())
-            self.finished.clear()
+        row, shadow = self._truth.row, self._links.shadow
+        if row is None or (row.share, row.stage) == self._held.place:
+            return
+        self._carried = self._held_before(row)
+        self._held = _Held(place=(row.share, row.stage), since=self._clock.monotonic() - self._carried)
+        self.finished.clear()
+        if shadow is not None and not row.share:
+            shadow.restart()
+
+    def _held_before(self, row: SwitchRow) -> float:
+        """Seconds that an engine before this one has held this very share; what it measured then is measured again."""
+        before = self._links.before
+        if before.get("version") != row.version - 1 or before.get("percentage") != row.share / 100:
+            return 0.0
+        return float(before.get("held_seconds") or 0.0)
 
     def _state(self, row: SwitchRow) -> State:
         return State(
@@ -317,7 +363,7 @@ class SwitchController:
         )
 
     def _figures(self) -> Figures:
-        seen, guard = self._held.seen, self._guard
+        seen, guard, shadow = self._held.seen, self._guard, self._links.shadow
         return Figures(
             new=Count(seen.new.errors + seen.new.timeouts, seen.new.requests),
             old=Count(seen.old.errors + seen.old.timeouts, seen.old.requests),
@@ -326,6 +372,8 @@ class SwitchController:
             level=guard.level,
             needed=guard.needed,
             behind=self._behind,
+            passed=shadow is not None and shadow.passed,
+            nothing=shadow is not None and shadow.nothing,
         )
 
     def _cool_left(self) -> float:
@@ -355,6 +403,12 @@ class SwitchController:
                 code="target_timeout",
             ) from None
 
+    def _trouble(self) -> str | None:
+        """Code of what keeps the switch, or its shadow reads, from working."""
+        shadow = self._links.shadow
+        error = self.trouble or (shadow.failure if shadow is not None else None)
+        return error.code if error is not None else None
+
     def _failed(self, error: StepFlowError) -> None:
         self.trouble = error
         self._truth.disconnect()
@@ -370,7 +424,8 @@ class SwitchController:
             self._total,
             self._alarm,
             suspended=self._behind or self._recalled is not None,
-            trouble=self.trouble.code if self.trouble is not None else None,
+            trouble=self._trouble(),
             cool_down_left=self._cool_left(),
+            held_seconds=0.0 if self._behind else self._clock.monotonic() - self._held.since,
         )
         self._links.gauge(gauge)

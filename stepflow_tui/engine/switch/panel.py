@@ -14,7 +14,7 @@ from stepflow_tui.engine.switch.strategies import Decision, Strategy, percentage
 
 def gauge_of(
     row: SwitchRow, strategy: Strategy, decision: Decision, total: Batch, alarm: Alarm | None, *, suspended: bool,
-    trouble: str | None, cool_down_left: float,
+    trouble: str | None, cool_down_left: float, held_seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     """The gauge. Times in seconds, or milliseconds where the name says so.
 
@@ -26,6 +26,7 @@ def gauge_of(
         suspended: routers are told to read the old side whatever the row says.
         trouble: code of the error that the newest round ended with.
         cool_down_left: until the switch can be armed again.
+        held_seconds: for how long this share has been held: the next engine goes on from there.
     """
     both = total.both
     return {
@@ -36,6 +37,7 @@ def gauge_of(
         "version": row.version,
         "owner": Owner.SQLITE.value,
         "groups": list(row.groups),
+        "held_seconds": round(held_seconds, 1),
         "soak_left_seconds": round(decision.soak_left, 1),
         "old": _arm(both.old),
         "new": _arm(both.new),

@@ -22,17 +22,17 @@ from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.discrepancy import Discrepancy
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.types import Kind
-from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.switch.reports import Batch, Suspect
+from stepflow_tui.engine.switch.shadow_rows import ShadowRows
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.live.verifier_walk import TableWalk
 
-ROUND_SECONDS: Final = 2.0
+ROUND_SECONDS: Final = 1.0
 """Between two common points: each costs a connection and a whole tail step."""
-POINT_SECONDS: Final = 0.5
+POINT_SECONDS: Final = 0.25
 """For so long a round reads at most; an open snapshot holds back the source's WAL."""
 MOST_PENDING: Final = 1_000
 
@@ -43,6 +43,10 @@ class Comparing(Protocol):
     @property
     def walked(self) -> tuple[TablePlan, ...]:
         """The tables that can be compared by key."""
+        ...
+
+    def total(self, table: str) -> int | None:
+        """Rows that were once counted in one of them."""
         ...
 
     async def walk(self, table: TablePlan, seconds: float) -> TableWalk:
@@ -81,12 +85,24 @@ class ShadowReads:
         self._points, self._verifier, self._clock = points, verifier, clock
         self._per_round = round(per_second * ROUND_SECONDS)
         self._timeout = timeout
-        self._chance = chance or random.Random()  # noqa: S311 - a sample
+        self._rows = ShadowRows(verifier.total, chance or random.Random())  # noqa: S311 - a sample
         self._pending: dict[_Key, None] = {}
         self._batch = Batch()
-        self._places: dict[str, Place | None] = {}
+        self._asked = 0
+        self.passed = False
+        """Whether a pass is complete: small tables whole, a sample of large ones, and what differed was looked at again."""
         self.failure: StepFlowError | None = None
         """Why the newest round could not be made; None after one that could."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether a complete pass found no row that could be read by its key."""
+        return self.passed and not self._asked
+
+    def restart(self) -> None:
+        """Begin another pass."""
+        self._rows.restart()
+        self.passed = False
 
     def take(self) -> Batch:
         """What was found since the last call."""
@@ -128,7 +144,8 @@ class ShadowReads:
             async with self._points.point() as point:
                 await settle(point)
                 await self._confirm(point)
-                await self._sample(point, time.monotonic() + POINT_SECONDS)
+                await self._sample(point)
+        self.passed = self.passed or (self._rows.passed and not self._pending)
 
     async def _confirm(self, point: CommonPoint) -> None:
         again, self._pending = self._pending, {}
@@ -136,54 +153,46 @@ class ShadowReads:
             places = [key.place for key in again if key.table == table]
             self._batch.mismatches += len(await self._verifier.compare_keys(point, table, places))
 
-    async def _sample(self, point: CommonPoint, until: float) -> None:
-        tables = self._verifier.walked
-        chosen = self._chance.choices(tables, k=self._per_round) if tables else []
-        for table in {t.source: t for t in chosen}.values():
-            comparison = (await self._verifier.walk(table, POINT_SECONDS)).comparison
-            count = sum(1 for t in chosen if t.source == table.source)
-            places = await in_thread(point.source, lambda c=comparison, n=count: self._choose(point, c, n))  # type: ignore[misc]
-            if not await self._read(point, comparison, places, until):
+    async def _sample(self, point: CommonPoint) -> None:
+        plans = {t.source: t for t in self._verifier.walked}
+        tables = {name: (await self._verifier.walk(plan, POINT_SECONDS)).comparison for name, plan in plans.items()}
+        chosen = await in_thread(point.source, lambda: self._rows.choose(point.source, tables, self._per_round))
+        self._batch.skipped += sum(map(len, chosen.values()))
+        until = time.monotonic() + POINT_SECONDS
+        for name, places in chosen.items():
+            read = await self._read(point, tables[name], places, until)
+            if read is None:
                 return  # a statement that failed or was cancelled ends the snapshot
-            for found in await self._differing(point, table, places):
-                self._pending[_Key(table.source, found)] = None
+            self._batch.skipped -= len(read)
+            for found in await self._differing(point, plans[name], read):
+                self._pending[_Key(name, found)] = None
+            self._rows.done(name, read)
+            if time.monotonic() >= until:
+                break
 
     async def _differing(self, point: CommonPoint, table: TablePlan, places: list[Place]) -> list[Place]:
         """Those of the rows that differ; which ones, is asked only when there are any."""
         if not await self._verifier.compare_keys(point, table.source, places):
             return []
-        return [p for p in places if await self._verifier.compare_keys(point, table.source, [p])]
+        each = dict.fromkeys(places)
+        return [p for p in each if await self._verifier.compare_keys(point, table.source, [p])]
 
-    def _choose(self, point: CommonPoint, comparison: TableComparison, count: int) -> list[Place]:
-        """Keys of random rows; of tables without a rowid the next ones in order."""
-        sides, table = comparison.sides, comparison.table
-        rowid = table.rowid_alias or table.rowid_name if not table.without_rowid else None
-        if rowid is None:
-            piece = sides.own_slice(point.source, self._places.get(table.source), count, POINT_SECONDS)
-            self._places[table.source] = piece.last
-            return [row[: sides.width] for row in piece.rows]
-        x = lite_ident(rowid)
-        low, high = point.source.execute(f"select min({x}), max({x}) from {lite_ident(table.source)}").fetchone()
-        if low is None:
-            return []
-        starts = [(self._chance.randint(low - 1, high - 1),) if low > -(2**63) else None for _ in range(count)]
-        slices = (sides.own_slice(point.source, start, 1, POINT_SECONDS) for start in starts)
-        return list(dict.fromkeys(row[: sides.width] for piece in slices for row in piece.rows))
-
-    async def _read(self, point: CommonPoint, comparison: TableComparison, places: list[Place], until: float) -> bool:
-        """Time one read by key on each side for each of them. False when the new side failed: nothing to compare then."""
-        forms = await comparison.forms(places)
-        for place, form in zip(places, forms, strict=True):
-            if time.monotonic() >= until:
-                self._batch.skipped += 1
-                continue
+    async def _read(
+        self, point: CommonPoint, comparison: TableComparison, places: list[Place], until: float
+    ) -> list[Place] | None:
+        """Time one read by key on each side for each of them, for as long as there is time. Returns those that were read;
+        None when the new side failed: nothing to compare then."""
+        read: list[Place] = []
+        for place, form in zip(places, await comparison.forms(places), strict=True):
+            if read and time.monotonic() >= until:
+                break
             seconds = await in_thread(point.source, lambda p=place: _timed(comparison, point, p))  # type: ignore[misc]
             self._batch.shadow.old.add(seconds)
-            if all(isinstance(value, int | bytes) for value in form) and not await self._ask(
-                point, comparison, cast(Form, form)
-            ):
-                return False
-        return True
+            held = all(isinstance(value, int | bytes) for value in form)
+            if held and not await self._ask(point, comparison, cast(Form, form)):
+                return None
+            read.append(place)
+        return read
 
     async def _ask(self, point: CommonPoint, comparison: TableComparison, form: Form) -> bool:
         start = time.perf_counter()
@@ -194,6 +203,7 @@ class ShadowReads:
             failure = error
         self._batch.shadow.new.add(time.perf_counter() - start, failure)
         self._batch.shadows += 1
+        self._asked += 1
         return failure is None
 
 

@@ -15,7 +15,7 @@ from stepflow_tui.engine.model.config import SwitchReads
 from stepflow_tui.engine.switch.guard import Alarm, Count
 
 SHADOW_PASS: Final = 1_000
-"""Shadow reads without a difference that `immediate` wants before it moves all reads."""
+"""So many reads of the new side do for `immediate` in place of the engine's own shadow pass."""
 
 HALF: Final = 0.5
 """Nothing is promoted while a test stands at more than half its limit."""
@@ -27,11 +27,13 @@ _Z: Final = 2.576
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One stage. `share` in hundredths of a per cent; `soak` in seconds; `samples`: reads that it needs at least, beyond
-    what the guard needs; `verdict`: it ends with a verdict, and a person goes on."""
+    what the guard needs; `shadow_pass`: it needs a pass of the shadow reads over all tables; `verdict`: it ends with a
+    verdict, and a person goes on."""
 
     share: int
     soak: float
     samples: int = 0
+    shadow_pass: bool = False
     verdict: bool = False
 
 
@@ -52,7 +54,7 @@ def strategy_of(config: SwitchReads) -> Strategy:
     everything = Stage(share=BUCKETS, soak=config.soak)
     stages: tuple[Stage, ...]
     if config.strategy == "immediate":
-        stages = (Stage(share=0, soak=0.0, samples=SHADOW_PASS), everything)
+        stages = (Stage(share=0, soak=0.0, shadow_pass=True), everything)
     elif config.strategy == "canary":
         stages = (Stage(share=round(config.canary.share * BUCKETS), soak=config.canary.soak), everything)
     elif config.strategy == "ab":
@@ -94,7 +96,8 @@ class Figures:
     """What was measured since this share began to be held: reads of both sides (shadow reads count), and the guard's word.
 
     `level` and `needed` are the guard's; `both_fail`: the old side is as bad; `behind`: the new side is too far behind or
-    out of reach, so it is not read.
+    out of reach, so it is not read; `passed`: the shadow reads have been through all tables since; `nothing`: and no table
+    had a row that they could read.
     """
 
     new: Count = field(default_factory=Count)
@@ -104,6 +107,8 @@ class Figures:
     level: float = 0.0
     needed: int = 0
     behind: bool = False
+    passed: bool = False
+    nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +161,9 @@ def _measured(strategy: Strategy, state: State, seen: Figures, now: float) -> De
     left = max(0.0, stage.soak - (now - state.since))
     if stage.verdict and state.share == stage.share:
         return _side_by_side(state, seen, wanted)
-    if seen.new.reads < wanted:
+    if stage.shadow_pass and state.share == stage.share and not seen.passed and seen.new.reads < SHADOW_PASS:
+        return _stay(state, Do.HOLD if seen.new.reads else Do.INCONCLUSIVE, "passing")
+    if seen.new.reads < wanted and not seen.nothing:
         code = "measuring" if left else "inconclusive"
         do = Do.HOLD if left else Do.INCONCLUSIVE
         return replace(_stay(state, do, code, count=seen.new.reads, wanted=wanted), soak_left=left)

@@ -57,6 +57,8 @@ ALERTS: dict[str, str] = {
     "switch_rolled_back": "Reads were moved back to the old side by themselves.",
     "capture_broken": "Changes of the source went past the log.",
     "way_back_blocked": "SQLite can't hold rows that were written to PostgreSQL, so nobody can go back now: {count}.",
+    "way_back_broken": "Changes of PostgreSQL are not brought to SQLite, so nobody can go back now: {reason}",
+    "return_log_large": "The log of changes that are not in SQLite yet has grown to {bytes} bytes in PostgreSQL.",
     "verifier_stale": "Nothing was compared for {minutes} min.",
 }
 
@@ -76,6 +78,8 @@ ADVICE: dict[str, str] = {
     "switch_rolled_back": "Look at the figures with `stepflow switch analytics`; after the cool-down it can be armed again.",
     "capture_broken": "Nothing has to be done while the tables concerned are copied again; if the run stops, its error says why.",
     "way_back_blocked": "Change the rows that the report names so that SQLite can hold them, or decide to stay.",
+    "way_back_broken": "Undo what the journal names; the way back opens by itself then. Or close it with `stepflow cleanup`.",
+    "return_log_large": "See why changes are not brought over (the way back is blocked, no engine works), or close it with `stepflow cleanup`.",
     "verifier_stale": "Look at `stepflow status`: a step that waits, or a side that does not answer.",
 }
 """What to do about an alert."""

@@ -28,6 +28,7 @@ BACK: Mapping[str, str] = {
     "reads_only": N_("nothing is lost: only reads move back, SQLite owns the writes"),
     "drained_first": N_("nothing is lost: what is not there yet is carried to SQLite first ({changes})"),
     "blocked": N_("not possible before rows that SQLite can't hold are changed: {rows}"),
+    "blocked_by": N_("not possible just now: {reason}"),
     "since_cutover": N_("everything written to PostgreSQL since the cutover is lost"),
     "way_back_closed": N_("not possible any more: the clean-up has begun"),
 }
@@ -80,6 +81,7 @@ VERDICTS: Mapping[str, str] = {
     "measuring_reads": N_("measuring: {count} of {wanted} reads"),
     "inconclusive": N_("too few reads to tell; it stays as it is"),
     "inconclusive_reads": N_("too few reads to tell, {count} of {wanted}; it stays as it is"),
+    "passing": N_("the shadow reads have not been through all tables yet"),
     "healthy": N_("the new side is as good as the old one"),
     "suspicious": N_("something looks wrong; it stays as it is until that is clear"),
     "worse": N_("the new side is worse"),
@@ -102,8 +104,14 @@ TOLD: Mapping[str, str] = {
     "switch_refused": N_("the read switch stays where it is: {message}"),
     "tables_copied_again": N_("tables to be copied again: {tables}"),
     "rejects_settled": N_("rows that the copy refused have all arrived since: {tables}"),
+    "rows_reconciled": N_("rows of {table} that the log had missed, brought over behind the fence: {count}"),
     "log_not_tended": N_("the change log could not be looked after: {message}"),
     "writes_taken_back": N_("SQLite takes writes again, {seconds} s after the rollback of the cutover began"),
+    "return_disturbed": N_("the way back was disturbed: {message}"),
+    "return_mended": N_("the way back is mended, every row that was concerned is in SQLite ({rows})"),
+    "return_blocked": N_("the way back is blocked: {message}"),
+    "return_open_again": N_("the way back is open again"),
+    "gate_not_opened": N_("PostgreSQL still refuses writes: {message}"),
     "rows_given_up": N_("rows that SQLite can't hold are given up, as confirmed: {rows} ({named})"),
 }
 """Other events of live runs."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from stepflow_tui.engine.errors import TargetConnectionError
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.capture import STEP
@@ -24,12 +28,24 @@ async def abandon(ctx: RunContext) -> None:
     await ctx.services.stop()
     if (await ctx.journal.step_row(STEP))["state"] == StepState.PENDING.value:
         return
-    if await owner_of(ctx) is Owner.POSTGRESQL:
+    path = real_path(ctx.config.source.path)
+    try:
+        owner = await owner_of(ctx)
+    except TargetConnectionError:
+        if (await fence_state(path)).fenced:
+            raise  # only the target knows who owns writes: nobody may lift the fence without asking it
+        await _remove_capture(ctx, path)
         return
-    # with the application's own triggers: the fence, if it stands, goes in the same transaction
-    await capture.uninstall(real_path(ctx.config.source.path), ctx.run_id)
+    if owner is Owner.POSTGRESQL:
+        return
+    await _remove_capture(ctx, path)
     async with connection(ctx) as conn:
         if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
             await changelog.remove_changelog(conn, await returned_tables(ctx), wait=GATE_SECONDS)
             await pg_fence.remove_gate(conn, await run_tables(ctx), wait=GATE_SECONDS)
+
+
+async def _remove_capture(ctx: RunContext, path: Path) -> None:
+    """With the application's own triggers: the fence, if it stands, goes in the same transaction."""
+    await capture.uninstall(path, ctx.run_id)
     await ctx.journal.event("capture_removed", {})

@@ -102,6 +102,6 @@ async def unfreeze(ctx: RunContext) -> None:
     path = real_path(ctx.config.source.path)
     await lite_fence.lift_fence(path, owner=Owner.SQLITE, wait=OPEN_SECONDS)  # first: nobody waits for the rest
     async with connection(ctx) as conn:
-        await undo_return(ctx, conn)
         await remove_keys(ctx, conn)
+        await undo_return(ctx, conn)
     await ctx.journal.event("cutover_taken_back", {})

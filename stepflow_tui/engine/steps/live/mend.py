@@ -6,8 +6,9 @@ from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import CapturePlan, Installed
-from stepflow_tui.engine.postgres import recopy
+from stepflow_tui.engine.postgres import progress, recopy
 from stepflow_tui.engine.postgres.live_tables import install_live
+from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.capture_accept import accept_schema
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.claim import claim_target
@@ -26,18 +27,30 @@ def mendable(error: BaseException) -> bool:
     return isinstance(error, Drift) and error.code in MENDABLE
 
 
+async def let_go(ctx: RunContext, error: BaseException) -> None:
+    """Where the log is gone, all that capture still does is to make the application's writes fail: end that."""
+    if isinstance(error, Drift) and error.code == "capture_log_missing":
+        await capture.let_go(real_path(ctx.config.source.path))
+        await ctx.journal.event("capture_removed", {})
+
+
 async def mend_capture(ctx: RunContext, error: BaseException) -> None:
     """Accept the schema as it is now, and copy again what may have changed unseen. The tail stands still meanwhile.
 
     Raises:
-        Drift: a table is gone or another one, the file was replaced: the run can't go on with its plan.
+        Drift: a table is gone or another one, the file was replaced or set back: the run can't go on with its plan.
     """
     code = error.code if isinstance(error, Drift) else "?"
     await ctx.journal.event("capture_disturbed", {"code": code, "message": str(error)}, level=Level.WARNING)
     await _note(ctx, {recopy.EVERY})  # until it is known which ones
     failpoint("mend_noted")
+    async with connection(ctx) as conn:
+        known = await progress.read(conn, ctx.run_id)
     accepted = await accept_schema(
-        real_path(ctx.config.source.path), await installed_of(ctx), await capture_plan_of(ctx)
+        real_path(ctx.config.source.path),
+        await installed_of(ctx),
+        await capture_plan_of(ctx),
+        applied=known.w if known is not None else 0,
     )
     failpoint("mend_accepted")
     for kind in (Installed, CapturePlan):

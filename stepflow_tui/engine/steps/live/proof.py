@@ -8,12 +8,14 @@ from stepflow_tui.engine.errors import Different
 from stepflow_tui.engine.live.verifier import LiveVerifier
 from stepflow_tui.engine.live.verifier_state import Pace, PassResult, VerifierState
 from stepflow_tui.engine.model.discrepancy import Discrepancy, TableVerdict, Verified
+from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import plan_of
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.rejects import settle_rejects
+from stepflow_tui.engine.steps.live.relog import log_missed
 from stepflow_tui.engine.steps.live.tailing import tail_of
 from stepflow_tui.engine.steps.verify import live_job, save_verdicts
 
@@ -24,6 +26,9 @@ AT_ONCE = 5_000
 """Log entries compared at one common point, whose snapshot holds back the source's WAL."""
 
 ROUNDS = 100
+
+MISSED = 10_000
+"""Rows of one table that its log may have missed and that one freeze brings over."""
 
 
 async def verifier_of(ctx: RunContext) -> LiveVerifier:
@@ -105,18 +110,37 @@ async def prove_touched(ctx: RunContext) -> int:
         Different: a row differs, or an invariant does not hold.
     """
     tail, verifier = await tail_of(ctx), await verifier_of(ctx)
-    reconcile = [t.source for t in (await capture_plan_of(ctx)).tables if t.reconcile is not None]
     before = ctx.memory.get(Proven).n
+    doubtful = await _reconciled(ctx)
     async with tail.point() as point:
         high, found = await verifier.compare_logged(point, before)
-        for table in reconcile:
+        for table in doubtful:
             verdict = await verifier.compare_whole(point, table)
             await ctx.journal.save_verdict(verdict)
-            await settle_rejects(ctx, [verdict])
             refuse_unequal(verdict)
         refuse_different([*found, *await verifier.ask_invariants(point)])
         ctx.memory.put(Proven(high))
     return high - before
+
+
+async def _reconciled(ctx: RunContext) -> list[str]:
+    """Compare the tables whose log may miss rows, and bring over what it missed. Returns those that differed: only a second
+    comparison can tell that they don't any more."""
+    tail, verifier = await tail_of(ctx), await verifier_of(ctx)
+    differed = []
+    for table in (t.source for t in (await capture_plan_of(ctx)).tables if t.reconcile is not None):
+        async with tail.point() as point:
+            verdict = await verifier.compare_whole(point, table, most=MISSED)
+        await ctx.journal.save_verdict(verdict)
+        if verdict.verified is Verified.EQUAL:
+            await settle_rejects(ctx, [verdict])
+            continue
+        count = await log_missed(ctx, verdict)
+        await ctx.journal.event("rows_reconciled", {"table": table, "count": count}, level=Level.WARNING)
+        differed.append(table)
+    if differed:
+        await tail.drain()
+    return differed
 
 
 def refuse_unequal(*verdicts: TableVerdict) -> None:

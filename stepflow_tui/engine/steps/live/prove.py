@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
-from typing import Any
-
 from stepflow_tui.engine.live.verifier_state import PassResult
 from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.finding import warning
-from stepflow_tui.engine.model.live import LOG, CapturePlan
-from stepflow_tui.engine.plan.quote import lite_ident
-from stepflow_tui.engine.sqlite.capture import open_application
-from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
 from stepflow_tui.engine.steps.facts import anchor_audit
-from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proof import advance, keep_result, refuse_different, refuse_unequal, verifier_of
 from stepflow_tui.engine.steps.live.proven import Proven
-from stepflow_tui.engine.steps.live.rejects import settle_rejects
+from stepflow_tui.engine.steps.live.relog import log_keys
 from stepflow_tui.engine.steps.live.tailing import undisturbed
 from stepflow_tui.engine.steps.settle import settle_checklist
 
@@ -105,18 +93,5 @@ async def _repair(ctx: RunContext, result: PassResult, who: str) -> None:
     keys = verifier.repair_keys([d for v in result.verdicts for d in v.discrepancies])
     count = sum(map(len, keys.values()))
     await ctx.journal.audit(who, "repair", {"rows": count})
-    captured = await capture_plan_of(ctx)
-    await asyncio.to_thread(_log, real_path(ctx.config.source.path), captured, keys)
+    await log_keys(ctx, keys)
     await ctx.journal.set_findings("repair", [warning("rows_repaired", None, count=count, by=who)])
-
-
-def _log(path: Path, captured: CapturePlan, keys: Mapping[str, Sequence[Sequence[Any]]]) -> None:
-    with sqlite_errors(f"The change log of {path}"), closing(open_application(path)) as opened:
-        opened.execute("begin immediate")
-        for table, rows in keys.items():
-            names = ", ".join(("tb", *(f"k{i + 1}" for i in range(len(captured.table(table).key)))))
-            marks = ", ".join("?" * (1 + len(captured.table(table).key)))
-            opened.executemany(
-                f"insert into {lite_ident(LOG)}({names}) values ({marks})", [(table, *row) for row in rows]
-            )
-        opened.execute("commit")

@@ -91,7 +91,8 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
         target_seconds = await _try_target(ctx, conn)
         poison = sum((await progress.count_poison(conn, ctx.run_id)).values())
     freeze = round(lock_seconds + 2 * tail_seconds + keys * PER_KEY_SECONDS + target_seconds + RETURN_SECONDS, 2)
-    found = Rehearsal(freeze_seconds=freeze, guards=_guards(ctx, freeze, poison))
+    behind = (await tail_of(ctx)).lag.changes
+    found = Rehearsal(freeze_seconds=freeze, guards=_guards(ctx, freeze, poison, behind))
     ctx.journal.gauge("live", {"freeze_seconds": freeze, "rehearsal": found.plain(ctx.clock.now_ms())})
     await ctx.journal.event("cutover_rehearsed", {"freeze_seconds": freeze, "ready": found.ready})
     return found
@@ -109,11 +110,9 @@ def refuse_unready(found: Rehearsal) -> None:
         )
 
 
-def _guards(ctx: RunContext, freeze: float, poison: int) -> tuple[Guard, ...]:
-    lag = ctx.journal.gauges().get("lag", {})
+def _guards(ctx: RunContext, freeze: float, poison: int, behind: int) -> tuple[Guard, ...]:
     differing = int(ctx.journal.gauges().get("live", {}).get("verifier", {}).get("differing", 0))
     share = float(ctx.journal.gauges().get("switch", {}).get("percentage", 100) or 0)
-    behind = int(lag.get("changes", 0))
     return (
         Guard(code="verified", ok=True, params={}),
         Guard(code="differing", ok=differing == 0, params={"count": differing}),

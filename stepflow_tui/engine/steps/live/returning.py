@@ -15,7 +15,7 @@ from stepflow_tui.engine.live.reverse_job import ReverseJob
 from stepflow_tui.engine.model.config import BadValue
 from stepflow_tui.engine.model.live import CANARY, CTL, Owner
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.postgres import changelog
+from stepflow_tui.engine.postgres import changelog, reverse_rows, touched
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite.capture import open_application
 from stepflow_tui.engine.sqlite.connect import open_living, real_path
@@ -24,6 +24,7 @@ from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
 from stepflow_tui.engine.steps.live.canary import TABLE
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, run_tables
+from stepflow_tui.engine.steps.live.mend_back import follow, way_back
 from stepflow_tui.engine.steps.masking import mask_of
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 SERVICE, FIGURES = "return", "return-figures"
 LOOK_SECONDS = 1.0
 
-BACK_SECONDS = 3.0
-"""What going back takes besides comparing every row once more: closing the gate, draining, lifting the fence."""
+START_SECONDS = 2.0
+"""Until an engine is up that was told to go back."""
+
+KEYS_PER_SECOND, CHANGES_PER_SECOND = 4_000, 2_000
+"""Keys compared, and changes brought over, on a slow machine."""
 
 
 async def returned_tables(ctx: RunContext) -> tuple[TablePlan, ...]:
@@ -79,7 +83,7 @@ async def prove_return(ctx: RunContext) -> None:
 async def keep_returning(ctx: RunContext) -> None:
     """Keep SQLite current until the service is stopped."""
     reverse = await reverse_of(ctx)
-    ctx.services.start(SERVICE, reverse.run)
+    ctx.services.start(SERVICE, lambda: follow(ctx, reverse))
     ctx.services.start(FIGURES, lambda: _show(ctx, reverse))
 
 
@@ -104,33 +108,77 @@ async def reverse_of(ctx: RunContext) -> Reverse:
 
 
 async def undo_return(ctx: RunContext, conn: asyncpg.Connection) -> None:
-    """Take the reverse log away; the way back begins anew with the next cutover."""
+    """Take the reverse log away; the way back begins anew with the next cutover. Foreign keys and triggers are off."""
     await ctx.services.stop(SERVICE, FIGURES)
+    await _drop_given_up(ctx, conn)
     await asyncio.to_thread(_set_position, ctx, None)
     await changelog.remove_changelog(conn, await returned_tables(ctx), wait=GATE_SECONDS)
 
 
-async def back_seconds(ctx: RunContext) -> int:
-    """How long going back takes until the application works again, by what the comparison of every row took before."""
-    row = await ctx.journal.step_row("validate.prove")
-    return math.ceil(BACK_SECONDS + 1.5 * float(json.loads(row["evidence"] or "{}").get("seconds", 0.0)))
+async def _drop_given_up(ctx: RunContext, conn: asyncpg.Connection) -> None:
+    """Rows that SQLite can't hold were given up: from here on the target is to equal the file, which lacks them."""
+    if not await conn.fetchval("select to_regclass('_stepflow.blocker') is not null"):
+        return
+    blockers = await reverse_rows.blockers(conn, ctx.run_id)
+    for table in await run_tables(ctx):
+        keys = [b.key for b in blockers if b.table == table.source]
+        if keys:
+            with pg_errors("remove the rows that were given up"):
+                await reverse_rows.delete_rows(conn, table, keys)
+
+
+async def back_seconds(ctx: RunContext, changes: int) -> int:
+    """How long going back takes until the application works again.
+
+    Tables to be compared as a whole take what they took before the cutover, in proportion to what all tables took; fence,
+    triggers and keys what they took in the cutover.
+
+    Args:
+        changes: not brought over yet.
+    """
+    async with connection(ctx) as conn:
+        keys = changes + await touched.count(conn)
+        whole = await touched.whole_tables(conn, [t.source for t in await run_tables(ctx)])
+    compared, cut_over = await _evidence(ctx, "validate.prove"), await _evidence(ctx, "cutover.cut-over")
+    walked = compared.get("seconds", 0.0) if whole else 0.0
+    moving = cut_over.get("writes_open_seconds", 0.0)
+    return math.ceil(START_SECONDS + moving + 1.5 * walked + keys / KEYS_PER_SECOND + changes / CHANGES_PER_SECOND)
+
+
+async def _evidence(ctx: RunContext, step: str) -> dict[str, float]:
+    row = await ctx.journal.step_row(step)
+    found = json.loads(row["evidence"] or "{}")
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
 async def _show(ctx: RunContext, reverse: Reverse) -> None:
     """Lag of the way back, and what going back would lose, once a second."""
-    seconds = await back_seconds(ctx)
     while True:
         try:
-            lag, blockers = await reverse.lag(), await reverse.blockers()
+            await _show_once(ctx, reverse)
         except StepFlowError:  # the way back itself reports what can't be reached
-            await ctx.clock.sleep(LOOK_SECONDS)
-            continue
-        ctx.journal.gauge("lag", {"changes": lag.changes, "seconds": round(lag.seconds, 1)})
-        code = "blocked" if blockers else "drained_first"
-        params = {"rows": len(blockers), "changes": lag.changes}
-        back = {"code": code, "params": params, "seconds": seconds}
-        ctx.journal.gauge("live", {"blockers": len(blockers), "back": back, "owner": Owner.POSTGRESQL.value})
+            _show_back(ctx, rows=0, changes=0)
         await ctx.clock.sleep(LOOK_SECONDS)
+
+
+async def _show_once(ctx: RunContext, reverse: Reverse) -> None:
+    lag, blockers = await reverse.lag(), await reverse.blockers()
+    ctx.journal.gauge("lag", {"changes": lag.changes, "seconds": round(lag.seconds, 1)})
+    ctx.journal.gauge("live", {"blockers": len(blockers), "owner": Owner.POSTGRESQL.value})
+    async with connection(ctx) as conn:
+        log_bytes = await changelog.size(conn)
+    ctx.journal.gauge("live", {"return_log": {"bytes": log_bytes, "budget": ctx.config.capture.budget}})
+    _show_back(ctx, rows=len(blockers), changes=lag.changes, seconds=await back_seconds(ctx, lag.changes))
+
+
+def _show_back(ctx: RunContext, **shown: int) -> None:
+    standing = way_back(ctx)
+    blocked = bool(shown["rows"] or standing.code)
+    params = {"rows": shown["rows"], "changes": shown["changes"], "reason": standing.reason, "cause": standing.code}
+    seconds = {} if "seconds" not in shown else {"seconds": shown["seconds"]}
+    if not blocked and not seconds:
+        return
+    ctx.journal.gauge("live", {"back": {"code": "blocked" if blocked else "drained_first", "params": params, **seconds}})
 
 
 def _set_position(ctx: RunContext, snapshot: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.sqlite.applying import immediate, open_applying
 from stepflow_tui.engine.sqlite.connect import open_living, real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.context import RunContext
-from stepflow_tui.engine.steps.facts import plan_of
+from stepflow_tui.engine.steps.facts import backup_schema, plan_of
 
 if TYPE_CHECKING:
     import asyncpg
+
+WAIT_SECONDS = 30.0
+"""For the file's write lock, while the application is kept out anyway."""
 
 
 async def set_sequences(ctx: RunContext, conn: asyncpg.Connection) -> int:
@@ -29,6 +34,37 @@ async def set_sequences(ctx: RunContext, conn: asyncpg.Connection) -> int:
                 await _set(conn, table, column.target, max(given.get(table.source, 0), 0))
                 count += 1
     return count
+
+
+async def return_sequences(ctx: RunContext, conn: asyncpg.Connection) -> int:
+    """The same for AUTOINCREMENT on the way back: what PostgreSQL gave out is never given out again, though the row may be
+    gone by now. Both sides are fenced. Returns how many tables count on from there."""
+    given: dict[str, int] = {}
+    for table in (await plan_of(ctx)).tables:
+        for column in table.columns:
+            if column.identity and table.impossible is None and column.source == table.rowid_alias:
+                given[table.source] = await _given_out(conn, table, column.target)
+    counting = {t.name for t in (await backup_schema(ctx)).tables if t.autoincrement}
+    wanted = {name: last for name, last in given.items() if last > 0 and name in counting}
+    if wanted:
+        await asyncio.to_thread(_count_on, real_path(ctx.config.source.path), wanted)
+    return len(wanted)
+
+
+async def _given_out(conn: asyncpg.Connection, table: TablePlan, column: str) -> int:
+    name = pg_name(table.schema, table.name)
+    with pg_errors(f"read the next value of {table.target}"):
+        last = await conn.fetchval("select pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)", name, column)
+    return int(last or 0)
+
+
+def _count_on(path: Path, given: Mapping[str, int]) -> None:
+    named = sqlite_errors(f"The sequences of {path}")
+    with named, closing(open_applying(path)) as opened, immediate(opened, path, WAIT_SECONDS):
+        for name, last in given.items():
+            raised = opened.execute("update sqlite_sequence set seq=max(seq, ?) where name=?", (last, name))
+            if not raised.rowcount:
+                opened.execute("insert into sqlite_sequence(name, seq) values (?, ?)", (name, last))
 
 
 async def _set(conn: asyncpg.Connection, table: TablePlan, column: str, given: int) -> None:

@@ -57,11 +57,17 @@ async def keep_switching(ctx: RunContext) -> None:
 
 
 async def stop_switching(ctx: RunContext) -> None:
-    """Bring reads back and end the lease: they follow the side that owns writes."""
+    """Bring reads back and end the lease: they follow the side that owns writes. Going forward begins at the first stage.
+
+    Raises:
+        StepFlowError: PostgreSQL can't be reached.
+    """
     await ctx.services.stop(SERVICE)
     controller = await _controller(ctx)
-    await controller.back(ctx.answers.who or "the engine")
-    await controller.close()
+    try:
+        await controller.withdraw(ctx.answers.who or "the engine")
+    finally:
+        await controller.close()
 
 
 async def _lead(ctx: RunContext) -> None:
@@ -105,6 +111,12 @@ async def _controller(ctx: RunContext) -> SwitchController:
         await ctx.journal.event(code, dict(data), level=level)
         await ctx.journal.audit(str(data.get("by") or "the engine"), code, dict(data))
 
+    async def keep(data: Mapping[str, Any]) -> None:
+        ctx.journal.gauge("switch", data)
+        await ctx.journal.flush_gauges()
+
+    target_config = ctx.config.target
+    roles = {target_config.owner: None, **target_config.grant}
     links = Links(
         connect=target.connect,
         source=real_path(ctx.config.source.path),
@@ -113,8 +125,10 @@ async def _controller(ctx: RunContext) -> SwitchController:
         lag=lambda: _lag(ctx),
         gauge=lambda data: ctx.journal.gauge("switch", data),
         event=event,
+        keep=keep,
+        before=ctx.journal.gauges().get("switch", {}),
         shadow=shadow if config.shadow_reads else None,
-        roles=tuple(ctx.config.target.grant),
+        roles=tuple(role for role in roles if role is not None),
     )
     return SwitchController(config, links)
 

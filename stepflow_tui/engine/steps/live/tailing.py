@@ -20,7 +20,7 @@ from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
 from stepflow_tui.engine.steps.live.capture import installed_of
 from stepflow_tui.engine.steps.live.gate import run_tables
-from stepflow_tui.engine.steps.live.mend import finish_recopy, mend_capture, mendable
+from stepflow_tui.engine.steps.live.mend import finish_recopy, let_go, mend_capture, mendable
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.snapshot import position_of
 from stepflow_tui.engine.steps.masking import mask_of
@@ -76,6 +76,7 @@ async def undisturbed(ctx: RunContext, work: Callable[[], Awaitable[T]]) -> T:
             # what it ran into while its tail was being taken away is no error of its own
             if ctx.memory.find(Tail) is tail:
                 if not mendable(exc):
+                    await let_go(ctx, exc)
                     raise
                 if not ctx.services.runs(SERVICE):
                     await _mend(ctx, tail, exc)
@@ -108,6 +109,7 @@ async def _follow(ctx: RunContext) -> None:
             await tail.run()
         except Exception as exc:
             if not mendable(exc):
+                await let_go(ctx, exc)
                 raise
             await _mend(ctx, tail, exc)
 

@@ -1,0 +1,107 @@
+"""A demo that nobody steers: over to PostgreSQL and, if asked to, back, while the shop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepflow_tui.cli import diagnostics
+from stepflow_tui.demo import keeper
+from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import words
+from stepflow_tui.render.shop import is_right, shop_report
+
+if TYPE_CHECKING:
+    from stepflow_tui.cli.session import Session
+    from stepflow_tui.facade import Facade, RunInfo
+
+WRITES = 40
+"""So many the shop makes on the other side before the demo goes on."""
+PATIENCE_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+REASON = "demo"
+
+
+async def drive(session: Session, engine: Facade, config: Path, *, back: bool, yes: bool) -> int:
+    """Start the run, follow it until writes have moved, let the shop go on there, then go back or tidy the run up.
+
+    Returns:
+        The run's exit code.
+    """
+    from stepflow_tui.cli.attach import follow_run
+
+    asks = not yes and diagnostics.interactive(session)
+    loaded = engine.load_config(config, os.environ)
+    started = await engine.start(
+        loaded, state=session.state_path, until=None, plan_file=None, new=False, yes=yes, confirm=None, interactive=asks
+    )
+    code = await follow_run(
+        session, engine, started.run, after=started.after, answers=asks, must_answer=not yes, until=_observes
+    )
+    if session.ended or code:
+        return code
+    diagnostics.say(_("writes have moved; the shop goes on in PostgreSQL"))
+    await traded(config.parent, "postgresql")
+    if back:
+        return await go_back(session, engine, started.run, config.parent)
+    return await _sent(session, engine, started.run, "cleanup", {"yes": True, "confirm": None, "rename": False})
+
+
+def _observes(event: Mapping[str, Any]) -> bool:
+    return bool(event["event"] == "observing")
+
+
+async def traded(folder: Path, side: str, writes: int = WRITES) -> None:
+    """Wait until the shop has made so many writes more on that side; not for ever, as its figures tell at the end."""
+    before = _written(folder, side)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while keeper.is_open(folder) and _written(folder, side) < before + writes and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _written(folder: Path, side: str) -> int:
+    return int((keeper.counters(folder).get("writes") or {}).get(side, 0))
+
+
+async def go_back(session: Session, engine: Facade, run: RunInfo, folder: Path) -> int:
+    """Roll back while the shop goes on, and tell how long that took until SQLite had acknowledged a write.
+
+    Returns:
+        The run's exit code.
+    """
+    asked = time.time()
+    args = {"to": None, "reason": REASON, "yes": True, "confirm": None}
+    code = await _sent(session, engine, run, "rollback", args)
+    await traded(folder, "sqlite")
+    moves = [m for m in keeper.counters(folder).get("moves") or () if m["to"] == "sqlite" and m["at"] > asked]
+    if moves:
+        diagnostics.say(
+            _("the way back took {time} from the command to the first write acknowledged in SQLite").format(
+                time=words.seconds(moves[0]["at"] - asked)
+            )
+        )
+    return code
+
+
+async def _sent(session: Session, engine: Facade, run: RunInfo, verb: str, args: Mapping[str, Any]) -> int:
+    from stepflow_tui.cli.attach import follow_run
+
+    answer = await engine.send(run, verb, args, state=session.state_path)
+    return await follow_run(session, engine, run, after=int(answer["after"]))
+
+
+def close_shop(config: Path, code: int) -> int:
+    """End the shop and tell its figures.
+
+    Returns:
+        The exit code of the demo: the run's own, but never 0 when something acknowledged is missing.
+    """
+    figures = keeper.close_shop(config.parent)
+    for line in shop_report(figures):
+        diagnostics.say(line)
+    wrong = bool(figures) and not is_right(figures)
+    return int(diagnostics.ExitCode.INCOMPLETE) if wrong and code == 0 else code
