@@ -46,7 +46,7 @@ def set_up(screen: Screen[Any], *, advise: bool) -> None:
 
 
 def demo(screen: Screen[Any]) -> None:
-    """Make a sample shop and begin its migration."""
+    """Make and open a sample shop, and begin its migration."""
     if host(screen).options.read_only:
         screen.notify(_("This session is read-only: it watches and changes nothing."), severity="warning", markup=False)
         return
@@ -56,4 +56,6 @@ def demo(screen: Screen[Any]) -> None:
 
 async def _demo(screen: Screen[Any]) -> None:
     app = host(screen)
-    app.begin(await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS))
+    config = await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS)
+    app.demos.append(config)
+    app.begin(config)

@@ -14,6 +14,7 @@ from typing import Any
 from textual.message import Message
 
 from stepflow_tui.crashes import unforeseen
+from stepflow_tui.demo.figures import counters
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
 from stepflow_tui.facade import Facade, RunInfo, RunReaderApi
 from stepflow_tui.render.events import public_event
@@ -125,7 +126,7 @@ class Bridge:
             while more := self.reader.events(self._after):
                 rows += more
                 self._after = int(more[-1]["seq"])
-            self._last = self.reader.status()
+            self._last = self.reader.status() | self._shop()
         except StepFlowError as exc:
             error = exc
         except (OSError, ValueError, LookupError, TypeError) as exc:  # rows that no engine writes: the file is damaged
@@ -135,6 +136,11 @@ class Bridge:
         if error is not None:
             self._let_go()
         return self._snapshot(tuple(public_event(row, self.run.id) for row in rows), error)
+
+    def _shop(self) -> dict[str, Any]:
+        """Figures of the shop that trades on a demo's data, as `shop`; nothing for any other run."""
+        found = counters(self.run.path.parents[1] / "demo" / self.run.path.name)
+        return {"shop": found} if found else {}
 
     def _let_go(self) -> None:
         """Close the journal; the next look opens it anew."""

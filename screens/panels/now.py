@@ -34,6 +34,7 @@ from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
 from stepflow_tui.render.live import freeze_line, loses, short_time
+from stepflow_tui.render.shop import shop_line
 
 KEPT_RATES = 120
 STILL_SECONDS = 5.0
@@ -104,6 +105,7 @@ class NowPanel(Panel):
         still = self._still(snapshot)
         self._keep_rate(snapshot, still)
         self._title(snapshot.status)
+        self._subtitle(snapshot.status)
         instead = said(snapshot, host(self).events) if snapshot.status or snapshot.error else None
         self.set_class(instead is not None, "-said")
         width, glyphs = max(1, self.scrollable_content_region.width), host(self).glyphs
@@ -130,6 +132,12 @@ class NowPanel(Panel):
         if name != self._shown_title:
             self._shown_title = name
             self.border_title = Content(name)
+
+    def _subtitle(self, status: Status) -> None:
+        """What the demo's shop was told and found again; it stays in sight whatever the panel says."""
+        told = Content(shop_line(status.get("shop") or {}))
+        if self.border_subtitle != told:
+            self.border_subtitle = told
 
     def _still(self, snapshot: Snapshot) -> float:
         """For how many seconds nothing more was done, 0 where that is no sign of anything yet."""

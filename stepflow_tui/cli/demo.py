@@ -116,9 +116,7 @@ def _status(session: Session, engine: Facade, config: Path) -> dict[str, Any]:
         return reader.status()
 
 
-async def _demo(
-    session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool, yes: bool
-) -> int:
+async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool, yes: bool) -> int:
     import asyncio
 
     from stepflow_tui.cli import demo_live, diagnostics

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,19 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
         return fail(app.crash, session)
     if app.snapshot is not None and app.snapshot.status:
         say(_parting(app.snapshot.status))
-    return app.return_code or 0
+    return _demos_settled(session, app.demos, app.return_code or 0)
+
+
+def _demos_settled(session: Session, demos: Sequence[Path], code: int) -> int:
+    """Close the shops of demos that were begun from the list of runs, and tell their figures."""
+    from stepflow_tui.cli.demo import settle
+    from stepflow_tui.cli.demo_live import close_shop
+    from stepflow_tui.facade import facade
+
+    for config in demos:
+        code = close_shop(config, code)
+        settle(session, facade(), config)
+    return code
 
 
 def _parting(status: Mapping[str, Any]) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stepflow_tui.demo.names import COUNTERS, LOG, TARGET_VARIABLE
+import psutil
 
-if TYPE_CHECKING:
-    import psutil
+from stepflow_tui.demo.figures import counters
+from stepflow_tui.demo.names import LOG, TARGET_VARIABLE
 
 MODULE = "stepflow_tui.demo.shop"
 END_SECONDS = 60.0
@@ -33,7 +32,7 @@ def open_shop(folder: Path, dsn: str | None) -> None:
     environment = os.environ | ({TARGET_VARIABLE: dsn} if dsn else {})
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(folder)],
+            [sys.executable, "-m", MODULE, str(folder), str(os.getpid())],
             env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + START_SECONDS
@@ -45,14 +44,6 @@ def open_shop(folder: Path, dsn: str | None) -> None:
         time.sleep(0.05)
 
 
-def counters(folder: Path) -> dict[str, Any]:
-    """The shop's figures; {} while there are none."""
-    with contextlib.suppress(FileNotFoundError):
-        found: dict[str, Any] = json.loads((folder / COUNTERS).read_text(encoding="utf-8"))
-        return found
-    return {}
-
-
 def is_open(folder: Path) -> bool:
     """Whether the shop of this folder trades."""
     return _process(folder) is not None
@@ -61,8 +52,6 @@ def is_open(folder: Path) -> bool:
 def close_shop(folder: Path) -> dict[str, Any]:
     """End the shop, which then compares its ledger with the database. Returns its last figures; `ended` says whether it
     came so far."""
-    import psutil
-
     process = _process(folder)
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -75,8 +64,6 @@ def close_shop(folder: Path) -> dict[str, Any]:
 
 def _process(folder: Path) -> psutil.Process | None:
     """Our own process only: a number may have been given to somebody else since."""
-    import psutil
-
     pid = counters(folder).get("pid")
     if pid is None or counters(folder).get("ended"):
         return None

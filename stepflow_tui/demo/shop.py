@@ -1,7 +1,7 @@
-"""The shop's process: `python -m stepflow_tui.demo.shop FOLDER`, which holds shop.db and gets `shop.ledger` and `shop.json`.
+"""The shop's process: `python -m stepflow_tui.demo.shop FOLDER OWNER`. The folder holds shop.db and gets `shop.ledger` and `shop.json`.
 
-The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. SIGTERM, or the end of whoever
-started it, ends the shop: it then compares its ledger with the database that owns writes, and its exit status says whether
+The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. SIGTERM, or the end of the
+process OWNER that started it, ends the shop: it then compares its ledger with the database that owns writes, and its exit status says whether
 everything acknowledged was there.
 """
 
@@ -57,7 +57,7 @@ class Wanted:
 class Shop:
     """Takes, moves and cancels orders, and looks at them, on whatever side the client names."""
 
-    def __init__(self, folder: Path, dsn: str | None, *, seed: int = 1) -> None:
+    def __init__(self, folder: Path, dsn: str | None, *, owner: int, seed: int = 1) -> None:
         self.folder = folder
         self.ledger = Ledger(folder / LEDGER)
         new = PgOrders(dsn) if dsn else None
@@ -71,7 +71,7 @@ class Shop:
         self._numbers = 0
         self._side: Side = "sqlite"
         self._wrote: Side = "sqlite"
-        self._owner = os.getppid()
+        self._owner = owner
         self._checked = time.monotonic()
         self._customers: list[int] = []
         self._skus: list[str] = []
@@ -218,18 +218,18 @@ class Shop:
             await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def trade(folder: Path, dsn: str | None) -> Checked:
-    """Run the shop until SIGTERM or SIGINT."""
+async def trade(folder: Path, dsn: str | None, owner: int) -> Checked:
+    """Run the shop until SIGTERM or SIGINT, or until `owner`, the process that started it, is gone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await Shop(folder, dsn).run(stop)
+    return await Shop(folder, dsn, owner=owner).run(stop)
 
 
 def main() -> int:
     """The command line. Returns 0 when everything acknowledged was there, 1 when not."""
-    checked = asyncio.run(trade(Path(sys.argv[1]), os.environ.get(TARGET_VARIABLE)))
+    checked = asyncio.run(trade(Path(sys.argv[1]), os.environ.get(TARGET_VARIABLE), int(sys.argv[2])))
     return 0 if checked.right else 1
 
 

@@ -13,6 +13,7 @@ from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
 from stepflow_tui.engine.lease import VERBS as LEASE
 from stepflow_tui.engine.lease import ControlLease
+from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import TRANSITIONS, PhaseName, RunState, StepState
 from stepflow_tui.engine.orders import LiveOrders
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
@@ -148,6 +149,12 @@ class Desk:
     async def _abort(self, command: Command) -> Answer:
         self._typed(command, "Aborting ends the run; nothing is dropped.")
         state = await self.ctx.journal.state()
+        if self.ctx.journal.gauges().get("live", {}).get("owner") == Owner.POSTGRESQL.value:
+            raise Refused(
+                "PostgreSQL owns writes: an abort would leave the application without its way back.",
+                hint="`stepflow rollback` goes back to SQLite, `stepflow cleanup` ends the run.",
+                code="after_cutover",
+            )
         if RunState.ABORTED not in TRANSITIONS[state]:
             raise Refused(
                 f"A run that is {state} can't be aborted.", hint="`stepflow rollback` undoes a run.", code="transition"
@@ -187,18 +194,32 @@ class Desk:
         """Open a run that has ended again from its verification on, which then repairs what differs."""
         self._typed(command, "Repairing changes rows in the target.")
         state = await self.ctx.journal.state()
-        if state not in (RunState.INCOMPLETE, RunState.COMPLETED):
+        await self._repairable_live()
+        unproven = state is RunState.FAILED and PhaseName.CUTOVER.value in self.playbook.names
+        if state not in (RunState.INCOMPLETE, RunState.COMPLETED) and not unproven:
             raise Refused(
                 f"A run that is {state} can't be repaired.",
                 hint="Let it end first; `stepflow status` shows what it is doing.",
                 code="transition",
             )
-        await self.ctx.journal.reopen(PhaseName.VALIDATE.value)
+        if not unproven:
+            await self.ctx.journal.reopen(PhaseName.VALIDATE.value)
         await self.ctx.journal.set_state(RunState.RUNNING)
         given = self._answers(command)
         self.ctx.answers.yes, self.ctx.answers.confirm = given.yes, given.confirm
         self.ctx.memory.put(RepairWanted(who=command.who))
         return {}
+
+    async def _repairable_live(self) -> None:
+        """After the cutover PostgreSQL is the truth: nothing of it is repaired by what SQLite holds."""
+        if PhaseName.CUTOVER.value not in self.playbook.names:
+            return
+        if (await self.ctx.journal.step_row("cutover.cut-over"))["state"] == StepState.DONE.value:
+            raise Refused(
+                "PostgreSQL owns writes: it is not repaired from SQLite any more.",
+                hint="`stepflow rollback` goes back to SQLite; `stepflow verify` compares.",
+                code="after_cutover",
+            )
 
     async def _reveal(self, command: Command) -> Answer:
         """May somebody see a hidden value? The answer and the audit are all that passes through here, never the value."""

@@ -305,6 +305,7 @@ class Runner:
             row = await journal.phase_row(phase.name)
             if row["state"] != StepState.PENDING.value:
                 await journal.set_phase(phase.name, StepState.PENDING if self._back_to else StepState.UNDONE)
+            await journal.forget_answers(f"{phase.name}.")  # it is asked for again before it is done again
         if self._back_to:
             await journal.set_state(RunState.RUNNING)
             return Ending(state=RunState.WAITING, result=RunResult.STOPPED, exit_code=ExitCode.OK)

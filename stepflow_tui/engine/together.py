@@ -1,4 +1,4 @@
-"""Runs coroutines side by side; the first failure cancels the others and is raised as itself."""
+"""Runs coroutines side by side, or to their end whatever is cancelled around them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             first = first.exceptions[0]
         raise first from first.__cause__
     return [task.result() for task in tasks]
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Work that a cancellation must not leave half done behind its back: it ends first, then the cancellation goes on.
+
+    A thread can't be cancelled: what it does would happen later, owned by nobody.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

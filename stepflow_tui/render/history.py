@@ -99,6 +99,10 @@ def level_of(event: Mapping[str, Any]) -> str:
             return "ALERT"
         case "capture_broken" | "capture_disturbed" | "cutover_failed" | "cutover_taken_back" | "cutover_not_rehearsed":
             return "ALERT"
+        case "return_blocked" | "gate_not_opened":
+            return "ERROR"
+        case "return_disturbed":
+            return "ALERT"
         case "switch_suspended" | "log_not_tended":
             return "WARN"
         case "step" | "phase":

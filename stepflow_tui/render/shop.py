@@ -38,7 +38,7 @@ def shop_report(figures: Figures) -> Iterator[str]:
     yield _("reads: {count} ({old} from SQLite, {new} from PostgreSQL), {failed} failed").format(
         count=words.count(sum(reads.values())), failed=words.count(figures.get("read_errors")), **_sides(reads)
     )
-    yield _("longest wait for a write: {time}; writes that had to be asked for again: {failed}").format(
+    yield _("longest wait for a write: {time}; {failed} failed").format(
         time=words.seconds((figures.get("longest_wait_ms") or 0) / 1000),
         failed=words.count(figures.get("write_errors")),
     )
@@ -58,6 +58,6 @@ def _verdict(figures: Figures) -> Iterator[str]:
     if figures.get("lost"):
         yield _("THAT MUST NEVER HAPPEN: writes were acknowledged to the shop and are gone.")
     if figures.get("wrong"):
-        yield _("THAT MUST NEVER HAPPEN: {count} orders are there twice, in another form, or again after they went.").format(
-            count=words.count(figures["wrong"])
-        )
+        yield _(
+            "THAT MUST NEVER HAPPEN: {count} orders are there twice, in another form, or again after they went."
+        ).format(count=words.count(figures["wrong"]))

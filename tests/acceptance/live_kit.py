@@ -29,6 +29,7 @@ create table orders(
 create table note(body text, n integer);
 create table kv(k text primary key, v blob) without rowid;
 create table audit(id integer primary key, what text);
+create table spare(id integer primary key, what text);
 create trigger ordered after insert on orders begin insert into audit(what) values ('order ' || new.id); end;
 create trigger changed after update of total on orders begin update orders set changed = 1 where id = new.id; end;
 """
@@ -45,6 +46,7 @@ def make_shop(path: Path, *, wal: bool = True) -> None:
         made.executemany("insert into orders values (?, ?, ?, 0)", [(i, i % 40 + 1, i) for i in range(1, 101)])
         made.executemany("insert into note values (?, ?)", [(f"note {i}", i) for i in range(60)])
         made.executemany("insert into kv values (?, ?)", [(f"k{i}", bytes([i])) for i in range(30)])
+        made.execute("insert into spare values (1, 'nobody writes to it')")
         made.commit()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stepflow_tui.demo import keeper
+from stepflow_tui.demo.figures import counters
 from stepflow_tui.demo.ledger import Ledger
 from stepflow_tui.demo.orders import Order
 from stepflow_tui.engine.sqlite.sample import make_shop
@@ -19,7 +20,7 @@ TABLES = ("orders", "order_items")
 
 
 def _traded(folder: Path, side: str, writes: int) -> bool:
-    return keeper.is_open(folder) and keeper.counters(folder)["writes"][side] >= writes
+    return keeper.is_open(folder) and counters(folder)["writes"][side] >= writes
 
 
 @pytest.mark.parametrize("damaged", [False, True])

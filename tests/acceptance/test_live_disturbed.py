@@ -154,7 +154,7 @@ def add_column(path: Path) -> None:
 def drop_table(path: Path) -> None:
     """No trigger fires."""
     with opened(path, foreign_keys=False) as connection:
-        connection.execute("drop table kv")
+        connection.execute("drop table spare")
 
 
 def drop_log(path: Path) -> None:
@@ -187,7 +187,7 @@ def _copied(path: Path, to: Path) -> None:
     ("disaster", "code", "named"),
     [
         (add_column, "capture_table_changed", "customer"),
-        (drop_table, "capture_table_dropped", "kv"),
+        (drop_table, "capture_table_dropped", "spare"),
         (drop_log, "capture_log_missing", "_sf_log"),
         (replace_file, "capture_file_replaced", "source.db"),
         (restore, "capture_rewound", "applied up to"),

@@ -50,7 +50,7 @@ def write_new(live: Live, number: int) -> None:
         f"insert into orders(customer_id, total) select id, {number} from customer where email = 'new{number}@x.org'",
         f"update orders set total = total + {number} where id <= 10",
         f"delete from customer where id = {30 + number}",
-        f"insert into note values ('written in PostgreSQL', {number})",
+        f"insert into note(body, n) values ('written in PostgreSQL', {number})",
         f"update kv set v = '\\x{number:02x}' where k = 'k1'",
         "select 1",
     )
@@ -167,7 +167,7 @@ def test_cleanup_leaves_nothing_and_closes_the_way_back(live: Live, writer: Writ
         )
         == []
     )
-    live.stand.sql("insert into note values ('after the end', 1)", "select 1")
+    live.stand.sql("insert into note values ('row numbers are gone', 1)", "select 1")
     report = live.stand.report()
     assert (report["result"], report["audit"]["verified"]) == ("completed", True), report["result"]
     refused = live.stand.rollback()

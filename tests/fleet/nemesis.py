@@ -38,9 +38,17 @@ class Server:
 
     def crash(self) -> None:
         """What `pg_ctl stop -m immediate` does, and a start right after it."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """What `pg_ctl stop -m immediate` does."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGQUIT)
         until(lambda: _ended(pid), 30)
+
+    def start(self) -> None:
+        """Start it again."""
         run_async(self._embedded.start())
 
     def remove(self) -> None:

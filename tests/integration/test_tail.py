@@ -26,7 +26,6 @@ from stepflow_tui.engine.model.sensitive import make_mask
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.postgres import control, progress
 from stepflow_tui.engine.postgres.connect import Target
-from stepflow_tui.engine.sqlite import capture
 from tests.tail_kit import RUN, Rig, rig, source_rows, target_rows
 
 Make = Callable[..., Awaitable[Rig]]

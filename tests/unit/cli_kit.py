@@ -304,6 +304,9 @@ class FakeEngine:
     async def end_demo(self, state: Path, config: Path) -> None:
         self._note("end_demo", config)
 
+    async def keep_demo(self, state: Path, config: Path) -> None:
+        self._note("keep_demo", config)
+
     def _note(self, name: str, what: Any) -> None:
         self.calls.append((name, what))
 

@@ -63,6 +63,28 @@ def test_nothing_is_said_of_a_run_that_is_well_or_of_one_that_shows_nothing() ->
     assert told(LiveFacts(wal=unknown, live={"log_bytes": 5})) == []
 
 
+def blocked_back(*, reason: str = "", rows: int = 0, size: int = 0) -> dict[str, Any]:
+    """The gauge of a run that observes, whose way back is blocked."""
+    back = {"code": "blocked", "params": {"rows": rows, "changes": 5, "reason": reason}}
+    return {"owner": "postgresql", "back": back, "return_log": {"bytes": size, "budget": 1_000}}
+
+
+@pytest.mark.parametrize(
+    ("shown", "codes"),
+    [
+        ({"rows": 2}, ["way_back_blocked"]),
+        ({"reason": "a column is new"}, ["way_back_broken"]),
+        ({"reason": "a column is new", "rows": 2}, ["way_back_broken", "way_back_blocked"]),
+        ({"reason": "a column is new", "size": 799}, ["way_back_broken"]),
+        ({"reason": "a column is new", "size": 800}, ["way_back_broken", "return_log_large"]),
+    ],
+)
+def test_a_blocked_way_back_is_told_with_what_it_costs(shown: dict[str, Any], codes: list[str]) -> None:
+    assert told(facts(live=blocked_back(**shown))) == codes
+    gone_back = blocked_back(size=900) | {"owner": "sqlite", "back": None}
+    assert told(facts(live=gone_back)) == []
+
+
 def test_every_alert_has_its_words_and_every_word_its_parameter() -> None:
     pin = {"pid": 1, "age_seconds": 90.0, "command": "app"}
     everything = facts(
@@ -75,6 +97,7 @@ def test_every_alert_has_its_words_and_every_word_its_parameter() -> None:
     lasting = remember(everything, {}, 0.0)
     found = live_rules(everything, lasting, live.STALE_SECONDS)
     found += live_rules(facts(live={"log_bytes": 1_000}), {}, 0.0)
+    found += live_rules(facts(live=blocked_back(reason="a column is new", size=800)), {}, 0.0)
     assert {a.code for a in found} == set(LIVE_WATCHED)
     for alert in found:
         assert "{" not in ALERTS[alert.code].format(**alert.params)

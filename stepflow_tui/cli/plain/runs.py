@@ -12,6 +12,7 @@ from typing import Any
 from stepflow_tui.cli import diagnostics
 from stepflow_tui.cli.attach import catch_up
 from stepflow_tui.cli.demo import DEMO_ROWS, has_ended
+from stepflow_tui.cli.demo_live import close_shop
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.follow import ENTERED, Follower
 from stepflow_tui.cli.plain import ask
@@ -51,6 +52,7 @@ def demo(desk: Desk) -> Next:
     try:
         step = begin(desk, config)
     finally:
+        desk.code = close_shop(config, desk.code)
         if has_ended(desk.session, desk.engine, config):
             desk.tried(desk.engine.end_demo(desk.state, config))
     return Next.HOME if step is Next.MENU else step

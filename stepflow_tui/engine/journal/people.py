@@ -73,6 +73,10 @@ class People(Events):
             [(q.kind.value, q.id, by, now) for q in questions],
         )
 
+    async def forget_answers(self, prefix: str) -> None:
+        """Ask the questions again whose ids begin so: what they were about was undone."""
+        await self.execute("DELETE FROM answer WHERE kind='typed' AND substr(id,1,?)=?", (len(prefix), prefix))
+
     async def answered(self) -> set[tuple[str, str]]:
         """`(kind, id)` of every question that was answered."""
         return {(r["kind"], r["id"]) for r in await self.fetch("SELECT kind,id FROM answer")}

@@ -87,6 +87,31 @@ async def gate_state(conn: asyncpg.Connection) -> Gate:
     return Gate(owner=Owner(row[0]), open=row[1], version=row[2])
 
 
+async def decide_owner(conn: asyncpg.Connection, *, wait: float) -> Gate:
+    """The gate, decided: a turn of it that is still under way (its answer may have been lost) is waited for, and one that
+    comes later fails, because it names the version before. Reading alone could see the owner of a moment ago.
+
+    Args:
+        wait: seconds until a turn under way must have ended.
+
+    Raises:
+        Held: `lock_held`, it did not end in time: nobody knows who owns writes yet.
+    """
+    with pg_errors("ask who owns writes"):
+        async with conn.transaction():
+            await conn.execute(f"set local lock_timeout = '{int(wait * 1000)}ms'")
+            row = await conn.fetchrow(
+                "update _stepflow.gate set version = version + 1 returning owner, writes = 'open', version"
+            )
+    if row is None:
+        raise Drift(
+            "The target no longer says who owns writes: the row of its gate is gone.",
+            hint="Was the database restored from a backup? Bring back the one of this run.",
+            code="gate_missing",
+        )
+    return Gate(owner=Owner(row[0]), open=row[1], version=row[2])
+
+
 async def open_writes(
     conn: asyncpg.Connection, tables: Sequence[TablePlan], *, version: int, owner: Owner = Owner.POSTGRESQL, wait: float
 ) -> Gate:

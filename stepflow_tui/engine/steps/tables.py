@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.bulk.pool import WorkerPool
-from stepflow_tui.engine.model.config import TablesMode
+from stepflow_tui.engine.model.config import Mode, TablesMode
 from stepflow_tui.engine.model.discrepancy import Verified
+from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.model.plan import Plan, Stage, Statement, TablePlan
 from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.model.table import TableState
-from stepflow_tui.engine.plan.quote import pg_ident, pg_name
+from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
 from stepflow_tui.engine.postgres import control, ledger
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.fence import TRIGGER as GATE
@@ -94,8 +95,12 @@ async def _compared(ctx: RunContext, conn: asyncpg.Connection) -> tuple[list[Tab
     there = await _existing(conn, ctx.target.schema, await plan_of(ctx))
     expected = await _expected_rows(ctx, conn)
     gated = await _gated(ctx, conn)
-    async with WorkerPool(1) as pool:
-        found = [await _changed(ctx, conn, t, expected.get(t.source), pool) for t in there if t.name not in gated]
+    looked = [t for t in there if t.name not in gated]
+    if await _was_opened(ctx):
+        found: list[Changed | None] = [await _anybodys(conn, t) for t in looked]
+    else:
+        async with WorkerPool(1) as pool:
+            found = [await _changed(ctx, conn, t, expected.get(t.source), pool) for t in looked]
     changed = [c for c in found if c is not None]
     if changed:
         listed = ", ".join(
@@ -103,6 +108,20 @@ async def _compared(ctx: RunContext, conn: asyncpg.Connection) -> tuple[list[Tab
         )
         ctx.need_typed(f"Tables of the target changed since the run left them, and would be set aside: {listed}.")
     return there, changed
+
+
+async def _was_opened(ctx: RunContext) -> bool:
+    """Whether the application may have written to the target: a live run that came to its cutover."""
+    if ctx.config.mode is not Mode.LIVE:
+        return False
+    return int((await ctx.journal.step_row("cutover.cut-over"))["attempt"]) > 0
+
+
+async def _anybodys(conn: asyncpg.Connection, table: TablePlan) -> Changed:
+    """A table that the application could write to, without a gate now: never dropped, whatever its counts are."""
+    with pg_errors(f"look at {table.target}"):
+        rows = int(await conn.fetchval(f"select count(*) from {pg_name(table.schema, table.name)}"))
+    return Changed(source=table.source, name=table.target, rows=rows, expected=None)
 
 
 async def _gated(ctx: RunContext, conn: asyncpg.Connection) -> frozenset[str]:
@@ -189,6 +208,7 @@ async def _take_back(
     existing = ctx.config.target.tables is TablesMode.EXISTING
     with pg_errors("roll back the tables"):
         async with conn.transaction():
+            await conn.execute(f"set local stepflow.origin = {pg_literal(WRITER)}")  # past a live run's own gate
             for table in tables:
                 if table.source in changed:
                     renamed.append(await _set_aside(conn, table, keep_table=existing))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from stepflow_tui.engine.errors import TargetConnectionError
+from stepflow_tui.engine.model.config import TablesMode
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
+from stepflow_tui.engine.postgres.lifted import put_back
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.fence import fence_state
@@ -43,6 +45,8 @@ async def abandon(ctx: RunContext) -> None:
         if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
             await changelog.remove_changelog(conn, await returned_tables(ctx), wait=GATE_SECONDS)
             await pg_fence.remove_gate(conn, await run_tables(ctx), wait=GATE_SECONDS)
+        if ctx.config.target.tables is TablesMode.EXISTING:
+            await put_back(conn, ctx.run_id)
 
 
 async def _remove_capture(ctx: RunContext, path: Path) -> None:

@@ -6,24 +6,25 @@ the rest. Which of the two holds is read from the target's gate, never from memo
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, time, timedelta
 
-from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping
+from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping, TargetConnectionError
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.live.figures import keep_figures
 from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side, unfreeze
-from stepflow_tui.engine.steps.live.freeze_watch import watched
-from stepflow_tui.engine.steps.live.gate import owner_of
-from stepflow_tui.engine.steps.live.prove import clean_pass, keep_proving
+from stepflow_tui.engine.steps.live.freeze_watch import Watch, watched
+from stepflow_tui.engine.steps.live.gate import decided_owner
+from stepflow_tui.engine.steps.live.prove import keep_proving
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
 from stepflow_tui.engine.steps.live.take_back import take_back_writes
+from stepflow_tui.engine.together import to_the_end
 
 RETRY_SECONDS = 5.0
 
@@ -41,9 +42,9 @@ class CutOver(PlainStep):
         Raises:
             StepFlowError: every try failed before the point of no return; the application writes to SQLite as before.
         """
-        await _wait_for_time(ctx)
         done = None
-        if await owner_of(ctx) is Owner.SQLITE:
+        if await decided_owner(ctx) is Owner.SQLITE:
+            await _wait_for_time(ctx)
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
         await ctx.services.stop("switch")  # without a lease reads follow the side that owns writes
@@ -56,7 +57,7 @@ class CutOver(PlainStep):
         Raises:
             NeedsConfirmation: rows would be lost that SQLite can't hold, and the run's name was not typed.
         """
-        if await owner_of(ctx) is Owner.SQLITE:
+        if await decided_owner(ctx) is Owner.SQLITE:
             await unfreeze(ctx)
             return {"owner": Owner.SQLITE.value}
         return await take_back_writes(ctx)
@@ -83,7 +84,8 @@ def moment_ms(at: str, now_ms: int) -> int:
     return int((due if due > now else due + timedelta(days=1)).timestamp() * 1000)
 
 
-async def _tries(ctx: RunContext) -> Frozen:
+async def _tries(ctx: RunContext) -> Frozen | None:
+    """The facts of the try that went through; None when its answer was lost: then PostgreSQL owns writes all the same."""
     left = ctx.config.cutover.retries
     while True:
         await ctx.control.checkpoint()
@@ -94,27 +96,41 @@ async def _tries(ctx: RunContext) -> Frozen:
             raise
         except StepFlowError as exc:
             await ctx.journal.event("cutover_failed", {"code": exc.code, "message": exc.message}, level=Level.WARNING)
+            if await decided_owner(ctx) is Owner.POSTGRESQL:
+                return None
             if left == 0 or isinstance(exc, Refused):
                 raise
             left -= 1
         await ctx.clock.sleep(RETRY_SECONDS)
-        await clean_pass(ctx)  # the next freeze is short only after a fresh proof
 
 
 async def _one_try(ctx: RunContext) -> Frozen:
     """One freeze. Whatever ends it before the point of no return lifts the fence, a cancellation included."""
-    await ctx.services.stop("tail", "verifier", REHEARSALS)
-    async with watched(ctx):
+    await ctx.services.stop("tail", "verifier", "figures", REHEARSALS)
+    async with watched(ctx) as watch:
         try:
-            return await freeze(ctx)
+            frozen = await freeze(ctx, watch)
         except BaseException:
-            lifting = asyncio.create_task(_back_to_before(ctx))
-            await asyncio.shield(lifting)
+            await to_the_end(_back_to_before(ctx, watch))
             raise
+        await watch.done()
+        return frozen
 
 
-async def _back_to_before(ctx: RunContext) -> None:
-    if await owner_of(ctx) is Owner.SQLITE:  # asked of the target: the answer to the last commit may have been lost
+async def _back_to_before(ctx: RunContext, watch: Watch) -> None:
+    """Lift the fence, unless the target says that PostgreSQL owns writes: the answer to that commit may have been lost.
+
+    Where the target can't be asked, the watcher stays and asks until it answers.
+    """
+    if watch.decides and await decided_owner(ctx) is Owner.POSTGRESQL:
+        await watch.done()
+        return
+    try:
         await unfreeze(ctx)
-        await keep_tailing(ctx)
-        await keep_proving(ctx)
+    except TargetConnectionError:
+        await watch.done()  # the fence is lifted; what is left in the target the next engine takes away
+        raise
+    await watch.done()
+    await keep_figures(ctx)
+    await keep_tailing(ctx)
+    await keep_proving(ctx)

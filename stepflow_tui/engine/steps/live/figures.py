@@ -9,6 +9,7 @@ from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.connect import real_path
+from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.sqlite.wal_sampler import WalSampler
 from stepflow_tui.engine.steps.context import RunContext
 
@@ -30,7 +31,7 @@ async def _show(ctx: RunContext) -> None:
         while True:
             ctx.journal.gauge("wal", (await sampler.sample()).gauge)
             tail = ctx.memory.find(Tail)
-            if tail is not None:
+            if tail is not None and ctx.services.runs("tail"):
                 _show_tail(ctx, tail)
                 if looks % TEND_EVERY == 0:
                     await _tend(ctx, ctx.memory.get(TailJob))
@@ -55,7 +56,7 @@ async def _tend(ctx: RunContext, job: TailJob) -> None:
         await ctx.journal.event("log_not_tended", {"code": exc.code, "message": exc.message}, level=Level.WARNING)
         return
     ctx.journal.gauge("live", {"log_rows": room.rows, "log_bytes": room.bytes, "log_budget": room.budget_bytes})
-    if room.room is Room.FULL:
+    if room.room is Room.FULL and not (await fence_state(job.source)).fenced:
         await capture.uninstall(job.source, ctx.run_id)
         raise StepFailed(
             "The change log in the source has reached its budget, and capture was taken out.",

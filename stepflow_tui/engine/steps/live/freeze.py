@@ -14,13 +14,15 @@ from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.capture import capture_plan_of
-from stepflow_tui.engine.steps.live.gate import open_target
+from stepflow_tui.engine.steps.live.freeze_watch import Watch
+from stepflow_tui.engine.steps.live.gate import gate_version, open_target
 from stepflow_tui.engine.steps.live.keys import add_keys, remove_keys
 from stepflow_tui.engine.steps.live.proof import prove_touched
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.returning import prepare_return, prove_return, undo_return
 from stepflow_tui.engine.steps.live.sequences import set_sequences
 from stepflow_tui.engine.steps.live.tailing import tail_of
+from stepflow_tui.engine.together import to_the_end
 
 OPEN_SECONDS = 30.0
 
@@ -39,13 +41,14 @@ class Frozen:
         await ctx.journal.event(f"cutover_{part}", {"seconds": self.facts[f"{part}_seconds"], **more})
 
 
-async def freeze(ctx: RunContext) -> Frozen:
+async def freeze(ctx: RunContext, watch: Watch) -> Frozen:
     """From the fence to the point of no return.
 
     Raises:
         StepFailed: `freeze_too_long`; and whatever a part raises. The caller lifts the fence then.
     """
     allowed = ctx.config.cutover.max_freeze
+    version = await gate_version(ctx)  # named at the end: a decision about the owner in between makes this freeze fail
     await prepare_return(ctx)  # triggers of the way back: made before the freeze, silent until the application writes
     done = Frozen()
     try:
@@ -58,7 +61,8 @@ async def freeze(ctx: RunContext) -> Frozen:
             hint="Try at a quieter time, or allow more with `cutover.max_freeze`.",
             code="freeze_too_long",
         ) from None
-    await _point_of_no_return(ctx, done)
+    await watch.deciding()
+    await to_the_end(_point_of_no_return(ctx, done, version))
     return done
 
 
@@ -68,7 +72,7 @@ async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> No
     path = real_path(ctx.config.source.path)
     plan = await capture_plan_of(ctx)
     tables = [t.source for t in plan.tables]
-    facts = await lite_fence.raise_fence(path, tables, owner=Owner.SQLITE, wait=allowed)
+    facts = await to_the_end(lite_fence.raise_fence(path, tables, owner=Owner.SQLITE, wait=allowed))
     done.began = time.monotonic()
     await done.tell(ctx, "fenced", log_max=facts.log_max)
     tick = await tail.drain()
@@ -81,10 +85,10 @@ async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> No
     await done.tell(ctx, "return_proven")
 
 
-async def _point_of_no_return(ctx: RunContext, done: Frozen) -> None:
+async def _point_of_no_return(ctx: RunContext, done: Frozen, version: int) -> None:
     """One commit in the target decides: from here on PostgreSQL owns writes."""
     await ctx.journal.event("cutover_point_of_no_return", {})
-    await open_target(ctx, wait=OPEN_SECONDS)
+    await open_target(ctx, wait=OPEN_SECONDS, version=version)
     await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
     await done.tell(ctx, "writes_open")
     await ctx.journal.audit(ctx.answers.who, "cutover", done.facts)
@@ -101,7 +105,7 @@ async def unfreeze(ctx: RunContext) -> None:
     """Before the point of no return: the target is as catching up needs it, and the application writes to SQLite again."""
     path = real_path(ctx.config.source.path)
     await lite_fence.lift_fence(path, owner=Owner.SQLITE, wait=OPEN_SECONDS)  # first: nobody waits for the rest
+    await ctx.journal.event("cutover_taken_back", {})
     async with connection(ctx) as conn:
         await remove_keys(ctx, conn)
         await undo_return(ctx, conn)
-    await ctx.journal.event("cutover_taken_back", {})

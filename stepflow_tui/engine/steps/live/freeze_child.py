@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-DONE = b"done"
+DONE, DECIDING = b"done", b"deciding"
 ASK_SECONDS, PATIENCE_SECONDS = 1.0, 900.0
 """Between two tries to reach the target, and until it is left to the next engine: without its answer nobody may lift."""
 
@@ -20,13 +20,15 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends the engine must not end this
     line = sys.stdin.buffer.readline()
-    word = sys.stdin.buffer.readline()
-    if not line or word.strip() == DONE:
-        return 0
-    return asyncio.run(_lift(json.loads(line)))
+    deciding = False
+    while word := sys.stdin.buffer.readline().strip():
+        if word == DONE:
+            return 0
+        deciding = deciding or word == DECIDING
+    return asyncio.run(_lift(json.loads(line), deciding=deciding)) if line else 0
 
 
-async def _lift(request: dict[str, Any]) -> int:
+async def _lift(request: dict[str, Any], *, deciding: bool) -> int:
     from stepflow_tui.engine.errors import Held
     from stepflow_tui.engine.journal.lock import take_lock
     from stepflow_tui.engine.model.codec import from_plain
@@ -39,12 +41,16 @@ async def _lift(request: dict[str, Any]) -> int:
         take_lock(text_path(request["run_dir"]))
     except Held:
         return 0  # another engine has the run already: the fence is its business
+    source = text_path(request["source"])
     target: Target = from_plain(Target, request["target"])
-    if await _owner(target) is not Owner.SQLITE:
-        return 1
-    await fence.lift_fence(text_path(request["source"]), owner=Owner.SQLITE, wait=60.0)
-    sys.stderr.write("the engine ended behind the fence; the fence was lifted, writes go to SQLite as before\n")
-    return 0
+    owner = await _owner(target) if deciding else Owner.SQLITE
+    if owner is Owner.POSTGRESQL:
+        await fence.set_owner(source, Owner.POSTGRESQL, wait=60.0)
+        sys.stderr.write("the engine ended after the point of no return; PostgreSQL owns writes\n")
+    elif owner is Owner.SQLITE:
+        await fence.lift_fence(source, owner=Owner.SQLITE, wait=60.0)
+        sys.stderr.write("the engine ended behind the fence; the fence was lifted, writes go to SQLite as before\n")
+    return 0 if owner is not None else 1
 
 
 async def _owner(target: Any) -> Any:
@@ -57,7 +63,7 @@ async def _owner(target: Any) -> Any:
         try:
             conn = await target.connect()
             try:
-                return (await fence.gate_state(conn)).owner
+                return (await fence.decide_owner(conn, wait=60.0)).owner
             finally:
                 await conn.close(timeout=5)
         except (StepFlowError, OSError):

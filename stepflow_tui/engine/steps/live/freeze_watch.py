@@ -9,23 +9,47 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.serving import path_text
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import target_of
+from stepflow_tui.engine.steps.live.freeze_child import DECIDING, DONE
 
 CHILD = "stepflow_tui.engine.steps.live.freeze_child"
-DONE = b"done\n"
+
+
+@dataclass(slots=True)
+class Watch:
+    """The watcher as its engine sees it. `decides`: the point of no return may have been passed."""
+
+    process: asyncio.subprocess.Process
+    decides: bool = False
+
+    async def deciding(self) -> None:
+        """From now on only the target knows who owns writes: the watcher must ask it before it lifts the fence."""
+        self.decides = True
+        await self._say(DECIDING)
+
+    async def done(self) -> None:
+        """All is well: the fence was lifted, or PostgreSQL owns writes."""
+        await self._say(DONE)
+
+    async def _say(self, word: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # a watcher that is gone needs no word
+            self.process.stdin.write(word + b"\n")
+            await self.process.stdin.drain()
 
 
 @asynccontextmanager
-async def watched(ctx: RunContext) -> AsyncIterator[None]:
-    """Start the watcher, and tell it at the end of the block, however that ends, that this engine is still there.
+async def watched(ctx: RunContext) -> AsyncIterator[Watch]:
+    """Start the watcher. It leaves when it is told that all is well; a block that ends without `done` leaves it in place.
 
-    Only the end of this process without a word makes it act: it then takes the run's lock, so that no other engine is at
-    work, asks the target who owns writes, and lifts the fence unless PostgreSQL does.
+    It acts when this process ends without that word: it takes the run's lock, so that no other engine is at work, and lifts
+    the fence, after asking the target who owns writes if that was being decided.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", CHILD,
@@ -40,10 +64,4 @@ async def watched(ctx: RunContext) -> AsyncIterator[None]:
     }
     process.stdin.write(json.dumps(request).encode() + b"\n")
     await process.stdin.drain()
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ConnectionError):  # a watcher that is gone needs no word
-            process.stdin.write(DONE)
-            process.stdin.close()
-        await process.wait()
+    yield Watch(process)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.postgres import fence
 from stepflow_tui.engine.postgres.live_tables import install_live
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of
+
+if TYPE_CHECKING:
+    import asyncpg
 
 GATE_SECONDS = 30.0
 """Until every table's lock must have been there at once, while nobody waits for it."""
@@ -26,20 +33,61 @@ async def close_target(ctx: RunContext) -> None:
 
 
 async def owner_of(ctx: RunContext) -> Owner:
-    """The side that owns writes, as the target says: it is the truth about it."""
+    """The side that owns writes, as the target says now: it is the truth about it.
+
+    Raises:
+        Drift: the target has lost what said so.
+    """
     async with connection(ctx) as conn:
-        if not await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
+        if not await _there(ctx, conn):
             return Owner.SQLITE
         return (await fence.gate_state(conn)).owner
 
 
-async def open_target(ctx: RunContext, *, wait: float) -> None:
-    """Let the application write in PostgreSQL, which owns writes from this commit on; harmless when it is done already."""
+async def decided_owner(ctx: RunContext) -> Owner:
+    """The side that owns writes, decided: no change of it is under way any more, and none can come of an earlier decision.
+
+    Raises:
+        Drift: the target has lost what said so.
+        TargetConnectionError: it can't be asked.
+    """
+    async with connection(ctx) as conn:
+        if not await _there(ctx, conn):
+            return Owner.SQLITE
+        return (await fence.decide_owner(conn, wait=GATE_SECONDS)).owner
+
+
+async def _there(ctx: RunContext, conn: asyncpg.Connection) -> bool:
+    if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
+        return True
+    caught_up = await ctx.journal.step_row("validate.catch-up")
+    if caught_up["state"] == StepState.DONE.value:
+        raise Drift(
+            "The target no longer says who owns writes: StepFlow's tables in it are gone.",
+            detail=f"{ctx.target.describe()}: _stepflow.gate is missing",
+            hint="Was the database restored from a backup, or is it another one? Bring back the one of this run.",
+            code="gate_missing",
+        )
+    return False
+
+
+async def gate_version(ctx: RunContext) -> int:
+    """The version that the next change of the gate must name."""
+    async with connection(ctx) as conn:
+        return (await fence.decide_owner(conn, wait=GATE_SECONDS)).version
+
+
+async def open_target(ctx: RunContext, *, wait: float, version: int | None = None) -> None:
+    """Let the application write in PostgreSQL, which owns writes from this commit on; harmless when it is done already.
+
+    Args:
+        version: of the gate as it was when the freeze began; None: as it is now.
+    """
     async with connection(ctx) as conn:
         now = await fence.gate_state(conn)
         if now.owner is Owner.SQLITE or not now.open:
-            tables = await run_tables(ctx)
-            await fence.open_writes(conn, tables, version=now.version, owner=Owner.POSTGRESQL, wait=wait)
+            named = now.version if version is None else version
+            await fence.open_writes(conn, await run_tables(ctx), version=named, owner=Owner.POSTGRESQL, wait=wait)
 
 
 async def shut_target(ctx: RunContext, *, wait: float, owner: Owner | None = None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import Owner
-from stepflow_tui.engine.model.state import PhaseName, StepState
+from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.live.capture import STEP as CAPTURE
 from stepflow_tui.engine.steps.live.figures import keep_figures
-from stepflow_tui.engine.steps.live.freeze import unfreeze
-from stepflow_tui.engine.steps.live.gate import owner_of
+from stepflow_tui.engine.steps.live.freeze import open_new_side, unfreeze
+from stepflow_tui.engine.steps.live.gate import decided_owner, owner_of
 from stepflow_tui.engine.steps.live.prove import keep_proving
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.switch_reads import keep_switching
@@ -18,6 +19,7 @@ from stepflow_tui.engine.steps.live.tailing import keep_tailing
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.tables import consent
 
+CUT_OVER = "cutover.cut-over"
 _GOING = frozenset({StepState.RUNNING.value, StepState.DONE.value, StepState.FAILED.value})
 
 
@@ -28,20 +30,30 @@ async def open_live(ctx: RunContext) -> None:
         Held: another run works on this source.
     """
     await open_run(ctx)
-    if (await ctx.journal.step_row(CAPTURE))["state"] != StepState.DONE.value or ctx.reason:
+    back = ctx.reason or await ctx.journal.state() is RunState.ROLLING_BACK
+    if back or (await ctx.journal.step_row(CAPTURE))["state"] != StepState.DONE.value:
         return
     if await _phase(ctx, PhaseName.CLEANUP) in _GOING:
         return
     await keep_figures(ctx)
     if not await _done(ctx, "validate.catch-up"):
         return
-    owner = await owner_of(ctx)
+    tried = (await ctx.journal.step_row(CUT_OVER))["attempt"] > 0
+    owner = await (decided_owner(ctx) if tried else owner_of(ctx))
     ctx.journal.gauge("live", {"owner": owner.value})
     if owner is Owner.POSTGRESQL:
+        await open_new_side(ctx)  # an engine may have died on its way: nobody waits longer than for this
         await keep_returning(ctx)
         return
-    if (await ctx.journal.step_row("cutover.cut-over"))["attempt"] > 0:
-        await unfreeze(ctx)  # an engine may have died inside the freeze: nobody waits longer than for this
+    if await _done(ctx, CUT_OVER):
+        raise Drift(
+            "The target says that SQLite owns writes, and the run that PostgreSQL does.",
+            detail=f"{ctx.target.describe()}: _stepflow.gate",
+            hint="Was the database restored to a point before the cutover? Nothing was changed: decide which side is current.",
+            code="gate_contradicts",
+        )
+    if tried:
+        await unfreeze(ctx)
     await keep_tailing(ctx)
     if await _done(ctx, "validate.prove"):
         await keep_proving(ctx)

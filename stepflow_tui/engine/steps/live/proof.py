@@ -111,7 +111,7 @@ async def prove_touched(ctx: RunContext) -> int:
     """
     tail, verifier = await tail_of(ctx), await verifier_of(ctx)
     before = ctx.memory.get(Proven).n
-    doubtful = await _reconciled(ctx)
+    doubtful = await reconcile(ctx)
     async with tail.point() as point:
         high, found = await verifier.compare_logged(point, before)
         for table in doubtful:
@@ -123,9 +123,12 @@ async def prove_touched(ctx: RunContext) -> int:
     return high - before
 
 
-async def _reconciled(ctx: RunContext) -> list[str]:
-    """Compare the tables whose log may miss rows, and bring over what it missed. Returns those that differed: only a second
-    comparison can tell that they don't any more."""
+async def reconcile(ctx: RunContext) -> list[str]:
+    """Compare the tables whose log may miss rows as a whole, and bring over what it missed. Returns those that differed: only
+    a second comparison can tell that they don't any more.
+
+    Done before the freeze too: a row that should be gone keeps newer ones with its unique value out, as quarantined.
+    """
     tail, verifier = await tail_of(ctx), await verifier_of(ctx)
     differed = []
     for table in (t.source for t in (await capture_plan_of(ctx)).tables if t.reconcile is not None):
@@ -138,8 +141,8 @@ async def _reconciled(ctx: RunContext) -> list[str]:
         count = await log_missed(ctx, verdict)
         await ctx.journal.event("rows_reconciled", {"table": table, "count": count}, level=Level.WARNING)
         differed.append(table)
-    if differed:
-        await tail.drain()
+    while differed and not (await tail.step()).whole:
+        await ctx.control.checkpoint()
     return differed
 
 

@@ -8,7 +8,14 @@ from stepflow_tui.engine.model.finding import warning
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RepairWanted, RunContext
 from stepflow_tui.engine.steps.facts import anchor_audit
-from stepflow_tui.engine.steps.live.proof import advance, keep_result, refuse_different, refuse_unequal, verifier_of
+from stepflow_tui.engine.steps.live.proof import (
+    advance,
+    keep_result,
+    reconcile,
+    refuse_different,
+    refuse_unequal,
+    verifier_of,
+)
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.relog import log_keys
 from stepflow_tui.engine.steps.live.tailing import undisturbed
@@ -62,13 +69,21 @@ async def clean_pass(ctx: RunContext) -> int:
     Raises:
         Different: as `Prove.apply`.
     """
+    return await undisturbed(ctx, lambda: _clean_pass(ctx))
+
+
+async def _clean_pass(ctx: RunContext) -> int:
     if ctx.memory.find(Proven) is None or (await verifier_of(ctx)).clean is None:
-        _refuse(await _look(ctx))
+        _refuse(await _look_once(ctx))
+    await reconcile(ctx)
     return await advance(ctx)
 
 
 async def _walk(ctx: RunContext) -> None:
-    await (await verifier_of(ctx)).run()
+    async def walk() -> None:
+        await (await verifier_of(ctx)).run()
+
+    await undisturbed(ctx, walk)
 
 
 async def _look(ctx: RunContext) -> PassResult:
