@@ -30,7 +30,7 @@ class Host(Protocol):
     snapshot: Snapshot | None
     events: deque[Mapping[str, Any]]
     refresh_seconds: float
-    demos: list[Path]
+    demos: tuple[Path, ...]
 
     def open_run(self, run: RunInfo) -> None:
         """Watch a run and show it."""

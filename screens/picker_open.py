@@ -57,5 +57,5 @@ def demo(screen: Screen[Any]) -> None:
 async def _demo(screen: Screen[Any]) -> None:
     app = host(screen)
     config = await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS)
-    app.demos.append(config)
+    app.demos += (config,)
     app.begin(config)

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from textual import on
@@ -15,6 +16,7 @@ from screens.host import KEPT_EVENTS
 from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Bridge, Snapshot, SnapshotArrived, WizardOptions
 from stepflow_tui.facade import RunInfo
+from stepflow_tui.render.events import event_lines
 
 PACES = (0.5, 1.0, 2.0, 5.0)
 """Seconds between two looks, as `+` and `-` choose them."""
@@ -36,6 +38,8 @@ class Watching(App[Any]):
     bridge: Bridge | None = None
     snapshot: Snapshot | None = None
     refresh_seconds: float = 1.0
+    demos: tuple[Path, ...] = ()
+    """Configs of demos that were begun here: their shops end with this process."""
     _wake: asyncio.Event | None = None
 
     def watch_run(self, run: RunInfo) -> None:
@@ -72,9 +76,18 @@ class Watching(App[Any]):
     def _arrived(self, message: SnapshotArrived) -> None:
         if self.bridge is None or message.snapshot.run != self.bridge.run.id:
             return
+        if self.snapshot is not None:  # what the first look brings is the past
+            self._tell_refusals(message.snapshot)
         self.snapshot = message.snapshot
         self.events.extend(message.snapshot.events)
         self.show_snapshot()
+
+    def _tell_refusals(self, snapshot: Snapshot) -> None:
+        """An order is answered before it is carried out: that it was refused comes later."""
+        for event in snapshot.events:
+            if event["event"] == "switch_refused":
+                text = "\n".join(line.strip() for line in event_lines(event))
+                self.notify(text, severity="warning", timeout=15, markup=False)
 
     def show_snapshot(self) -> None:
         """Have the screens on the stack show the newest state: also those under a dialog."""

@@ -49,7 +49,6 @@ class StepFlowApp(TypeAheadGuard, PlainSigns, Continuing, Crashing, Watching, Co
         self.options = options
         self.glyphs = ASCII if options.ascii else UNICODE
         self.events: deque[Mapping[str, Any]] = deque()
-        self.demos: list[Path] = []  # configs of demos that were begun here: their shops end with this process
         self.refresh_seconds = SLOW_SECONDS if options.slow else 1.0
         self.theme = "ansi-dark" if options.slow else "textual-dark"
         self.set_class(options.ascii, "-ascii")

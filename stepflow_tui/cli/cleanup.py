@@ -19,11 +19,17 @@ def cleanup(
     confirm: ConfirmOption = None,
     rename_source: Annotated[
         bool,
-        typer.Option("--rename-source", help="Rename the old SQLite file too, so that nothing writes to it by mistake."),
+        typer.Option(
+            "--rename-source", help="Rename the old SQLite file too, so that nothing writes to it by mistake."
+        ),
     ] = False,
     take_control: TakeControl = False,
 ) -> int:
-    """End a live run: remove what it made, close the way back."""
+    """End a live run: close the way back, leave nothing of StepFlow behind.
+
+    After the cutover. Log, triggers and fence are removed from the SQLite file, which stays; triggers and row numbers from
+    PostgreSQL. Point the application to PostgreSQL for good first: nothing refuses writes to the old file afterwards.
+    """
     from stepflow_tui.cli.guard import typed_confirmation
     from stepflow_tui.cli.steer import found, send_intent, status_now
 
@@ -31,7 +37,7 @@ def cleanup(
     status = status_now(engine, info)
     typed = typed_confirmation(
         session,
-        what=f"This closes the way back of {info.id} and removes what the run made; old tables are renamed, not dropped.",
+        what=f"This closes the way back of {info.id} and removes StepFlow's own objects; nothing refuses writes to the old file then.",
         name=str(status["name"]),
         production=status["environment"] == "production",
         yes=yes,

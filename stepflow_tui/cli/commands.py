@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollback": ("steer", "Undo what the run did."),
     "switch": ("switch", "The read switch: show it, move reads, move them back."),
     "cutover": ("cutover", "Move writes to the new side, or rehearse it."),
-    "cleanup": ("cleanup", "End a live run: remove what it made, close the way back."),
+    "cleanup": ("cleanup", "End a live run: close the way back, leave nothing of StepFlow behind."),
     "control": ("control", "Show who steers a run; ask for control, take it, hand it over."),
     "verify": ("verify", "Compare source and target; exit 0 or 5."),
     "reveal": ("reveal", "Show one value that is hidden elsewhere; the audit keeps it."),

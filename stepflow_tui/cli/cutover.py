@@ -31,7 +31,11 @@ def cutover(
     confirm: ConfirmOption = None,
     take_control: TakeControl = False,
 ) -> int:
-    """Move writes to the new side, or rehearse it."""
+    """Move writes to the new side, or rehearse it.
+
+    Of a live run whose reads have moved, and that waits before its cutover (`stepflow run --until cutover`). Until the point
+    of no return any failure leaves the application writing to SQLite. Afterwards `stepflow rollback` goes back.
+    """
     from stepflow_tui.cli.steer import found, send_intent, status_now
 
     session, engine, info = found(ctx, run)

@@ -26,7 +26,8 @@ def run(
     ctx: typer.Context,
     config: ConfigArgument = DEFAULT_CONFIG,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="PHASE", help="Stop at the gate before this phase.")
+        str | None,
+        typer.Option("--until", metavar="PHASE", help="Stop at the gate before this phase, such as cutover."),
     ] = None,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="F", help="Run exactly this plan, or refuse.")] = None,
     detach: Annotated[
@@ -36,7 +37,11 @@ def run(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Start the run, resume it, or attach to it."""
+    """Start the run, resume it, or attach to it.
+
+    A live run goes on by itself afterwards: stopped before its cutover, its engine keeps both sides equal; after the cutover
+    it keeps the way back open until `stepflow cleanup` or `stepflow rollback`.
+    """
     import asyncio
 
     from stepflow_tui.cli.guard import acting

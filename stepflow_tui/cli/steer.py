@@ -146,7 +146,10 @@ def rollback(
     ctx: typer.Context,
     run: NeededRun,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="PHASE", help="Undo until this phase is next.", show_default=False)
+        str | None,
+        typer.Option(
+            "--to", metavar="PHASE", help="Undo until this phase is next, such as cutover.", show_default=False
+        ),
     ] = None,
     reason: Annotated[
         str | None,
@@ -156,7 +159,11 @@ def rollback(
     confirm: ConfirmOption = None,
     take_control: TakeControl = False,
 ) -> int:
-    """Undo what the run did."""
+    """Undo what the run did.
+
+    Of a live run after its cutover: PostgreSQL's changes are carried to SQLite first, then SQLite takes writes again.
+    `--to cutover` stops there and keeps the copy, so that the cutover can be tried again.
+    """
     from stepflow_tui.cli import guard
     from stepflow_tui.cli.diagnostics import need, say
     from stepflow_tui.cli.run import check_phase

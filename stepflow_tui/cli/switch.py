@@ -106,7 +106,10 @@ def set_(
     confirm: ConfirmOption = None,
     take_control: TakeControl = False,
 ) -> int:
-    """Move reads to this percentage; 100 asks for the run's name."""
+    """Move reads to this percentage; 100 asks for the run's name.
+
+    The strategy goes on from there. 0 keeps reads on the old side until they are set again.
+    """
     from stepflow_tui.cli.steer import found, status_now
     from stepflow_tui.render.guards import share_of
 
@@ -157,7 +160,10 @@ def back(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Move all reads back to the old side at once."""
+    """Move all reads back to the old side at once.
+
+    They stay there until `switch set` or `switch rearm`.
+    """
     from stepflow_tui.cli.guard import plain_confirmation
     from stepflow_tui.cli.steer import found
 

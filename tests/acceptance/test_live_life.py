@@ -175,18 +175,37 @@ def test_cleanup_leaves_nothing_and_closes_the_way_back(live: Live, writer: Writ
     assert "way_back_closed" in refused.out + refused.err
 
 
-def test_a_freeze_that_takes_too_long_is_taken_back(live: Live, writer: Writer) -> None:
-    """The application writes on, the run fails with the reason, and a longer limit lets it through."""
-    live.config(cutover={"max_freeze": "1ms", "retries": 1})
+def test_a_freeze_that_would_take_too_long_is_not_begun(live: Live, writer: Writer) -> None:
+    """The rehearsal measures it; no write is refused."""
+    live.config(cutover={"max_freeze": "1ms"})
     ran = live.run()
-    assert ran.code in (1, 4), ran.out
-    assert {e["code"] for e in ran.errors} <= {"freeze_too_long", "cutover_guards"}, ran.errors
+    assert ran.code == 4, ran.out
+    assert [(e["code"], e["detail"]) for e in ran.errors] == [("cutover_guards", "freeze")]
     writer.more()
-    told = writer.stop()
-    assert set(told["refused"]) <= {"stepflow: writes moved to PostgreSQL"}, told
+    assert not writer.stop()["refused"]
+
+
+def test_a_freeze_that_takes_too_long_is_taken_back(live: Live, writer: Writer) -> None:
+    """Everything is as before, the application writes on; the next try goes over."""
+    live.config(cutover={"max_freeze": "5s", "retries": 0})
+    live.hold()
+    live.kill()
+    live.unguarded("slow_return")
+    ran = live.run()
+    assert ran.code == 1, ran.out
+    assert [e["code"] for e in ran.errors] == ["freeze_too_long"]
+    writer.more()
+    assert live.events("cutover_fenced")
+    assert live.events("cutover_taken_back")
     with opened(live.stand.source) as connection:
         assert connection.execute("select fenced, owner from _sf_ctl").fetchone() == (0, "sqlite")
     assert live.stand.sql("select owner from _stepflow.gate") == [("sqlite",)]
+    assert live.stand.sql("select count(*) from pg_constraint where contype = 'f'") == [(0,)], "catching up goes on"
+    live.unguarded(".")
+    live.over()
+    told = writer.stop()
+    assert set(told["refused"]) == {"stepflow: writes moved to PostgreSQL"}, "behind the fence only"
+    live.equal()
 
 
 def test_the_engine_is_killed_while_it_observes(live: Live, writer: Writer) -> None:

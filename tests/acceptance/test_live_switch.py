@@ -241,7 +241,7 @@ def test_a_worse_side_is_left_once_and_only_a_person_goes_there_again(live: Live
     assert live.event("switch_rolled_back", before)["signal"] in ("errors", "error_rate")
     app.reads(0)
     refused = verb(live, "set", "50")
-    assert (refused.code, refused.object["error"]["code"]) == (3, "switch_disarmed"), refused.out + refused.err
+    assert (refused.code, refused.object["error"]["code"]) == (4, "switch_disarmed"), refused.out + refused.err
     app.ask("worse 0")
     assert ordered(live, "rearm")["event"] == "switch_rearmed"
     app.reads(100)

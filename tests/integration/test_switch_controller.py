@@ -14,7 +14,7 @@ import pytest
 
 from stepflow_tui.client import bucket
 from stepflow_tui.client.figures import Pair
-from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.errors import Refused, StepFlowError
 from stepflow_tui.engine.model.config import SwitchReads
 from stepflow_tui.engine.model.live import CTL, Lag
 from stepflow_tui.engine.postgres import control, progress
@@ -44,7 +44,9 @@ def make(tmp_path: Path, conn: asyncpg.Connection, pg_target: Target) -> Make:
     source = captured(tmp_path / "shop.db")
 
     def made(clock: HandClock | None = None, **config: Any) -> Bench:
-        return bench(SwitchReads(**({"soak": 60.0} | config)), source, conn, pg_target, clock=clock)
+        before = config.pop("before", {})
+        found = SwitchReads(**({"soak": 60.0} | config))
+        return bench(found, source, conn, pg_target, clock=clock, before=before)
 
     return made
 
@@ -288,6 +290,74 @@ async def test_without_postgresql_nobody_reads_it_and_back_works(make: Make, con
     found = await row(conn)
     assert (found.share, found.held) == (0, True)
     assert b.share == 0
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_an_engine_that_dies_before_postgresql_knows_leaves_the_order_to_the_next(
+    make: Make, conn: asyncpg.Connection, kept: bool
+) -> None:
+    """Negative control: without what was kept the next engine moves reads to the new side again."""
+    b = await at_half(make)
+    b.cut = True
+    b.controller._truth.disconnect()
+    await b.controller.back("ann")
+    assert (await row(conn)).share == 5_000
+    again = make(clock=b.clock, before=b.gauge if kept else {})
+    await again.tick()
+    found = await row(conn)
+    assert (found.share, found.held, again.share) == ((0, True, 0) if kept else (5_000, False, 5_000))
+    assert again.gauge.get("owed") is None
+    await again.controller.set_share(5_000, "ann")
+    third = make(clock=b.clock, before=again.gauge)
+    await third.tick()
+    assert third.share == 5_000  # carried out once
+
+
+async def test_a_rollback_by_the_guard_is_kept_and_counts_once(make: Make, conn: asyncpg.Connection) -> None:
+    b = await at_half(make)
+    owed = {"owed": "rolled_back"}
+    await make(clock=b.clock, before=owed).tick()
+    await make(clock=b.clock, before=owed).tick()
+    found = await row(conn)
+    assert (found.share, found.armed, found.rollbacks) == (0, False, 1)
+
+
+async def test_the_time_held_before_a_restart_counts(make: Make, conn: asyncpg.Connection) -> None:
+    b = await at_half(make)
+    await b.tick(GOOD, seconds=40.0)
+    again = make(clock=b.clock, before=dict(b.gauge))
+    again.lag = None  # the tail is not there at once
+    await again.tick(seconds=1_000.0)  # nobody looked meanwhile
+    assert again.share == 0
+    again.lag = Lag(changes=0, seconds=0.0)
+    await again.tick(GOOD)
+    assert 40.0 <= again.gauge["held_seconds"] < 60.0
+    assert (await row(conn)).share == 5_000
+    await again.tick(seconds=20.0)
+    assert (await row(conn)).share == 10_000
+    changed = make(clock=b.clock, before=dict(b.gauge))  # by somebody, since that was shown
+    await changed.tick()
+    assert changed.gauge["held_seconds"] == 0.0
+
+
+async def test_withdrawn_reads_begin_at_the_first_stage(make: Make, conn: asyncpg.Connection) -> None:
+    b = await at_half(make)
+    await b.controller.back("ann")
+    b.events.clear()
+    again = make(clock=b.clock)
+    await again.controller.withdraw("ann")
+    assert again.events == []  # nothing moved
+    found = await row(conn)
+    assert (found.share, found.stage, found.held) == (0, 0, False)
+    forward = make(clock=b.clock)
+    await forward.tick()
+    assert forward.moves == [1]
+    await forward.controller.withdraw("ann")
+    assert forward.moves == [1, 0]
+    forward.cut = True
+    forward.controller._truth.disconnect()
+    with pytest.raises(StepFlowError):
+        await forward.controller.withdraw("ann")
 
 
 async def test_a_row_that_is_locked_holds_neither_routers_nor_the_way_back(

@@ -37,9 +37,27 @@ def shadow(live: Live, made: LiveVerifier, **more: Any) -> ShadowReads:
     )
 
 
+SMALL = """
+create table plain(a text, b int);
+create table named(k text primary key, v int);
+create table pair(a text, b int, v int, primary key (a, b));
+create table tight(a text, b int, v int, primary key (a, b)) without rowid;
+create table blob(k blob primary key, v int) without rowid;
+create table empty(id integer primary key, v int);
+"""
+ROWS = "".join(
+    f"insert into plain values ('p{n}', {n}); insert into named values ('k{n}', {n});"
+    f"insert into pair values ('a{n % 2}', {n}, {n}); insert into tight values ('a{n % 2}', {n}, {n});"
+    f"insert into blob values (x'0{n}', {n});"
+    for n in range(3)
+)
+
+
 @asynccontextmanager
-async def shop(tmp_path: Path, target: Target, pool: WorkerPool) -> AsyncIterator[tuple[Live, LiveVerifier]]:
-    path = source(tmp_path / "shop.db", f"pragma journal_mode=wal;{SHOP}")
+async def shop(
+    tmp_path: Path, target: Target, pool: WorkerPool, sql: str = SHOP
+) -> AsyncIterator[tuple[Live, LiveVerifier]]:
+    path = source(tmp_path / "shop.db", f"pragma journal_mode=wal;{sql}")
     async with going_live(path, target, pool) as live:
         made = verifier(live.job, live.tail)
         try:
@@ -214,3 +232,63 @@ async def test_the_controller_rises_by_shadow_reads_alone_and_falls_by_a_mismatc
         assert b.share == 0
         assert b.events[-1][1]["signal"] == "mismatches"
         await conn.close()
+
+
+async def test_small_tables_of_every_key_are_read_whole_then_again_and_again(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool, SMALL + ROWS) as (live, made):
+        reads = shadow(live, made, per_second=30)
+        await reads.round()
+        assert reads.passed
+        assert not reads.nothing
+        batch = reads.take()
+        assert (batch.shadows, batch.skipped) == (3 * len(made.walked), 0)
+        assert {t.source for t in made.walked} >= {"named", "pair", "tight", "blob"}
+        await reads.round()
+        again = reads.take()
+        assert again.shadows + again.skipped == 30  # as often as the budget asks, although there are fewer rows
+        assert again.shadow.new.errors == again.mismatches == 0
+
+
+async def test_a_pass_that_finds_a_difference_is_complete_after_the_second_look(
+    tmp_path: Path, pg_target: Target, pool: WorkerPool
+) -> None:
+    async with shop(tmp_path, pg_target, pool, SMALL + ROWS) as (live, made):
+        await live.sql("update pair set v = 1000 where b = 1", "update tight set v = 1000 where b = 2")
+        reads = shadow(live, made, per_second=30)
+        await reads.round()
+        assert not reads.passed
+        await reads.round()
+        assert (reads.passed, reads.take().mismatches) == (True, 2)
+        reads.restart()
+        assert not reads.passed
+
+
+async def test_a_source_without_rows_is_passed_at_once(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    async with shop(tmp_path, pg_target, pool, SMALL) as (live, made):
+        reads = shadow(live, made)
+        await reads.round()
+        assert reads.passed
+        assert reads.nothing
+        execute(live.path, "insert into named values ('first', 1)")
+        await live.tail.step()
+        await reads.round()
+        assert not reads.nothing  # from now on there is something to measure
+
+
+async def test_a_large_table_is_sampled(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:
+    rows = "insert into named select 'k' || value, value from generate_series(1, 3000);"
+    rows += "insert into tight select 'a', value, value from generate_series(1, 3000);"
+    many = "with recursive g(value) as (select 1 union all select value + 1 from g where value < 3000)"
+    sql = SMALL + rows.replace(" from generate_series(1, 3000)", " from g").replace(
+        "insert into", f"{many} insert into"
+    )
+    async with shop(tmp_path, pg_target, pool, sql) as (live, made):
+        reads = shadow(live, made, per_second=500)
+        for _ in range(20):
+            await reads.round()
+            if reads.passed:
+                break
+        assert reads.passed
+        assert 100 < reads.take().shadows < 3_000

@@ -136,6 +136,32 @@ def test_the_verdict_of_ab(new: Count, old: Count, expected: str) -> None:
     assert few.code == "measuring"
 
 
+def test_immediate_waits_for_a_shadow_pass_or_as_many_reads() -> None:
+    chosen, state = strategy("immediate"), State(stage=0, share=0, since=0.0)
+    few = Figures(new=Count(0, 5), old=Count(0, 5), needed=750)
+    waiting = advance(chosen, state, few, 1e6)
+    assert (waiting.do, waiting.code) == (Do.HOLD, "passing")
+    assert waiting.code in VERDICTS
+    assert advance(chosen, state, replace(few, passed=True), 0.0).share == 10_000
+    assert advance(chosen, state, replace(few, new=Count(0, 1_000)), 0.0).share == 10_000
+    assert advance(chosen, state, replace(few, passed=True, alarm=ALARM), 0.0).code == "worse"
+
+
+@pytest.mark.parametrize("name", ["immediate", "gradual", "canary", "blue-green"])
+def test_a_source_without_rows_is_measured_by_a_pass_over_nothing(name: str) -> None:
+    chosen = strategy(name)
+    empty = Figures(needed=60, passed=True, nothing=True)
+    assert climb(chosen, empty)[-1][1] == 10_000
+    assert climb(chosen, replace(empty, nothing=False, passed=False))[-1:] in ([], [(10.0, chosen.stages[0].share)])
+    last = State(stage=len(chosen.stages) - 1, share=10_000, since=0.0)
+    assert advance(chosen, last, empty, 1e6).do is Do.DONE
+
+
+def test_ab_of_nothing_has_no_verdict() -> None:
+    state = State(stage=0, share=5_000, since=0.0)
+    assert advance(strategy("ab"), state, Figures(needed=60, passed=True, nothing=True), 1e6).do is Do.INCONCLUSIVE
+
+
 def replace_reads(count: Count) -> Count:
     return Count(min(count.bad, 9_999), 9_999)
 

@@ -8,6 +8,7 @@ rows that SQLite can't hold: those are listed, tried again with every step, and 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -132,6 +133,7 @@ class Reverse:
             StepFlowError: as `step`.
         """
         while True:
+            self._looked = -math.inf if self._looked is not None else None  # what ends it has looked at everything
             tick = await self.step()
             if not tick.changes:
                 self._file.rest()
@@ -176,6 +178,7 @@ class Reverse:
             changes = await self._changes(conn, position, whole)
             work = self._work(changes, known)
             if not work and position is not None:
+                await self._file.look()
                 self._is_current(len(known))
                 return ReverseTick(snapshot=position, changes=0, rows=0, blocked=len(known))
             await self._file.begin(position)

@@ -66,6 +66,14 @@ class LiteSide:
         """
         await self._do(lambda: self._begin(expected))
 
+    async def look(self) -> None:
+        """See that the file is as it was fenced, while there is nothing to write.
+
+        Raises:
+            Refused, Drift: as `begin`.
+        """
+        await self._do(self._look)
+
     async def take_off(self, table: TablePlan, keys: Sequence[LiteKey]) -> list[LiteRow | None]:
         """Delete the rows of these keys; returns what they held (None: no such row)."""
         return await self._do(lambda: self._take_off(table, keys))
@@ -152,6 +160,14 @@ class LiteSide:
         self._before = newest(conn)
         conn.execute(f"update {CTL} set writer=?", (WRITER,))
         failpoint("reverse_begun")
+
+    def _look(self) -> None:
+        conn = self._opened()
+        conn.execute("begin")
+        try:
+            self._check(conn)
+        finally:
+            self._rollback()
 
     def _check(self, conn: sqlite3.Connection) -> None:
         fenced, version, triggers = conn.execute(f"select fenced, schema_version, triggers from {CTL}").fetchone()

@@ -161,8 +161,10 @@ def _measured(strategy: Strategy, state: State, seen: Figures, now: float) -> De
     left = max(0.0, stage.soak - (now - state.since))
     if stage.verdict and state.share == stage.share:
         return _side_by_side(state, seen, wanted)
-    if stage.shadow_pass and state.share == stage.share and not seen.passed and seen.new.reads < SHADOW_PASS:
-        return _stay(state, Do.HOLD if seen.new.reads else Do.INCONCLUSIVE, "passing")
+    if stage.shadow_pass and state.share == stage.share:
+        if not seen.passed and seen.new.reads < SHADOW_PASS:
+            return _stay(state, Do.HOLD if seen.new.reads else Do.INCONCLUSIVE, "passing")
+        wanted = 0
     if seen.new.reads < wanted and not seen.nothing:
         code = "measuring" if left else "inconclusive"
         do = Do.HOLD if left else Do.INCONCLUSIVE

@@ -19,7 +19,7 @@ STRATEGIES: Mapping[str, str] = {
         "ab: fixed shares side by side until a stated number of reads was measured on both; it ends with a verdict, and "
         "a person decides."
     ),
-    "blue-green": N_("blue-green: 100 % at once, the old side is kept warm, and one key goes back."),
+    "blue-green": N_("blue-green: 100 % at once; the old side is kept warm, and one keystroke moves reads back."),
 }
 """What each strategy of the read switch does."""
 
@@ -132,6 +132,10 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     "reads": (N_("all reads come from the new side"), N_("reads from the new side: {percent} %")),
     "capture": (N_("change capture is whole"), N_("change capture is broken")),
     "hooks": (N_("the hooks are ready"), N_("a hook is not ready")),
+    "tables": (
+        N_("no table was added to the source"),
+        N_("tables were added to the source after it was planned: {names}"),
+    ),
     "rights": (N_("the rights in both databases suffice"), N_("rights are missing")),
     "reverse": (N_("the way back can be opened"), N_("the way back can't be opened")),
 }

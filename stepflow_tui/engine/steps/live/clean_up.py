@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,13 @@ from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite import capture
-from stepflow_tui.engine.sqlite.catalog import read_schema
-from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_living, real_path, shown, side_file
+from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, shown, side_file
 from stepflow_tui.engine.sqlite.holders import find_holders
-from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import backup_schema, connection
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, run_tables
+from stepflow_tui.engine.steps.live.living import living_schema
 from stepflow_tui.engine.steps.live.observe import RENAME, STEP
 from stepflow_tui.engine.steps.live.returning import FIGURES, SERVICE, returned_tables
 
@@ -110,7 +108,7 @@ async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:
 async def _left_in_source(ctx: RunContext) -> list[str]:
     """What the source's catalog has too much or too little, compared with the tested backup's."""
     was = _entries(await backup_schema(ctx))
-    now = _entries(await asyncio.to_thread(_living, real_path(ctx.config.source.path)))
+    now = _entries(await asyncio.to_thread(living_schema, real_path(ctx.config.source.path)))
     ours = [f"{name} in the source" for name in sorted(now - was) if name.split(" ", 1)[1].startswith(OURS)]
     return ours + [f"{name} is missing in the source" for name in sorted(was - now)]
 
@@ -121,8 +119,3 @@ def _entries(schema: SourceSchema) -> set[str]:
         *(f"view {v.name}" for v in schema.views),
         *(f"trigger {t.name}" for t in schema.triggers),
     }
-
-
-def _living(path: Path) -> SourceSchema:
-    with sqlite_errors(f"Reading the catalog of {path}"), closing(open_living(path)) as opened:
-        return read_schema(opened)

@@ -18,7 +18,8 @@ from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.facts import connection, plan_of
+from stepflow_tui.engine.steps.facts import backup_schema, connection, plan_of
+from stepflow_tui.engine.steps.live.living import living_schema
 from stepflow_tui.engine.steps.live.prove import clean_pass
 from stepflow_tui.engine.steps.live.sequences import set_sequences
 from stepflow_tui.engine.steps.live.tailing import keep_tailing, tail_of, undisturbed
@@ -92,7 +93,7 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
         poison = sum((await progress.count_poison(conn, ctx.run_id)).values())
     freeze = round(lock_seconds + 2 * tail_seconds + keys * PER_KEY_SECONDS + target_seconds + RETURN_SECONDS, 2)
     behind = (await tail_of(ctx)).lag.changes
-    found = Rehearsal(freeze_seconds=freeze, guards=_guards(ctx, freeze, poison, behind))
+    found = Rehearsal(freeze_seconds=freeze, guards=_guards(ctx, freeze, poison, behind, await _added_tables(ctx)))
     ctx.journal.gauge("live", {"freeze_seconds": freeze, "rehearsal": found.plain(ctx.clock.now_ms())})
     await ctx.journal.event("cutover_rehearsed", {"freeze_seconds": freeze, "ready": found.ready})
     return found
@@ -110,7 +111,7 @@ def refuse_unready(found: Rehearsal) -> None:
         )
 
 
-def _guards(ctx: RunContext, freeze: float, poison: int, behind: int) -> tuple[Guard, ...]:
+def _guards(ctx: RunContext, freeze: float, poison: int, behind: int, added: list[str]) -> tuple[Guard, ...]:
     differing = int(ctx.journal.gauges().get("live", {}).get("verifier", {}).get("differing", 0))
     share = float(ctx.journal.gauges().get("switch", {}).get("percentage", 100) or 0)
     return (
@@ -119,6 +120,7 @@ def _guards(ctx: RunContext, freeze: float, poison: int, behind: int) -> tuple[G
         Guard(code="poison", ok=poison == 0, params={"count": poison}),
         Guard(code="lag", ok=behind < 10_000, params={"count": behind}),
         Guard(code="reads", ok=share >= 100, params={"percent": f"{share:g}"}),
+        Guard(code="tables", ok=not added, params={"names": ", ".join(added)}),
         Guard(code="freeze", ok=freeze <= ctx.config.cutover.max_freeze, params={"time": f"{freeze:g} s"}),
     )
 
@@ -127,6 +129,13 @@ async def _step_seconds(ctx: RunContext) -> float:
     began = time.monotonic()
     await (await tail_of(ctx)).step()
     return time.monotonic() - began
+
+
+async def _added_tables(ctx: RunContext) -> list[str]:
+    """Tables that nobody captures, because they came after the plan: what is in them would stay behind."""
+    known = {t.name for t in (await backup_schema(ctx)).tables}
+    now = await asyncio.to_thread(living_schema, real_path(ctx.config.source.path))
+    return sorted(t.name for t in now.tables if t.name not in known)
 
 
 def _lock_seconds(ctx: RunContext) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import closing
 
-from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.errors import NeedsConfirmation, StepFlowError
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.live.reverse import Reverse, ReverseTick
 from stepflow_tui.engine.model.events import Level
@@ -20,12 +20,14 @@ from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, open_target, shut_target
+from stepflow_tui.engine.steps.live.given_up import give_up_rows
 from stepflow_tui.engine.steps.live.keys import remove_keys
 from stepflow_tui.engine.steps.live.mend_back import mend_return
 from stepflow_tui.engine.steps.live.proof_back import Returned, prove_returned
 from stepflow_tui.engine.steps.live.returning import FIGURES, SERVICE, reverse_of, undo_return
 from stepflow_tui.engine.steps.live.sequences import return_sequences
 
+Rows = frozenset[tuple[str, tuple[str, ...]]]
 FEW, ROUNDS = 500, 100
 """Changes that may well be left behind the gate, and how often they are looked for before it: an application that writes
 faster than the way back is stopped all the same."""
@@ -42,9 +44,9 @@ async def take_back_writes(ctx: RunContext) -> Evidence:
     await ctx.services.stop(SERVICE, FIGURES)
     reverse = await reverse_of(ctx)
     await _shorten(ctx, reverse)  # while the application still writes: what is left behind the gate is short
-    await _need_consent(ctx)
+    agreed = await _need_consent(ctx)
     stood = time.monotonic()
-    tick, compared = await _behind_the_gate(ctx, reverse)
+    tick, compared = await _behind_the_gate(ctx, reverse, agreed)
     await _lift(ctx)
     refused = round(time.monotonic() - stood, 3)
     await _clear(ctx)
@@ -72,13 +74,15 @@ async def _mending(ctx: RunContext, reverse: Reverse, *, drain: bool) -> Reverse
                 raise
 
 
-async def _behind_the_gate(ctx: RunContext, reverse: Reverse) -> tuple[ReverseTick, Returned]:
+async def _behind_the_gate(ctx: RunContext, reverse: Reverse, agreed: Rows) -> tuple[ReverseTick, Returned]:
     """What happens while nobody may write anywhere. Whatever ends it lets the application write in PostgreSQL again."""
     try:
         await shut_target(ctx, wait=GATE_SECONDS)
         failpoint("back_gate_closed")
         tick = await _mending(ctx, reverse, drain=True)
+        await _refuse_others(ctx, reverse, agreed)
         compared = await prove_returned(ctx)
+        await give_up_rows(ctx)
         await _hand_over(ctx)
         return tick, compared
     except BaseException:
@@ -94,13 +98,33 @@ async def _open_again(ctx: RunContext) -> None:
         await ctx.journal.event("gate_not_opened", {"code": exc.code, "message": exc.message}, level=Level.ERROR)
 
 
-async def _need_consent(ctx: RunContext) -> None:
+async def _need_consent(ctx: RunContext) -> Rows:
+    """The rows that somebody agreed to give up.
+
+    Raises:
+        NeedsConfirmation: there are some, and the run's name was not typed.
+    """
     blocked = await (await reverse_of(ctx)).blockers()
     if not blocked:
-        return
+        return frozenset()
     named = "; ".join(f"{b.table} {'/'.join(b.key)}: {b.reason}" for b in blocked[:10])
     ctx.need_typed(f"{len(blocked)} rows of PostgreSQL can't be held by SQLite and would be lost: {named}.")
-    await ctx.journal.event("rows_given_up", {"rows": len(blocked), "named": named}, level=Level.WARNING)
+    data = {"rows": len(blocked), "named": named, "keys": [[b.table, *b.key] for b in blocked]}
+    await ctx.journal.event("rows_given_up", data, level=Level.WARNING)
+    await ctx.journal.audit(ctx.answers.who, "rows given up", data)
+    return frozenset((b.table, b.key) for b in blocked)
+
+
+async def _refuse_others(ctx: RunContext, reverse: Reverse, agreed: Rows) -> None:
+    """Rows that came to the list after somebody agreed were agreed to by nobody."""
+    late = [b for b in await reverse.blockers() if (b.table, b.key) not in agreed]
+    if late:
+        named = "; ".join(f"{b.table} {'/'.join(b.key)}: {b.reason}" for b in late[:10])
+        raise NeedsConfirmation(
+            f"{len(late)} more rows were written meanwhile that SQLite can't hold: {named}.",
+            hint="PostgreSQL takes writes as before. Change these rows, or go back again and confirm the new list.",
+            code="rows_would_be_lost",
+        )
 
 
 async def _hand_over(ctx: RunContext) -> None:
