@@ -17,7 +17,7 @@ from stepflow_tui.engine.bulk.values import Value
 from stepflow_tui.engine.journal.clock import SystemClock
 from stepflow_tui.engine.live.reverse import Reverse, ReverseJob
 from stepflow_tui.engine.model.control import FreeRunning
-from stepflow_tui.engine.model.live import ROWID_COLUMN, Owner
+from stepflow_tui.engine.model.live import ROWID_COLUMN, Lag, Owner
 from stepflow_tui.engine.model.plan import ColumnPlan, TablePlan
 from stepflow_tui.engine.model.types import ColumnType
 from stepflow_tui.engine.plan.capture import capture_plan
@@ -25,6 +25,7 @@ from stepflow_tui.engine.plan.quote import lite_ident, pg_ident, pg_name
 from stepflow_tui.engine.postgres import changelog, control, fence
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.live_tables import install_live
+from stepflow_tui.engine.postgres.reverse_rows import Blocker
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite import fence as lite_fence
 from stepflow_tui.engine.sqlite.catalog import read_schema
@@ -52,6 +53,22 @@ class Pair:
         conn = await self.job.target.connect()
         try:
             return [tuple(row) for row in await conn.fetch(sql, *values)]
+        finally:
+            await conn.close()
+
+    async def lag(self) -> Lag:
+        """What is not brought over yet."""
+        conn = await self.job.target.connect()
+        try:
+            return await self.reverse.lag(conn)
+        finally:
+            await conn.close()
+
+    async def blockers(self) -> list[Blocker]:
+        """The rows that stand in the way."""
+        conn = await self.job.target.connect()
+        try:
+            return await self.reverse.blockers(conn)
         finally:
             await conn.close()
 

@@ -19,7 +19,8 @@ from stepflow_tui.engine.model.live import CTL, Lag
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.plan.capture import capture_plan
 from stepflow_tui.engine.postgres.connect import Target
-from stepflow_tui.engine.switch.controller import Links, SwitchController
+from stepflow_tui.engine.switch.controller import SwitchController
+from stepflow_tui.engine.switch.links import Links
 
 RUN = "shop-20260101t000000-abcd"
 

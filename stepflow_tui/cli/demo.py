@@ -9,7 +9,7 @@ import typer
 
 from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.model.state import FINISHED, RunState
+from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _in_wizard(session: Session, engine: Facade, kind: str, rows: int, *, back: 
     config = asyncio.run(_make(session, engine, kind, rows))
     session.run = config.parent.name
     code = wizard.open_wizard(session, config=config)
-    if back and _observes(session, engine, config):
+    if back and _moved(session, engine, config):
         run = engine.resolve_run(session.state_path, config.parent.name)
         code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
     code = demo_live.close_shop(config, code)
@@ -106,8 +106,10 @@ def has_ended(session: Session, engine: Facade, config: Path) -> bool:
     return status["state"] in FINISHED and not status["engine"]["alive"]
 
 
-def _observes(session: Session, engine: Facade, config: Path) -> bool:
-    return bool(_status(session, engine, config)["state"] == RunState.OBSERVING)
+def _moved(session: Session, engine: Facade, config: Path) -> bool:
+    """Whether writes go to PostgreSQL, and the way back is open."""
+    status = _status(session, engine, config)
+    return status["state"] not in FINISHED and (status.get("live") or {}).get("owner") == "postgresql"
 
 
 def _status(session: Session, engine: Facade, config: Path) -> dict[str, Any]:

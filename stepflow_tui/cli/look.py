@@ -83,7 +83,10 @@ def _show_status(session: Session, engine: Facade, info: RunInfo, max_age: float
         for line in status_lines(found, signs=not session.globals.plain):
             output.emit_text(line)
     age = found["engine"]["heartbeat_seconds"]
-    return 1 if max_age is not None and found["engine"]["alive"] and (age is None or age > max_age) else 0
+    if max_age is None:
+        return 0
+    lost = any(alert["code"] == "engine_lost" for alert in found["alerts"])
+    return 1 if lost or (found["engine"]["alive"] and (age is None or age > max_age)) else 0
 
 
 def _going_on(engine: Facade, info: RunInfo) -> bool:

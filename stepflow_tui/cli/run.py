@@ -108,7 +108,7 @@ async def run_and_follow(
         await follow_run(session, engine, started.run, after=started.after, until=reached(started.ends))
         return started.exit_code or 0
     return await follow_run(
-        session, engine, started.run, after=started.after, answers=asks, must_answer=not yes, rests=True
+        session, engine, started.run, after=started.after, answers=asks, must_answer=True, rests=True
     )
 
 

@@ -163,6 +163,8 @@ class Runner:
             return replace(ending, state=None, standing=(reached.result, reached.exit_code))
         if state is RunState.ABORTED:
             return replace(ending, state=None, standing=(RunResult.ABORTED, ExitCode.INTERRUPTED))
+        if state is RunState.OBSERVING:  # the new side works, and goes on working
+            return replace(ending, state=None)
         return ending
 
     async def _turned(self) -> Ending:

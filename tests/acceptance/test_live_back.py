@@ -14,6 +14,7 @@ from tests.acceptance.compare import differing
 from tests.acceptance.harness import Ran, Stand, standing
 from tests.acceptance.live_kit import Live, catalog_of, opened
 from tests.fleet.nemesis import Server, serving
+from tests.run_kit import until
 
 pytestmark = [pytest.mark.timeout(600)]
 
@@ -26,7 +27,7 @@ create table orders(
   total integer, updated_at text
 );
 create table item(
-  order_id integer not null references orders(id) on delete cascade, line integer not null, article text not null,
+  order_id integer not null references orders(id) on delete cascade, line integer not null, article text not null, weight real,
   primary key (order_id, line)
 ) without rowid;
 create table note(body text, n integer);
@@ -56,7 +57,7 @@ def make_shop(path: Path) -> None:
         made.executemany(
             "insert into orders(customer_id, total) values (?, ?)", [(i % 30 + 1, i) for i in range(1, 91)]
         )
-        made.executemany("insert into item values (?, ?, 'a')", [(o, n) for o in range(1, 91) for n in (1, 2)])
+        made.executemany("insert into item values (?, ?, 'a', 0.5)", [(o, n) for o in range(1, 91) for n in (1, 2)])
         made.executemany("insert into note values (?, ?)", [(f"note {n}", n) for n in range(40)])
         made.commit()
 
@@ -87,7 +88,7 @@ def write_new(live: Live, turn: int) -> None:
     live.stand.sql(
         f"insert into customer(email, name) values ('new{turn}@x.org', 'new')",
         f"insert into orders(customer_id, total) select id, {turn} from customer where email = 'new{turn}@x.org'",
-        "insert into item select max(id), 1, 'n' from orders",
+        "insert into item select max(id), 1, 'n', 1.25 from orders",
         f"update orders set total = total + 1 where id between {40 + turn} and {44 + turn}",
         f"update customer set name = 'changed {turn}' where id = {turn}",
         f"delete from customer where id = {20 + turn}",
@@ -134,11 +135,11 @@ def highest(live: Live) -> dict[str, int]:
         given = dict(
             connection.execute("select name, seq from sqlite_sequence where name not like '\\_sf\\_%' escape '\\'")
         )
-    for name in given:
+    for name, here in given.items():
         [(last,)] = live.stand.sql(
             f"select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{name}', 'id')::regclass), 0)"
         )
-        given[name] = max(given[name], last)
+        given[name] = max(here, last)
     return given
 
 
@@ -255,10 +256,22 @@ def test_what_disturbs_the_way_back_is_mended_or_named(live: Live) -> None:
     assert live.status()["state"] == "observing"
     ran = live.stand.rollback("--to", "cutover")
     assert ran.code == 4, ran.out + ran.err
+    assert live.status()["state"] == "observing", "nothing was undone"
     write_new(live, 2)
     disturb(live, "alter table note drop column extra")
-    back(live)
-    assert differing(live.stand) == []
+
+    live.over()
+    live.equal()
+    live.stand.sql("insert into item values (60, 7, 'n', 'NaN')", "select 1")
+    until(lambda: "way_back_blocked" in {a["code"] for a in live.status()["alerts"]}, 60)
+    live.stand.sql(
+        "update item set weight = 1 where line = 7", "insert into item values (61, 8, 'n', 'NaN')", "select 1"
+    )
+    ran = live.stand.rollback("--to", "cutover")
+    assert ran.code == 6, ran.out + ran.err
+    back(live, "--confirm", live.stand.name)
+    assert differing(live.stand) == [], "what was given up is gone on both sides"
+    assert [line for (line,) in live.stand.sql("select line from item where line > 6")] == [7]
 
 
 def back_of(live: Live) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -129,28 +130,26 @@ def moves(live: Live, after: int = 0) -> list[float]:
     return [event["to"] for event in live.events("switch", after)]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "keys", "expected"),
-    [
-        ("immediate", {}, [100]),
-        ("gradual", {"steps": [10, 50, 100]}, [10, 50, 100]),
-        ("canary", {"canary": {"share": "10%", "soak": "1s"}, "groups": ["beta"]}, [10, 100]),
-        ("blue-green", {}, [100]),
-    ],
-)
-def test_a_strategy_to_its_end(live: Live, app: Application, strategy: str, keys: Json, expected: list[float]) -> None:
+def to_the_end(live: Live, app: Application, strategy: str, *expected: float, **keys: Any) -> None:
     """The run goes on by itself once all reads come from the new side, and nothing went wrong in the application."""
     live.config(switch=QUICK | {"strategy": strategy} | keys)
     live.hold()
-    assert moves(live) == expected
+    assert moves(live) == list(expected)
     app.reads(100)
-    served = app.served()
-    assert set(served) == {"sqlite", "postgresql"}, served
+    assert set(app.served()) == {"sqlite", "postgresql"}
     found = shown(live)
     assert found["strategy"] == strategy
     assert (found["mismatches"], found["rolled_back"], found["trouble"]) == (0, False, None)
     assert found["reported"] > 0
     live.stand.no_traceback()
+
+
+def test_gradual_to_its_end(live: Live, app: Application) -> None:
+    to_the_end(live, app, "gradual", 10, 50, 100, steps=[10, 50, 100])
+
+
+def test_canary_to_its_end(live: Live, app: Application) -> None:
+    to_the_end(live, app, "canary", 10, 100, canary={"share": "10%", "soak": "1s"}, groups=["beta"])
 
 
 def test_side_by_side_ends_with_a_verdict_and_a_person_decides(live: Live, app: Application) -> None:
@@ -233,9 +232,7 @@ def test_nobody_reads_what_nobody_keeps_current(live: Live, app: Application) ->
 
 
 def test_a_worse_side_is_left_once_and_only_a_person_goes_there_again(live: Live, app: Application) -> None:
-    live.config(switch=QUICK | {"strategy": "immediate"})
-    live.hold()
-    app.reads(100)
+    to_the_end(live, app, "immediate", 100)
     before = live.seq
     app.ask("worse 3")
     assert live.event("switch_rolled_back", before)["signal"] in ("errors", "error_rate")
@@ -251,9 +248,7 @@ def test_a_worse_side_is_left_once_and_only_a_person_goes_there_again(live: Live
 
 
 def test_going_back_and_forward_begins_anew(live: Live, app: Application) -> None:
-    live.config(switch=QUICK | {"strategy": "blue-green"})
-    live.hold()
-    app.reads(100)
+    to_the_end(live, app, "blue-green", 100)
     before = live.seq
     ran = live.stand.rollback("--to", "switch_reads")
     assert ran.code == 0, ran.out + ran.err

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -74,16 +74,15 @@ class Nemesis:
     Args:
         engines: the engine processes of the moment.
         revive: brings the run back after its engine was killed; called until an engine lives.
-        crash: crashes and restarts the server; None: it doesn't.
         every: seconds between two strikes, drawn between half and one and a half of it.
         strikes: so many, then it rests: a run must have time to get somewhere.
     """
 
     def __init__(
         self, engines: Callable[[], list[psutil.Process]], revive: Callable[[], None], *,
-        crash: Callable[[], None] | None = None, every: float = 2.0, strikes: int = 8, seed: int = 1,
+        every: float = 2.0, strikes: int = 8, seed: int = 1,
     ) -> None:  # fmt: skip
-        self._engines, self._revive, self._crash, self._every = engines, revive, crash, every
+        self._engines, self._revive, self._every = engines, revive, every
         self._left = strikes
         self._random = random.Random(seed)
         self._rest = threading.Event()
@@ -111,12 +110,7 @@ class Nemesis:
             self._failure = exc
 
     def _strike(self) -> None:
-        kinds = ["kill", "kill", "freeze"] + (["crash"] if self._crash else [])
-        kind = self._random.choice(kinds)
-        if kind == "crash" and self._crash is not None:
-            self._crash()
-            self._count(kind)
-            return
+        kind = self._random.choice(["kill", "kill", "freeze"])
         for engine in self._engines():
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._hurt(engine, kind)
@@ -137,6 +131,38 @@ class Nemesis:
     def _count(self, kind: str) -> None:
         self.strikes[kind] += 1
         self._left -= 1
+
+
+@contextlib.contextmanager
+def striking(strike: Callable[[], None], moments: Mapping[str, Callable[[], bool]]) -> Iterator[list[str]]:
+    """Strike once at each of these moments, in their order, while the block runs. Yields the names of those that came.
+
+    A moment is asked for again and again; whatever can't be asked yet has not come. Raises what went wrong in a strike.
+    """
+    came: list[str] = []
+    over = threading.Event()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for name, has_come in moments.items():
+                while not has_come():
+                    if over.wait(0.02):
+                        return
+                strike()
+                came.append(name)
+        except BaseException as exc:
+            failed.append(exc)
+
+    thread = threading.Thread(target=work, name="moments", daemon=True)
+    thread.start()
+    try:
+        yield came
+    finally:
+        over.set()
+        thread.join(120)
+    if failed:
+        raise failed[0]
 
 
 @contextlib.contextmanager

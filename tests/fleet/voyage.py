@@ -19,7 +19,7 @@ from tests.fleet.nemesis import Nemesis, engine_revival
 LONGER = float(os.environ.get("STEPFLOW_FLEET", "1"))
 """How many times longer than in CI the fleet writes at each stop; 60 makes a soak of it."""
 
-STAGE_SECONDS = 180.0
+STAGE_SECONDS = 240.0
 """No stage may take longer, however often its engine is killed."""
 
 ENDED = ("completed", "incomplete", "failed", "aborted", "rolled_back")
@@ -34,10 +34,9 @@ class Voyage:
         self._start = engine_revival(command, stand.environ, stand.folder)
         self._returning = False
 
-    def nemesis(self, crash: Callable[[], None] | None = None, *, every: float = 2.0, seed: int = 1) -> Nemesis:
+    def nemesis(self, *, strikes: int, seed: int) -> Nemesis:
         """One that strikes this run's engines."""
-        strikes = int(8 * LONGER)
-        return Nemesis(self.stand.engines, self.revive, crash=crash, every=every, strikes=strikes, seed=seed)
+        return Nemesis(self.stand.engines, self.revive, every=2.0, strikes=int(strikes * LONGER), seed=seed)
 
     def revive(self) -> None:
         """Bring a killed engine back, except on the way back: there the command that asked for it does."""
@@ -48,7 +47,7 @@ class Voyage:
         """Wait while the fleet writes so many more."""
         self.fleet.wait(int(transactions * LONGER), side, seconds=STAGE_SECONDS * max(1.0, LONGER))
 
-    def until(self, *states: str) -> dict[str, Any]:
+    def until(self, *states: str) -> None:
         """Start the run, and again as often as its engine is gone, until it is in one of the states.
 
         Raises:
@@ -58,9 +57,8 @@ class Voyage:
         deadline = time.monotonic() + STAGE_SECONDS
         while time.monotonic() < deadline:
             self.fleet.healthy()
-            status = self.status()
-            if status is not None and status["state"] in states:
-                return status
+            if self.state in states:
+                return
             if not self.stand.engines():
                 self.revive()
             time.sleep(0.2)
@@ -74,6 +72,13 @@ class Voyage:
             assert time.monotonic() < deadline, f"{ran.out}{ran.err}{self.trouble()}"
             self.fleet.healthy()
         return ran
+
+    @property
+    def state(self) -> str | None:
+        """The run's state, None before there is one. Read in the journal: this is asked often, and a command costs a core."""
+        with contextlib.suppress(sqlite3.Error, IndexError):
+            return str(self.stand.journal("select state from run")[0][0])
+        return None
 
     def status(self) -> dict[str, Any] | None:
         """`status --json`; None while there is none."""
@@ -89,6 +94,16 @@ class Voyage:
             told = {k: status.get(k) for k in ("state", "phase", "step", "engine", "lag", "alerts", "gate")}
             return f"\n{json.dumps(told, default=str)}\nevents {events}\nlog {log}"
         return "nothing is known of the run"
+
+    def has(self, condition: str) -> Callable[[], bool]:
+        """Asks whether the run's journal has an event of that kind."""
+
+        def ask() -> bool:
+            with contextlib.suppress(sqlite3.Error, IndexError):
+                return bool(self.stand.journal(f"select exists (select 1 from event where {condition})")[0][0])
+            return False
+
+        return ask
 
     def events(self, code: str) -> list[dict[str, Any]]:
         """Data of the run's events of that code."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stepflow_tui.engine.errors import Drift, Refused
+from stepflow_tui.engine.errors import Drift, Held, Refused
 from stepflow_tui.engine.model.live import CTL, LOG
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.capture_state import triggers_digest
@@ -229,7 +229,7 @@ async def test_a_writer_that_stays_keeps_it_out_for_a_bounded_time(tmp_path: Pat
     before = catalog(path)
     with application(path) as conn:
         conn.execute("begin immediate")
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(Held) as caught:
             await capture.install(path, made, RUN, patience_seconds=0.3)
         assert caught.value.code == "source_busy"
         conn.execute("insert into users(email) values ('mine')")

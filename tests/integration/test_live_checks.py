@@ -220,6 +220,30 @@ async def test_tables_made_beforehand_that_would_act(tmp_path: Path, pg_target: 
     assert findings[1].params["names"] == "children.children_parent_fkey"
 
 
+PARTED = """
+create table public.plain (id bigint primary key);
+create table public.parted (id bigint primary key) partition by range (id);
+create table public.parted_1 partition of public.parted for values from (0) to (100);
+create table public.heir () inherits (public.plain);
+create table public.calm (id bigint primary key)
+"""
+
+
+async def test_tables_of_several_parts_are_refused(tmp_path: Path, pg_target: Target) -> None:
+    connection = await pg_target.connect()
+    await connection.execute(PARTED)
+    await connection.close()
+    path = source(tmp_path / "shop.db", TABLES)
+    wanted = frozenset({"plain", "parted", "parted_1", "heir", "calm"})
+    view = await look(pg_target, Wanted(existing=True, tables=wanted))
+    async with check_context(config(path), state_dir=tmp_path / "state", target=view) as ctx:
+        findings = worded([f for c in LIVE_CHECKS if c.name == "live_target" for f in await c.run(ctx)])
+    assert {f.object for f in findings if f.code == "live_target_partitioned"} == {
+        "public.plain", "public.parted", "public.parted_1", "public.heir",
+    }  # fmt: skip
+    assert {f.severity for f in findings} == {B}
+
+
 ODD = """
 create table plain (id integer primary key, v text);
 create table hidden (rowid text, _rowid_ text, oid text);

@@ -93,7 +93,7 @@ async def test_an_idle_session_stalls_nothing(tmp_path: Path, pg_target: Target)
     async with _pair(tmp_path, pg_target) as pair:
         assert await _idle(pair) == 10
         assert await pair.differences() == []
-        assert (await pair.reverse.lag()).changes == 0
+        assert (await pair.lag()).changes == 0
 
 
 async def test_control_the_oldest_transaction_as_horizon_stalls(
@@ -239,7 +239,7 @@ async def test_blockers_stay_known_to_the_next_engine_and_free_others(tmp_path: 
     async with cut_over(path, pg_target, live_table(path, "t", {"id": INTEGER, "u": TEXT}), mask=mask) as pair:
         await pair.pg("insert into t values (2, 'A')")
         assert not (await pair.reverse.step()).whole
-        [blocker] = await pair.reverse.blockers()
+        [blocker] = await pair.blockers()
         assert blocker.key[0].startswith("#fp:")
         assert "UNIQUE" in blocker.reason
         again = new_reverse(pair.job)
@@ -247,7 +247,7 @@ async def test_blockers_stay_known_to_the_next_engine_and_free_others(tmp_path: 
         assert (tick.changes, tick.blocked) == (0, 1)
         await pair.pg("update t set u = 'b' where id = 1")  # another row makes room
         assert (await again.step()).whole
-        assert await again.blockers() == []
+        assert await pair.blockers() == []
         assert await pair.differences() == []
         await again.close()
 
@@ -399,11 +399,11 @@ async def test_behind_the_closed_gate_a_drain_is_the_end(tmp_path: Path, pg_targ
     async with _pair(tmp_path, pg_target) as pair:
         app = await _app(pair)
         await app.execute("insert into t values (10, 'a', '')")
-        assert (await pair.reverse.lag()).changes == 1
+        assert (await pair.lag()).changes == 1
         gate = await fence.gate_state(app)
         await fence.close_writes(app, pair.job.tables, version=gate.version, wait=5)
         assert (await pair.reverse.drain()).whole
-        assert (await pair.reverse.lag()).changes == 0
+        assert (await pair.lag()).changes == 0
         await lite_fence.lift_fence(pair.job.source)
         await changelog.remove_changelog(app, pair.job.tables, wait=5)
         await fence.remove_gate(app, pair.job.tables, wait=5)

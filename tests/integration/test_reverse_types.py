@@ -117,14 +117,14 @@ async def test_every_kind_keeps_class_and_bytes(
         # rows that SQLite has never had: made by the column's rules alone
         await pair.pg(f'insert into t select id + 1000, "{name}" from t')
         assert (await pair.reverse.step()).whole
-        assert await pair.reverse.blockers() == []
+        assert await pair.blockers() == []
         assert _stored(path, name, f"id % 1000 < {len(told)} and id >= 1000") == before[: len(told)]
         assert await pair.differences() == []
 
 
 async def _blocked(pair: Pair) -> list[tuple[Any, ...]]:
     await pair.reverse.step()
-    return [(b.key, b.column, b.reason) for b in await pair.reverse.blockers()]
+    return [(b.key, b.column, b.reason) for b in await pair.blockers()]
 
 
 # declared type, type of the target, what row 1 holds, what PostgreSQL gets, why SQLite can't hold it

@@ -21,6 +21,7 @@ from stepflow_tui.engine.postgres import control, progress
 from stepflow_tui.engine.postgres import switch as store
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.live_tables import install_live
+from stepflow_tui.engine.switch.staleness import Staleness
 from stepflow_tui.engine.switch.truth import LEASE_SECONDS, RENEW_SECONDS
 from tests.switch_kit import RUN, Bench, HandClock, arm, bench, captured, reads
 
@@ -234,7 +235,13 @@ async def test_reads_stop_at_a_side_that_is_behind(make: Make) -> None:
     assert [code for code, _ in b.events] == ["switch_suspended", "switch_resumed", "switch_suspended"]
 
 
-async def test_a_tail_that_stands_still_is_noticed_whatever_it_said_last(make: Make, conn: asyncpg.Connection) -> None:
+@pytest.mark.parametrize("own_look", [True, False])
+async def test_a_tail_that_stands_still_is_noticed_whatever_it_said_last(
+    make: Make, conn: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, own_look: bool
+) -> None:
+    """Negative control: without the switch's own look at both sides reads stay where nobody keeps them current."""
+    if not own_look:
+        monkeypatch.setattr(Staleness, "look", nothing_seen)
     b = await at_half(make, max_lag=4.0)
     epoch = await control.raise_epoch(conn, RUN)
     await progress.start(conn, RUN, epoch, 0)
@@ -246,10 +253,14 @@ async def test_a_tail_that_stands_still_is_noticed_whatever_it_said_last(make: M
     await b.tick(GOOD)
     assert b.share == 5_000  # it may come in a moment
     await b.tick(GOOD, seconds=4.5)
-    assert b.share == 0  # the callback still says no lag
+    assert b.share == (0 if own_look else 5_000)  # the callback still says no lag
     await progress.jump(conn, RUN, epoch, 1)
     await b.tick(GOOD)
     assert b.share == 5_000
+
+
+async def nothing_seen(_staleness: Staleness, _conn: asyncpg.Connection) -> None:
+    """Nobody looks."""
 
 
 async def test_nothing_rises_while_the_new_side_is_behind(make: Make, conn: asyncpg.Connection) -> None:

@@ -16,13 +16,15 @@ import pytest
 from stepflow_tui.engine.errors import Drift, Held, Refused, StepFailed, StepFlowError
 from stepflow_tui.engine.live import tail_apply
 from stepflow_tui.engine.live.convert import Codec
+from stepflow_tui.engine.live.invariants import ask
 from stepflow_tui.engine.live.prune import Room, tend_log
 from stepflow_tui.engine.live.tail_apply import Applied, Applier
 from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_source import Span
 from stepflow_tui.engine.live.tail_target import TargetSide
+from stepflow_tui.engine.model.config import Invariant
 from stepflow_tui.engine.model.live import LOG
-from stepflow_tui.engine.model.sensitive import make_mask
+from stepflow_tui.engine.model.sensitive import NO_MASK, make_mask
 from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.postgres import control, progress
 from stepflow_tui.engine.postgres.connect import Target
@@ -667,6 +669,20 @@ async def test_common_points_are_equal_while_writes_go_on(make: Make) -> None:
     assert seen == sorted(set(seen))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_invariants_are_asked_at_a_common_point(make: Make) -> None:
+    """Of the tail's own: a question that fails leaves the point as it was for the next one."""
+    live = await make()
+    live.app.execute("insert into item values (100, 'x', 7)")
+    asked = [
+        Invariant(name="bad", sqlite="select 1", postgres="select nothing from nowhere"),
+        Invariant(name="sum", sqlite="select sum(n) from item", postgres="select sum(n) from item"),
+        Invariant(name="off", sqlite="select sum(n) from item", postgres="select sum(n) + 1 from item"),
+    ]
+    async with live.tail().point() as point:
+        found = [await ask(point, one, NO_MASK) for one in asked]
+    assert [d and d.cause.partition(":")[0] for d in found] == ["no answer", None, "the answers differ"]
 
 
 async def test_touched_since_names_every_key(make: Make) -> None:

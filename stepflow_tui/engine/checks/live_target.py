@@ -13,13 +13,15 @@ _ACTING = "cnd"
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
-    """A trigger blocks. Foreign keys are taken off until the cutover; those that would act are named."""
+    """A trigger blocks, and so does a table of several parts: gate and log stand on one name, writes come by others. Foreign keys are taken off until the cutover; those that would act are named."""
     view = ctx.target
     if view is None or view.error is not None or not view.wanted.existing:
         return []
     schema = view.target.schema
     found = []
     for table in view.mapped:
+        if table.partitioned:
+            found.append(blocking("live_target_partitioned", f"{schema}.{table.name}"))
         firing = [t.name for t in table.triggers if t.enabled in _FIRING]
         if firing:
             found.append(blocking("live_target_triggers", f"{schema}.{table.name}", names=", ".join(firing)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from stepflow_tui.demo.keeper import close_shop, open_shop
-from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.errors import Held, StepFailed
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite.sample import make_shop
@@ -72,13 +73,24 @@ async def _open(root: Path, config: Path, name: str) -> None:
 
 
 async def end_demo(state: Path, config: Path) -> None:
-    """End the shop, drop the demo's database and folder, and let the server go. Runs and reports stay."""
+    """End the shop, drop the demo's database and folder, and stop the server unless somebody else uses it.
+
+    Runs and reports stay.
+    """
     await asyncio.to_thread(close_shop, config.parent)
     name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
     server = await _server(state, config)
     await server.drop_database(name)
     await server.release()
+    if not _others(config.parent):
+        with contextlib.suppress(Held):  # another run's; whoever ends it stops it
+            await server.stop()
     await asyncio.to_thread(shutil.rmtree, config.parent, ignore_errors=True)
+
+
+def _others(mine: Path) -> bool:
+    """Whether another demo kept its database: the run of each has pinned the server."""
+    return any(p != mine and p.is_dir() for p in mine.parent.glob("demo-*"))
 
 
 async def keep_demo(state: Path, config: Path) -> None:

@@ -155,6 +155,11 @@ class TableSides:
 
     def by_keys(self, conn: sqlite3.Connection, keys: Iterable[Place]) -> list[Row]:
         """The rows that SQLite finds under these keys: with its collations and affinities, so perhaps others besides."""
+        if (
+            self.key_columns[0].source in (self.table.rowid_alias, self.table.rowid_name)
+            and not self.table.without_rowid
+        ):
+            return self._by_rowids(conn, keys)
         names = [lite_ident(c.source) for c in self.key_columns]
         found: dict[Place, Row] = {}
         for key in keys:
@@ -164,6 +169,16 @@ class TableSides:
             for row in self._reader.decode(conn.execute(sql, values).fetchall()):
                 found[row[: self.width]] = row
         return list(found.values())
+
+    def _by_rowids(self, conn: sqlite3.Connection, keys: Iterable[Place]) -> list[Row]:
+        """A rowid is a whole number, whatever else may have become the target's key: many are found at once."""
+        numbers = list(dict.fromkeys(key[0] for key in keys if isinstance(key[0], int)))
+        name, found = lite_ident(self.key_columns[0].source), []
+        for start in range(0, len(numbers), _LOOKUPS):
+            part = numbers[start : start + _LOOKUPS]
+            sql = f"select {self._reader.select} from {self._from} where {name} in ({','.join('?' * len(part))})"
+            found += self._reader.decode(conn.execute(sql, part).fetchall())
+        return found
 
     def logged(self, conn: sqlite3.Connection, after: int, high: int) -> list[Place]:
         """The distinct keys of log entries after `after`, up to `high`."""

@@ -139,20 +139,25 @@ class Reverse:
                 self._file.rest()
                 return tick
 
-    async def lag(self) -> Lag:
-        """Log entries not brought over yet, and for how long SQLite has not been current."""
-        async with self._turn, self._errors():
-            position = await self._file.position()
-            conn = await self._connected()
-            changes = await changelog.pending(conn, position.snapshot) if position.snapshot else 0
+    async def lag(self, conn: asyncpg.Connection) -> Lag:
+        """Log entries not brought over yet, and for how long SQLite has not been current. Waits for no step.
+
+        Args:
+            conn: to the target, of the caller's.
+        """
+        position = await self._file.position()
+        changes = await changelog.pending(conn, position.snapshot) if position.snapshot else 0
         if not changes:
             self._current_since = self._clock.monotonic()
         return Lag(changes=changes, seconds=self._clock.monotonic() - self._current_since if changes else 0.0)
 
-    async def blockers(self) -> list[Blocker]:
-        """The rows that would be lost by going back; parts of keys that are sensitive are masked."""
-        async with self._turn, self._errors():
-            found = await reverse_rows.blockers(await self._connected(), self._job.run)
+    async def blockers(self, conn: asyncpg.Connection) -> list[Blocker]:
+        """The rows that would be lost by going back; parts of keys that are sensitive are masked. Waits for no step.
+
+        Args:
+            conn: to the target, of the caller's.
+        """
+        found = await reverse_rows.blockers(conn, self._job.run)
         return [self._tables[b.table].shown(b) if b.table in self._tables else b for b in found]
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.bulk.failures import is_retryable
 from stepflow_tui.engine.bulk.throttle import RateLimit
 from stepflow_tui.engine.bulk.values import Value
-from stepflow_tui.engine.errors import Refused, StepFailed, StepFlowError
+from stepflow_tui.engine.errors import Held, Refused, StepFailed, StepFlowError
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.live.lag import LagMeter, RateMeter
 from stepflow_tui.engine.live.points import CommonPoint
@@ -207,7 +207,7 @@ class Tail:
             try:
                 if await self._source.changed():
                     return
-            except StepFailed:  # the step says what is wrong
+            except (Held, StepFailed):  # the step says what is wrong
                 return
 
     async def _persist(self, *, everything: bool, hold: bool = False) -> Tick:
@@ -312,7 +312,8 @@ class Tail:
     async def _snapshot(self, target: asyncpg.Connection, tick: Tick) -> None:
         """Take the target's snapshot, and see that it is the one after this step."""
         with pg_errors("open a snapshot of the target", self._job.target):
-            await target.execute("begin transaction isolation level repeatable read read only")
+            # by the driver, which knows then that savepoints may be set in it
+            await target.transaction(isolation="repeatable_read", readonly=True).start()
             seen = await progress.read(target, self._job.run)
         if seen is None or (seen.epoch, seen.w) != (self._job.epoch, tick.applied):
             raise progress.superseded(self._job.epoch)

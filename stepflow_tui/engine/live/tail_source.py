@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from stepflow_tui.engine.bulk.reader import exact_columns, exact_values
 from stepflow_tui.engine.bulk.values import Value
-from stepflow_tui.engine.errors import Drift, StepFailed
+from stepflow_tui.engine.errors import Drift, Held, StepFailed
 from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.live import CTL, LOG
 from stepflow_tui.engine.model.plan import TablePlan
@@ -320,13 +320,13 @@ def source_errors(job: TailJob) -> Iterator[None]:
     """What SQLite says about the living file, as ours.
 
     Raises:
-        StepFailed: `source_busy` may pass, `source_unreadable` does not.
+        Held: `source_busy`, which may pass. StepFailed: `source_unreadable`, which does not.
     """
     try:
         yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StepFailed(
+            raise Held(
                 "A writer holds the source for too long.",
                 detail=f"{shown(job.source)}: {error}",
                 hint="End the transaction that keeps it locked, then `stepflow run` again.",

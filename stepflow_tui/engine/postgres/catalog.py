@@ -101,7 +101,7 @@ class CatalogTrigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogTable:
-    """One table with its columns."""
+    """One table with its columns. `partitioned`: its rows, or writes to them, may go by the name of another table."""
 
     name: str
     partitioned: bool
@@ -143,7 +143,7 @@ class Catalog:
 
 _IN = "select oid from pg_namespace where nspname = $1"
 _TABLES = f"""
-select c.oid, c.relname, c.relkind = 'p', c.relrowsecurity, c.relforcerowsecurity, pg_get_userbyid(c.relowner),
+select c.oid, c.relname, c.relkind = 'p' or exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)), c.relrowsecurity, c.relforcerowsecurity, pg_get_userbyid(c.relowner),
        exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
   from pg_class c where c.relnamespace = ({_IN}) and c.relkind in ('r', 'p') order by c.relname collate "C"
 """

@@ -197,9 +197,7 @@ async def _triggers(
     return {(row[0], row[1], row[2]): row for row in await conn.fetch(_TRIGGERS, *_places(tables))}
 
 
-def _versions(
-    tables: Sequence[TablePlan], found: Mapping[tuple[str, str, str], asyncpg.Record]
-) -> dict[str, str]:
+def _versions(tables: Sequence[TablePlan], found: Mapping[tuple[str, str, str], asyncpg.Record]) -> dict[str, str]:
     """By source table, which catalog rows its triggers are: DISABLE and ENABLE again leaves another version of them."""
     rows = {t.source: [found.get((t.schema, t.name, name)) for name in _TYPES] for t in tables}
     return {tb: " ".join(row["version"] for row in triggers if row is not None) for tb, triggers in rows.items()}

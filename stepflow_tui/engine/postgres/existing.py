@@ -29,7 +29,7 @@ BOOKKEEPING = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExistingTable:
-    """A table made beforehand. `has_rows` is None where its rows may not be read."""
+    """A table made beforehand. `has_rows` is None where its rows may not be read; `partitioned` counts inheritance, too."""
 
     schema: str
     name: str
@@ -39,6 +39,7 @@ class ExistingTable:
     triggers: tuple[CatalogTrigger, ...]
     has_rows: bool | None
     bookkeeping: bool
+    partitioned: bool
     row_security: bool
     row_security_forced: bool
     owner: str
@@ -112,6 +113,7 @@ def _existing(catalog: Catalog, name: str, has_rows: bool | None) -> ExistingTab
         triggers=tuple(t for t in catalog.triggers if t.table == name),
         has_rows=has_rows,
         bookkeeping=is_bookkeeping(name, tuple(c.name for c in table.columns)),
+        partitioned=table.partitioned,
         row_security=table.row_security,
         row_security_forced=table.row_security_forced,
         owner=table.owner,

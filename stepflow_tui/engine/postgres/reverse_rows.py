@@ -105,7 +105,9 @@ async def delete_rows(conn: asyncpg.Connection, table: TablePlan, keys: Sequence
     names = [f"k{i}" for i in range(len(parts))]
     on = " and ".join(f"t.{pg_ident(c.target)} = k.{n}::{c.type.sql}" for c, n in zip(parts, names, strict=True))
     arrays = ", ".join(f"${i + 1}::text[]" for i in range(len(parts)))
-    sql = f"delete from {pg_name(table.schema, table.name)} t using unnest({arrays}) as k({', '.join(names)}) where {on}"
+    sql = (
+        f"delete from {pg_name(table.schema, table.name)} t using unnest({arrays}) as k({', '.join(names)}) where {on}"
+    )
     async with conn.transaction():
         await conn.execute(f"set local stepflow.origin = {pg_literal(WRITER)}")
         done = await conn.execute(sql, *([key[i] for key in keys] for i in range(len(parts))))

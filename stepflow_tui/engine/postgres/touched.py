@@ -6,9 +6,11 @@ therefore keeps its keys here, each once, in the transaction that removes them t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from stepflow_tui.engine.model.plan import TablePlan
+from stepflow_tui.engine.plan.quote import pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.reverse_rows import Key
 
@@ -32,6 +34,11 @@ with added as (
   on conflict do nothing returning 1
 )
 update _stepflow.kept set keys = keys + (select count(*) from added)
+"""
+_MANY = """
+select w.tb from unnest($1::text[], $2::text[]) as w (tb, name) join pg_class c on c.oid = w.name::regclass
+  join (select tb, count(*) as keys from _stepflow.touched group by tb) t using (tb)
+where t.keys > 1000 and t.keys * $3 > greatest(c.reltuples, 0)
 """
 _WHOLE = """
 select tb from unnest($1::text[]) as wanted (tb) join _stepflow.touched using (tb) where h = sha256('{}'::bytea)
@@ -68,6 +75,17 @@ async def is_sound(conn: asyncpg.Connection) -> bool:
 async def whole_tables(conn: asyncpg.Connection, tables: Iterable[str]) -> frozenset[str]:
     """Those of these source tables that have to be compared as a whole, by the list or by what the log still holds."""
     rows = await conn.fetch(_WHOLE, list(tables))
+    return frozenset(row[0] for row in rows)
+
+
+async def many(conn: asyncpg.Connection, tables: Sequence[TablePlan], times: int) -> frozenset[str]:
+    """Tables of which so large a part was touched that reading all of it is quicker than looking the keys up.
+
+    Args:
+        times: how many rows are read in the time in which one key is looked up.
+    """
+    names = [pg_name(t.schema, t.name) for t in tables]
+    rows = await conn.fetch(_MANY, [t.source for t in tables], names, times)
     return frozenset(row[0] for row in rows)
 
 

@@ -76,7 +76,7 @@ async def install(
         patience_seconds: how long writers may keep it out.
 
     Raises:
-        Refused: `capture_leftover` of another run, `capture_trigger_refused`, `source_busy`.
+        Refused: `capture_leftover` of another run, `capture_trigger_refused`. Held: `source_busy`.
         Drift: `capture_table_changed`: a table is not what the plan was made from.
     """
     what = f"Change capture of {shown(path)}"
@@ -148,7 +148,7 @@ async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIEN
     Triggers of the application that the write fence took away are made again.
 
     Raises:
-        Refused: `capture_leftover` of another run, `source_busy`.
+        Refused: `capture_leftover` of another run. Held: `source_busy`.
     """
 
     def work(conn: sqlite3.Connection) -> bool:
@@ -165,7 +165,7 @@ async def let_go(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> N
     """Drop the capture triggers alone: their log is gone, so that every write of the application fails on them.
 
     Raises:
-        Refused: `source_busy`.
+        Held: `source_busy`.
     """
     what = f"Dropping the triggers of change capture in {shown(path)}"
     await in_one_write(path, what, drop_triggers, patience_seconds=patience_seconds)
@@ -179,7 +179,7 @@ async def prune(path: Path, below_n: int) -> int:
     The caller chooses a number whose entries the target holds durably, minus the time it may have to go back.
 
     Raises:
-        Refused: `source_busy`.
+        Held: `source_busy`.
     """
     total = 0
     while True:

@@ -82,7 +82,7 @@ async def accept_schema(
     Raises:
         Drift: `capture_file_replaced`, `capture_log_missing`, `capture_rewound`, `capture_table_dropped`,
             `capture_table_changed`.
-        Refused: `not_capturable` (a new index can't be read), `capture_trigger_refused`, `source_busy`.
+        Refused: `not_capturable` (a new index can't be read), `capture_trigger_refused`. Held: `source_busy`.
     """
 
     def work(conn: sqlite3.Connection) -> Accepted:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.errors import Held
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
@@ -40,7 +40,7 @@ async def in_one_write(
         work: does everything; it may run several times, each time from the start.
 
     Raises:
-        Refused: `source_busy` when writers kept it out all the time; what `work` raises.
+        Held: `source_busy`: writers kept it out all the time. What `work` raises.
         StepFlowError: as `sqlite_errors` maps.
     """
     clock = asyncio.get_running_loop().time
@@ -87,8 +87,8 @@ def is_busy(error: sqlite3.Error) -> bool:
     return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
-def _kept_out(path: Path, what: str, seconds: float) -> Refused:
-    return Refused(
+def _kept_out(path: Path, what: str, seconds: float) -> Held:
+    return Held(
         f"{what} found no moment without a writer or reader in {seconds:g} s.",
         detail=f"{shown(path)} was locked at each attempt",
         hint="`stepflow check` names who has the file open; end the long transaction, then run again.",

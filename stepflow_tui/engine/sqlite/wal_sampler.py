@@ -112,8 +112,9 @@ class WalSampler:
     async def sample(self) -> WalSample:
         """The newest look, waiting for the first one; unknown when there is none that is fresh."""
         if self._at is None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._looked.wait(), STALE_SECONDS)
+            with suppress(TimeoutError):  # and not wait_for, which in Python 3.11 may swallow a cancellation
+                async with asyncio.timeout(STALE_SECONDS):
+                    await self._looked.wait()
         fresh = self._at is not None and self._monotonic() - self._at <= STALE_SECONDS
         return self._sample if fresh else WalSample()
 

@@ -8,87 +8,30 @@ Moving reads back never waits for PostgreSQL: the copy is written first, the row
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stepflow_tui.client.buckets import BUCKETS
-from stepflow_tui.client.figures import Pair
 from stepflow_tui.engine.errors import Refused, StepFlowError, TargetConnectionError
-from stepflow_tui.engine.model.clock import Clock
 from stepflow_tui.engine.model.config import SwitchReads
 from stepflow_tui.engine.model.live import Lag
 from stepflow_tui.engine.postgres.switch import SwitchRow
 from stepflow_tui.engine.switch.guard import Alarm, Count, Guard
+from stepflow_tui.engine.switch.links import Held, Links, Owed
 from stepflow_tui.engine.switch.panel import gauge_of
 from stepflow_tui.engine.switch.reports import Batch, gathered
-from stepflow_tui.engine.switch.shadow import ShadowReads
 from stepflow_tui.engine.switch.staleness import Staleness
 from stepflow_tui.engine.switch.strategies import Decision, Do, Figures, State, advance, strategy_of
 from stepflow_tui.engine.switch.truth import LeaseKeeper, Truth
 
 if TYPE_CHECKING:
-    import asyncpg
+    pass
 
 TICK_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 3.0
 """For so long PostgreSQL may not answer before nobody reads it any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """What the controller works with.
-
-    Args:
-        connect: opens a connection to the target.
-        source: the real path of the source. run: whose capture is in it.
-        clock: time. lag: how far the new side is behind; None while that is unknown.
-        gauge: takes what is shown, after every round.
-        event: takes what is journalled: `switch` (from to by), `switch_rolled_back` (from signal params),
-            `switch_rearmed` (by), `switch_suspended` and `switch_resumed` (lag_seconds).
-        keep: writes this part of what is shown to the journal at once.
-        before: what an engine before this one showed last.
-        shadow: the engine's own reads; None without.
-        roles: roles of the application that may report.
-    """
-
-    connect: Callable[[], Awaitable[asyncpg.Connection]]
-    source: Path
-    run: str
-    clock: Clock
-    lag: Callable[[], Lag | None]
-    gauge: Callable[[Mapping[str, Any]], None]
-    event: Callable[[str, Mapping[str, Any]], Awaitable[None]]
-    keep: Callable[[Mapping[str, Any]], Awaitable[None]]
-    before: Mapping[str, Any] = field(default_factory=dict)
-    shadow: ShadowReads | None = None
-    roles: Sequence[str] = ()
-
-
-class _Owed(StrEnum):
-    """Why reads were taken away while the row in PostgreSQL does not say so yet."""
-
-    BACK = "back"  # a person asked
-    ROLLED_BACK = "rolled_back"  # the guard did
-    WITHDRAWN = "withdrawn"  # the run goes back to before the switch
-
-    def change(self, now: SwitchRow) -> SwitchRow:
-        """What the row becomes."""
-        if self is not _Owed.ROLLED_BACK:
-            return replace(now, share=0, stage=0, held=self is _Owed.BACK)
-        return replace(now, share=0, stage=0, armed=False, rollbacks=now.rollbacks + now.armed)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Held:
-    """What is measured since `place` (share and stage) began to be held."""
-
-    place: tuple[int, int] = (-1, -1)
-    since: float
-    seen: Pair = field(default_factory=Pair)
 
 
 class SwitchController:
@@ -106,17 +49,19 @@ class SwitchController:
         self._truth = Truth(links.connect, self._strategy.name, config.groups, links.roles)
         self._lease = LeaseKeeper(links.source, links.run, links.clock)
         self._turn = asyncio.Lock()
-        self._held = _Held(since=self._clock.monotonic())
+        self._held = Held(since=self._clock.monotonic())
         self._total = Batch()
         self._decision: Decision | None = None
         self._alarm: Alarm | None = None
-        self._recalled = _Owed(owed) if (owed := links.before.get("owed")) else None
+        self._recalled = Owed(owed) if (owed := links.before.get("owed")) else None
         self._carried = 0.0
         self._staleness = Staleness(links.source, links.run, links.clock)
         self._stale: Lag | None = None
         self._behind, self._silent = True, False
         self._answered = self._cool_since = self._clock.monotonic()
         self._rearm_for: str | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._hushed = False
         self.trouble: StepFlowError | None = None
         """Why the newest round could not be finished; None when it could."""
         self.finished = asyncio.Event()
@@ -130,18 +75,30 @@ class SwitchController:
         Raises:
             Stopping: by the control of the shadow reads' tail.
         """
-        shadow = self._links.shadow
-        reading = asyncio.create_task(shadow.run()) if shadow is not None else None
         try:
             while True:
                 await self.tick()
-                if reading is not None and reading.done():
-                    reading.result()
+                self._read_along()
                 await self._clock.sleep(TICK_SECONDS)
         finally:
-            if reading is not None:
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+            await self.hush()
+
+    async def hush(self) -> None:
+        """No shadow reads from now on: writes are about to move, and an open snapshot can keep those out that move them."""
+        self._hushed, reading, self._reading = True, self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def speak(self) -> None:
+        """Shadow reads again."""
+        self._hushed = False
+
+    def _read_along(self) -> None:
+        if self._reading is not None and self._reading.done():
+            self._reading.result()
+        if self._reading is None and self._links.shadow is not None and not self._hushed:
+            self._reading = asyncio.create_task(self._links.shadow.run())
 
     async def tick(self) -> None:
         """One round. What fails is tried again in the next one; meanwhile nobody may rely on the new side for long."""
@@ -199,10 +156,10 @@ class SwitchController:
 
     async def back(self, who: str) -> None:
         """All reads to the old side at once, also while PostgreSQL can't be reached; nothing rises until a share is set."""
-        self._recalled = _Owed.BACK  # a round that is under way ends with a lease for nobody
+        self._recalled = Owed.BACK  # a round that is under way ends with a lease for nobody
         async with self._turn:
             before = self._truth.row.share if self._truth.row else 0
-            await self._recall(_Owed.BACK)
+            await self._recall(Owed.BACK)
             await self._tell(before, 0, who)
 
     async def withdraw(self, who: str) -> None:
@@ -213,7 +170,7 @@ class SwitchController:
         """
         async with self._turn:
             before = (await self._truth.look()).share
-            await self._recall(_Owed.WITHDRAWN)
+            await self._recall(Owed.WITHDRAWN)
             if self._recalled is not None and self.trouble is not None:
                 raise self.trouble
             if before:
@@ -274,7 +231,7 @@ class SwitchController:
 
     async def _roll_back(self, row: SwitchRow) -> None:
         self._alarm, self._cool_since = self._guard.alarm(), self._clock.monotonic()
-        await self._recall(_Owed.ROLLED_BACK)
+        await self._recall(Owed.ROLLED_BACK)
         self._guard.restart()
         told = {"signal": self._alarm.signal.value, "params": self._alarm.params} if self._alarm is not None else {}
         await self._links.event("switch_rolled_back", {"from": row.share / 100, **told})
@@ -283,11 +240,11 @@ class SwitchController:
         await self._truth.insist(lambda now: replace(now, armed=True, held=False))
         who, self._rearm_for, self._alarm = self._rearm_for, None, None
         self._guard.restart()
-        self._held = _Held(since=self._clock.monotonic())
+        self._held = Held(since=self._clock.monotonic())
         self._notice()
         await self._links.event("switch_rearmed", {"by": who})
 
-    async def _recall(self, why: _Owed) -> None:
+    async def _recall(self, why: Owed) -> None:
         """Take reads away: first for the routers, then in the row; what can't be written now is written later, by the next
         engine if this one ends before that."""
         self._recalled = why
@@ -316,7 +273,7 @@ class SwitchController:
         stale = self._stale.seconds if self._stale is not None else 0.0
         behind = self._silent or lag is None or max(lag.seconds, stale) > allowed
         if self._behind and not behind:
-            self._held = _Held(place=self._held.place, since=now - self._carried)
+            self._held = Held(place=self._held.place, since=now - self._carried)
             self._carried = 0.0
         changed, self._behind = behind != self._behind, behind
         if changed and row is not None and (row.share or row.groups):
@@ -340,7 +297,7 @@ class SwitchController:
         if row is None or (row.share, row.stage) == self._held.place:
             return
         self._carried = self._held_before(row)
-        self._held = _Held(place=(row.share, row.stage), since=self._clock.monotonic() - self._carried)
+        self._held = Held(place=(row.share, row.stage), since=self._clock.monotonic() - self._carried)
         self.finished.clear()
         if shadow is not None and not row.share:
             shadow.restart()

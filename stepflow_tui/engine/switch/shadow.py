@@ -144,8 +144,9 @@ class ShadowReads:
             async with self._points.point() as point:
                 await settle(point)
                 await self._confirm(point)
+                self.passed |= self._rows.passed  # what it found has been looked at again
                 await self._sample(point)
-        self.passed = self.passed or (self._rows.passed and not self._pending)
+        self.passed |= self._rows.passed and not self._pending
 
     async def _confirm(self, point: CommonPoint) -> None:
         again, self._pending = self._pending, {}
@@ -198,7 +199,9 @@ class ShadowReads:
         start = time.perf_counter()
         failure: Exception | None = None
         try:
-            await asyncio.wait_for(comparison.sides.rows_by_keys(point.target, [form]), self._timeout)
+            # not wait_for, which in Python 3.11 swallows a cancellation that comes as the answer does
+            async with asyncio.timeout(self._timeout):
+                await comparison.sides.rows_by_keys(point.target, [form])
         except Exception as error:
             failure = error
         self._batch.shadow.new.add(time.perf_counter() - start, failure)

@@ -62,6 +62,11 @@ FINDINGS: dict[str, Words] = {
         "Changes are applied by deleting rows and inserting them again, and these triggers would act on that.",
         "Drop or disable them until the cutover (ALTER TABLE … DISABLE TRIGGER …), and make or enable them afterwards.",
     ),
+    "live_target_partitioned": Words(
+        "The table {object} is partitioned, or shares rows with another one by inheritance.",
+        "Writes that name another of its tables would pass the write gate and the log of the way back unseen.",
+        "Migrate into a plain table and partition it after the clean-up, or use `mode: copy`.",
+    ),
     "live_target_cascades": Words(
         "Foreign keys of {object} that act when a row is deleted ({count}): {names}.",
         "They are taken off until the cutover: applying a change deletes the row and inserts it again.",

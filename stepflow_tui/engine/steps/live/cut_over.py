@@ -22,11 +22,14 @@ from stepflow_tui.engine.steps.live.prove import keep_proving
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
 from stepflow_tui.engine.steps.live.returning import keep_returning
+from stepflow_tui.engine.steps.live.switch_reads import hush_shadow_reads, resume_shadow_reads
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
 from stepflow_tui.engine.steps.live.take_back import take_back_writes
 from stepflow_tui.engine.together import to_the_end
 
 RETRY_SECONDS = 5.0
+PASSING = ("source_busy", "source_locked")
+"""Refusals that only say that writers were quicker, so the next try may go through."""
 
 
 class CutOver(PlainStep):
@@ -98,7 +101,7 @@ async def _tries(ctx: RunContext) -> Frozen | None:
             await ctx.journal.event("cutover_failed", {"code": exc.code, "message": exc.message}, level=Level.WARNING)
             if await decided_owner(ctx) is Owner.POSTGRESQL:
                 return None
-            if left == 0 or isinstance(exc, Refused):
+            if left == 0 or (isinstance(exc, Refused) and exc.code not in PASSING):
                 raise
             left -= 1
         await ctx.clock.sleep(RETRY_SECONDS)
@@ -107,6 +110,7 @@ async def _tries(ctx: RunContext) -> Frozen | None:
 async def _one_try(ctx: RunContext) -> Frozen:
     """One freeze. Whatever ends it before the point of no return lifts the fence, a cancellation included."""
     await ctx.services.stop("tail", "verifier", "figures", REHEARSALS)
+    await hush_shadow_reads(ctx)
     async with watched(ctx) as watch:
         try:
             frozen = await freeze(ctx, watch)
@@ -134,3 +138,4 @@ async def _back_to_before(ctx: RunContext, watch: Watch) -> None:
     await keep_figures(ctx)
     await keep_tailing(ctx)
     await keep_proving(ctx)
+    resume_shadow_reads(ctx)

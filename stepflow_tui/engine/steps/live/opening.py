@@ -16,6 +16,7 @@ from stepflow_tui.engine.steps.live.prove import keep_proving
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.switch_reads import keep_switching
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
+from stepflow_tui.engine.steps.live.take_back import look_back
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.tables import consent
 
@@ -63,9 +64,12 @@ async def open_live(ctx: RunContext) -> None:
 
 async def consent_live(ctx: RunContext, phases: Sequence[str]) -> None:
     """Before a rollback: nobody but StepFlow writes to the target while its gate is closed, so only tables that lack the
-    gate are looked at."""
-    if await owner_of(ctx) is Owner.SQLITE and PhaseName.BACKFILL in phases:
-        await consent(ctx, phases)
+    gate are looked at. Where PostgreSQL owns writes, what blocks the way back is found before anything is undone."""
+    if await owner_of(ctx) is Owner.SQLITE:
+        if PhaseName.BACKFILL in phases:
+            await consent(ctx, phases)
+    elif PhaseName.CUTOVER in phases:
+        await look_back(ctx)
 
 
 async def _done(ctx: RunContext, step: str) -> bool:

@@ -46,7 +46,7 @@ async def verifier_of(ctx: RunContext) -> LiveVerifier:
         invariants=ctx.config.verify.invariants,
         reconcile={t.source: t.reconcile for t in captured.tables if t.reconcile is not None},
         control=ctx.control,
-        pace=Pace(),
+        pace=Pace(tries=40),  # as patient as the tail: a server that restarts slowly ends nothing
         gauge=lambda state: _show(ctx, state),
         on_pass=lambda result: keep_result(ctx, result),
     )

@@ -28,6 +28,9 @@ from stepflow_tui.engine.steps.facts import plan_of, target_of
 from stepflow_tui.engine.steps.live.proof import refuse_different, refuse_unequal
 from stepflow_tui.engine.steps.verify import live_job
 
+ROWS_PER_KEY = 10
+"""So many rows are read and compared in the time that one takes to be looked up by its key on both sides."""
+
 
 class StillPoints:
     """Common points while both sides are fenced: any two snapshots belong together."""
@@ -129,7 +132,8 @@ async def _whole(verifier: LiveVerifier, point: CommonPoint, run: str, tables: S
             raise
         return frozenset(tables)
     refuse_different(found)
-    return await touched.whole_tables(point.target, tables) & frozenset(tables)
+    whole = await touched.whole_tables(point.target, tables) & frozenset(tables)
+    return whole | await touched.many(point.target, verifier.walked, ROWS_PER_KEY)
 
 
 async def _compare_keys(verifier: LiveVerifier, point: CommonPoint, table: str, lost: frozenset[Key]) -> int:

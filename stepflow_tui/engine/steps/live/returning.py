@@ -36,7 +36,7 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 2.0
 """Until an engine is up that was told to go back."""
 
-KEYS_PER_SECOND, CHANGES_PER_SECOND = 4_000, 2_000
+KEYS_PER_SECOND, CHANGES_PER_SECOND = 3_000, 1_500
 """Keys compared, and changes brought over, on a slow machine."""
 
 
@@ -130,8 +130,8 @@ async def _drop_given_up(ctx: RunContext, conn: asyncpg.Connection) -> None:
 async def back_seconds(ctx: RunContext, changes: int) -> int:
     """How long going back takes until the application works again.
 
-    Tables to be compared as a whole take what they took before the cutover, in proportion to what all tables took; fence,
-    triggers and keys what they took in the cutover.
+    Tables to be compared as a whole take what the comparison of all tables took before the cutover, and half of that more;
+    fence, triggers and keys what they took in the cutover.
 
     Args:
         changes: not brought over yet.
@@ -140,9 +140,9 @@ async def back_seconds(ctx: RunContext, changes: int) -> int:
         keys = changes + await touched.count(conn)
         whole = await touched.whole_tables(conn, [t.source for t in await run_tables(ctx)])
     compared, cut_over = await _evidence(ctx, "validate.prove"), await _evidence(ctx, "cutover.cut-over")
-    walked = compared.get("seconds", 0.0) if whole else 0.0
-    moving = cut_over.get("writes_open_seconds", 0.0)
-    return math.ceil(START_SECONDS + moving + 1.5 * walked + keys / KEYS_PER_SECOND + changes / CHANGES_PER_SECOND)
+    moving, walked = cut_over.get("writes_open_seconds", 0.0), 1.5 * compared.get("seconds", 0.0)
+    comparing = walked if whole else min(walked, keys / KEYS_PER_SECOND)  # many keys: tables as a whole
+    return math.ceil(START_SECONDS + moving + comparing + changes / CHANGES_PER_SECOND)
 
 
 async def _evidence(ctx: RunContext, step: str) -> dict[str, float]:
@@ -162,11 +162,11 @@ async def _show(ctx: RunContext, reverse: Reverse) -> None:
 
 
 async def _show_once(ctx: RunContext, reverse: Reverse) -> None:
-    lag, blockers = await reverse.lag(), await reverse.blockers()
+    async with connection(ctx) as conn:
+        lag, blockers = await reverse.lag(conn), await reverse.blockers(conn)
+        log_bytes = await changelog.size(conn)
     ctx.journal.gauge("lag", {"changes": lag.changes, "seconds": round(lag.seconds, 1)})
     ctx.journal.gauge("live", {"blockers": len(blockers), "owner": Owner.POSTGRESQL.value})
-    async with connection(ctx) as conn:
-        log_bytes = await changelog.size(conn)
     ctx.journal.gauge("live", {"return_log": {"bytes": log_bytes, "budget": ctx.config.capture.budget}})
     _show_back(ctx, rows=len(blockers), changes=lag.changes, seconds=await back_seconds(ctx, lag.changes))
 
@@ -178,7 +178,9 @@ def _show_back(ctx: RunContext, **shown: int) -> None:
     seconds = {} if "seconds" not in shown else {"seconds": shown["seconds"]}
     if not blocked and not seconds:
         return
-    ctx.journal.gauge("live", {"back": {"code": "blocked" if blocked else "drained_first", "params": params, **seconds}})
+    ctx.journal.gauge(
+        "live", {"back": {"code": "blocked" if blocked else "drained_first", "params": params, **seconds}}
+    )
 
 
 def _set_position(ctx: RunContext, snapshot: str | None) -> None:

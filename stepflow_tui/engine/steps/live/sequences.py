@@ -54,7 +54,9 @@ async def return_sequences(ctx: RunContext, conn: asyncpg.Connection) -> int:
 async def _given_out(conn: asyncpg.Connection, table: TablePlan, column: str) -> int:
     name = pg_name(table.schema, table.name)
     with pg_errors(f"read the next value of {table.target}"):
-        last = await conn.fetchval("select pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)", name, column)
+        last = await conn.fetchval(
+            "select pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass)", name, column
+        )
     return int(last or 0)
 
 

@@ -19,7 +19,8 @@ from stepflow_tui.engine.steps.live.proof import verifier_of
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearsals import keep_rehearsing
 from stepflow_tui.engine.steps.live.tailing import tail_of, undisturbed
-from stepflow_tui.engine.switch.controller import Links, SwitchController
+from stepflow_tui.engine.switch.controller import SwitchController
+from stepflow_tui.engine.switch.links import Links
 from stepflow_tui.engine.switch.shadow import ShadowReads
 from stepflow_tui.engine.together import together
 
@@ -70,6 +71,20 @@ async def stop_switching(ctx: RunContext) -> None:
         await controller.close()
 
 
+async def hush_shadow_reads(ctx: RunContext) -> None:
+    """None of them until `resume_shadow_reads`; the switch itself goes on."""
+    controller = ctx.memory.find(SwitchController)
+    if controller is not None:
+        await controller.hush()
+
+
+def resume_shadow_reads(ctx: RunContext) -> None:
+    """Shadow reads go on, if there is a switch."""
+    controller = ctx.memory.find(SwitchController)
+    if controller is not None:
+        controller.speak()
+
+
 async def _lead(ctx: RunContext) -> None:
     controller = await _controller(ctx)
     ctx.memory.put(controller)
@@ -115,8 +130,7 @@ async def _controller(ctx: RunContext) -> SwitchController:
         ctx.journal.gauge("switch", data)
         await ctx.journal.flush_gauges()
 
-    target_config = ctx.config.target
-    roles = {target_config.owner: None, **target_config.grant}
+    roles = {*ctx.config.target.grant, *filter(None, (ctx.config.target.owner,))}
     links = Links(
         connect=target.connect,
         source=real_path(ctx.config.source.path),
@@ -128,7 +142,7 @@ async def _controller(ctx: RunContext) -> SwitchController:
         keep=keep,
         before=ctx.journal.gauges().get("switch", {}),
         shadow=shadow if config.shadow_reads else None,
-        roles=tuple(role for role in roles if role is not None),
+        roles=sorted(roles),
     )
     return SwitchController(config, links)
 

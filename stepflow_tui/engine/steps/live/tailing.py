@@ -73,6 +73,8 @@ async def undisturbed(ctx: RunContext, work: Callable[[], Awaitable[T]]) -> T:
         except Stopping:
             raise
         except Exception as exc:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # whoever cancelled it waits for its end
             # what it ran into while its tail was being taken away is no error of its own
             if ctx.memory.find(Tail) is tail:
                 if not mendable(exc):

@@ -41,10 +41,7 @@ async def take_back_writes(ctx: RunContext) -> Evidence:
         Different: both sides are not equal; PostgreSQL takes writes as before, and nothing was switched.
     """
     began = time.monotonic()
-    await ctx.services.stop(SERVICE, FIGURES)
-    reverse = await reverse_of(ctx)
-    await _shorten(ctx, reverse)  # while the application still writes: what is left behind the gate is short
-    agreed = await _need_consent(ctx)
+    reverse, agreed = await look_back(ctx)
     stood = time.monotonic()
     tick, compared = await _behind_the_gate(ctx, reverse, agreed)
     await _lift(ctx)
@@ -56,6 +53,23 @@ async def take_back_writes(ctx: RunContext) -> Evidence:
     await ctx.journal.event("writes_taken_back", {**told, "blocked": tick.blocked})
     await ctx.journal.audit(ctx.answers.who, "writes taken back", {"reason": ctx.reason, "seconds": seconds})
     return {"owner": Owner.SQLITE.value, **told, "rows_lost": tick.blocked}
+
+
+async def look_back(ctx: RunContext) -> tuple[Reverse, Rows]:
+    """What can be done while the application still writes: changes are brought over, so that what is left behind the gate
+    is short, and what stands in the way is said before anything is undone.
+
+    Returns:
+        The way back, and the rows that somebody agreed to give up.
+
+    Raises:
+        StepFlowError: the way back is blocked.
+        NeedsConfirmation: as `take_back_writes`.
+    """
+    await ctx.services.stop(SERVICE, FIGURES)
+    reverse = await reverse_of(ctx)
+    await _shorten(ctx, reverse)
+    return reverse, await _need_consent(ctx, reverse)
 
 
 async def _shorten(ctx: RunContext, reverse: Reverse) -> None:
@@ -98,13 +112,14 @@ async def _open_again(ctx: RunContext) -> None:
         await ctx.journal.event("gate_not_opened", {"code": exc.code, "message": exc.message}, level=Level.ERROR)
 
 
-async def _need_consent(ctx: RunContext) -> Rows:
+async def _need_consent(ctx: RunContext, reverse: Reverse) -> Rows:
     """The rows that somebody agreed to give up.
 
     Raises:
         NeedsConfirmation: there are some, and the run's name was not typed.
     """
-    blocked = await (await reverse_of(ctx)).blockers()
+    async with connection(ctx) as conn:
+        blocked = await reverse.blockers(conn)
     if not blocked:
         return frozenset()
     named = "; ".join(f"{b.table} {'/'.join(b.key)}: {b.reason}" for b in blocked[:10])
@@ -117,7 +132,9 @@ async def _need_consent(ctx: RunContext) -> Rows:
 
 async def _refuse_others(ctx: RunContext, reverse: Reverse, agreed: Rows) -> None:
     """Rows that came to the list after somebody agreed were agreed to by nobody."""
-    late = [b for b in await reverse.blockers() if (b.table, b.key) not in agreed]
+    async with connection(ctx) as conn:
+        listed = await reverse.blockers(conn)
+    late = [b for b in listed if (b.table, b.key) not in agreed]
     if late:
         named = "; ".join(f"{b.table} {'/'.join(b.key)}: {b.reason}" for b in late[:10])
         raise NeedsConfirmation(
