@@ -43,11 +43,11 @@ def _carry_rowid(draft: Draft, rowid: str) -> None:
     column = ColumnPlan(
         source=rowid, target=ROWID_COLUMN, declared="INTEGER", type=BIGINT, not_null=True, identity=True, reason=reason
     )
-    draft.columns.insert(0, column)
+    draft.columns.append(column)  # last: an application that inserts by position goes on working
     numbered = SourceColumn(name=rowid, declared="INTEGER", affinity=Affinity.INTEGER, not_null=True)
-    draft.sources = {rowid: numbered, **draft.sources}
+    draft.sources = {**draft.sources, rowid: numbered}
     draft.facts = TableFacts(
-        rows=draft.facts.rows, columns={rowid: ColumnFacts(), **draft.facts.columns}, bad_rowids=draft.facts.bad_rowids
+        rows=draft.facts.rows, columns={**draft.facts.columns, rowid: ColumnFacts()}, bad_rowids=draft.facts.bad_rowids
     )
     draft.rowid_column = ROWID_COLUMN
     draft.live_key = (rowid,)

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepflow_tui.engine.model.live import WRITER
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.plan.quote import pg_ident, pg_literal, pg_name
+from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import reverse_rows
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.reverse_rows import Blocker
@@ -25,8 +24,10 @@ FILE = "given-up.ndjson"
 
 
 async def give_up_rows(ctx: RunContext) -> int:
-    """Keep these rows as they are in PostgreSQL, for nobody else to read, then delete them there: both sides are equal then,
-    whichever way the run goes on. Returns how many.
+    """Keep these rows as they are in PostgreSQL, for nobody else to read. Returns how many.
+
+    They are deleted there only when writes have gone back (`undo_return`) and foreign keys and triggers are off: till then
+    going back may still fail, and a cascade or a trigger would change rows that nobody gave up.
 
     The caller has closed the gate, and somebody has agreed by name.
     """
@@ -36,13 +37,6 @@ async def give_up_rows(ctx: RunContext) -> int:
         with pg_errors("keep the rows that are given up"):
             rows = [row for b in blocked if (row := await _row(conn, plans[b.table], b)) is not None]
             await asyncio.to_thread(_keep, ctx.run_dir / "rejects", rows)
-            async with conn.transaction():
-                await conn.execute(f"set local stepflow.origin = {pg_literal(WRITER)}")
-                for blocker in blocked:
-                    table = plans[blocker.table]
-                    await conn.execute(
-                        f"delete from {pg_name(table.schema, table.name)} where {_where(table)}", *blocker.key
-                    )
     return len(rows)
 
 
