@@ -60,9 +60,10 @@ async def mark_whole(conn: asyncpg.Connection, tables: Iterable[str]) -> None:
 
 
 async def count(conn: asyncpg.Connection) -> int:
-    """How many keys are kept, told without reading them; what the log still holds is not counted."""
+    """How many keys there are to compare: those kept, told without reading them, and the entries of the log."""
     with pg_errors("read the touched keys"):
-        return int(await conn.fetchval("select coalesce(max(keys), 0) from _stepflow.kept"))
+        sql = "select (select coalesce(max(keys), 0) from _stepflow.kept) + (select count(*) from _stepflow.clog)"
+        return int(await conn.fetchval(sql))
 
 
 async def is_sound(conn: asyncpg.Connection) -> bool:
