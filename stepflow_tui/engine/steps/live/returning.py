@@ -17,7 +17,7 @@ from stepflow_tui.engine.model.live import CANARY, CTL, Owner
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.postgres import changelog, reverse_rows, touched
 from stepflow_tui.engine.postgres.errors import pg_errors
-from stepflow_tui.engine.sqlite.capture import open_application
+from stepflow_tui.engine.sqlite.applying import immediate, open_applying
 from stepflow_tui.engine.sqlite.connect import open_living, real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.context import RunContext
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SERVICE, FIGURES = "return", "return-figures"
 LOOK_SECONDS = 1.0
+POSITION_SECONDS = 10.0
+"""For the source's write lock among its writers; nobody is fenced out meanwhile."""
 
 START_SECONDS = 2.0
 """Until an engine is up that was told to go back."""
@@ -185,7 +187,7 @@ def _show_back(ctx: RunContext, **shown: int) -> None:
 
 def _set_position(ctx: RunContext, snapshot: str | None) -> None:
     path = real_path(ctx.config.source.path)
-    with sqlite_errors(f"The control row of {path}"), closing(open_application(path)) as opened:
+    with closing(open_applying(path)) as opened, immediate(opened, path, POSITION_SECONDS):
         opened.execute(f"update {CTL} set reverse_snapshot=?", (snapshot,))
 
 
