@@ -135,7 +135,11 @@ def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
 def _proves_too_little(config: Config) -> Iterable[tuple[tuple[str, ...], str, str]]:
     """Writes move only after every value was compared: counts and key sets prove too little."""
     if config.mode is Mode.LIVE and config.verify.level in (Level.BASIC, Level.STANDARD):
-        yield ("verify", "level"), f"{config.verify.level.value} proves too little for a live run", "detailed or comprehensive"
+        yield (
+            ("verify", "level"),
+            f"{config.verify.level.value} proves too little for a live run",
+            "detailed or comprehensive",
+        )
 
 
 def _error(path: Path, document: Document) -> ConfigError:

@@ -26,7 +26,9 @@ class Facts(Events):
 
     async def save_facts(self, plan: Plan) -> None:
         """Keep newer counts for the run's plan; tables and objects stay as they are listed."""
-        await self.execute("UPDATE plan SET data=?, at_ms=? WHERE hash=?", (dumps(plan), self.clock.now_ms(), plan.hash))
+        await self.execute(
+            "UPDATE plan SET data=?, at_ms=? WHERE hash=?", (dumps(plan), self.clock.now_ms(), plan.hash)
+        )
 
     async def save_plan(self, plan: Plan) -> None:
         """Keep the plan (once per hash), list its tables and objects, and make it the run's plan."""

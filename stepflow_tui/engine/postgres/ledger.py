@@ -109,9 +109,7 @@ async def open_segments(conn: asyncpg.Connection, run_id: str) -> list[Segment]:
 async def newest_segment(conn: asyncpg.Connection, run_id: str) -> int:
     """The largest segment number of the run, 0 without any."""
     with pg_errors("read the ledger"):
-        return int(
-            await conn.fetchval("select coalesce(max(segment), 0) from _stepflow.ledger where run = $1", run_id)
-        )
+        return int(await conn.fetchval("select coalesce(max(segment), 0) from _stepflow.ledger where run = $1", run_id))
 
 
 async def drop_table(conn: asyncpg.Connection, run_id: str, table: str) -> None:
