@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.errors import StepFailed, TargetConnectionError
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.sqlite import fence as lite_fence
 from stepflow_tui.engine.sqlite.connect import real_path
@@ -25,6 +25,7 @@ from stepflow_tui.engine.steps.live.tailing import tail_of
 from stepflow_tui.engine.together import to_the_end
 
 OPEN_SECONDS = 30.0
+AWAY_SECONDS, RETRY_SECONDS = 120.0, 0.5
 
 
 @dataclass(slots=True)
@@ -95,8 +96,19 @@ async def _point_of_no_return(ctx: RunContext, done: Frozen, version: int) -> No
 
 
 async def open_new_side(ctx: RunContext) -> None:
-    """Whatever is left to do after the point of no return; all of it may have been done."""
-    await open_target(ctx, wait=OPEN_SECONDS)
+    """Whatever is left to do after the point of no return; all of it may have been done.
+
+    A server that restarts just now is waited for: both sides refuse writes until this is through.
+    """
+    until = ctx.clock.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            await open_target(ctx, wait=OPEN_SECONDS)
+            break
+        except TargetConnectionError:
+            if ctx.clock.monotonic() >= until:
+                raise
+            await ctx.clock.sleep(RETRY_SECONDS)
     await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
     ctx.journal.gauge("live", {"owner": Owner.POSTGRESQL.value})
 
