@@ -8,7 +8,7 @@ ROWS ?=
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-wizard bench-live format texts pictures clean
+.PHONY: help demo test test-long lint bench bench-wizard bench-live format texts pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: $(VENV)/run.stamp ## migrate a sample shop database into an embedded Postg
 
 test: $(VENV)/dev.stamp ## run all tests (real SQLite files, real PostgreSQL)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+test-long: $(VENV)/dev.stamp ## run every test, the long voyages of live runs too (half an hour)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m "long or not long"
 
 lint: $(VENV)/dev.stamp ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff format --check .
