@@ -18,6 +18,7 @@ from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.postgres import embedded_server
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.embedded import Embedded
+from tests.long import LONG
 
 T = TypeVar("T")
 
@@ -57,6 +58,14 @@ def _remove_abandoned(parent: Path, mine: Path) -> None:
                 os.close(fd)
             if free:
                 run_async(Embedded(base, base=base).remove())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the long ones, before `-m` chooses."""
+    for item in items:
+        if any(part in item.nodeid for part in LONG):
+            item.add_marker(pytest.mark.long)
 
 
 class Server:

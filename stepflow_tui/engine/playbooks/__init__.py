@@ -22,12 +22,13 @@ def playbook_for(config: Config) -> Playbook:
 
 
 def _playbook(config: Config) -> Playbook:
-    from stepflow_tui.engine.playbooks.live import live_playbook
-    from stepflow_tui.engine.playbooks.sqlite_to_postgres import copy_playbook
-
     if config.kind is MigrationKind.SQLITE_TO_POSTGRES and config.mode is Mode.COPY:
+        from stepflow_tui.engine.playbooks.sqlite_to_postgres import copy_playbook
+
         return copy_playbook(config)
     if config.kind is MigrationKind.SQLITE_TO_POSTGRES and config.mode is Mode.LIVE:
+        from stepflow_tui.engine.playbooks.live import live_playbook  # a copy need not load what only live runs use
+
         return live_playbook(config)
     raise ConfigError(
         f"There is no playbook for {config.kind.value} in mode {config.mode.value}.",
