@@ -189,7 +189,7 @@ def test_a_person_leads_it_and_keys_keep_to_their_side(live: Live, app: Applicat
     assert app.reads(25) == quarter
     assert ordered(live, "back")["to"] == 0
     app.reads(0)
-    assert shown(live)["held"] is True
+    until(lambda: shown(live)["held"] is True, SECONDS)
     assert ordered(live, "rearm")["event"] == "switch_rearmed"
     assert app.reads(25) == quarter
     found = verb(live, "analytics", yes=False).object

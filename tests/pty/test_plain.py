@@ -137,7 +137,7 @@ def test_the_menu_of_a_run_shows_everything_and_acts(waiting: Path) -> None:
         terminal.until("library_versions")
         terminal.answer(3)
         terminal.until("no alerts")
-        terminal.answer(20)
+        terminal.answer(24)
         terminal.until("stepflow abort")
         terminal.answer(MENU)
         assert terminal.ended() == 0

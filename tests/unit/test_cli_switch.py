@@ -242,7 +242,7 @@ def test_a_cleanup_asks_for_the_name_and_follows_to_the_end(cli: Cli, ready: Fak
     assert cli("cleanup", "shop") == 6
     assert "closes the way back" in capsys.readouterr().err
     assert cli("cleanup", "shop", "--yes") == 0
-    assert sent(ready) == [("cleanup", {"yes": True, "confirm": None})]
+    assert sent(ready) == [("cleanup", {"yes": True, "confirm": None, "rename": False})]
     assert f"{RUN}: completed" in capsys.readouterr().out
 
 
