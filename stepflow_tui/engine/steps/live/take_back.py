@@ -26,6 +26,7 @@ from stepflow_tui.engine.steps.live.mend_back import mend_return
 from stepflow_tui.engine.steps.live.proof_back import Returned, prove_returned
 from stepflow_tui.engine.steps.live.returning import FIGURES, SERVICE, reverse_of, undo_return
 from stepflow_tui.engine.steps.live.sequences import return_sequences
+from stepflow_tui.engine.together import to_the_end
 
 Rows = frozenset[tuple[str, tuple[str, ...]]]
 FEW, ROUNDS = 500, 100
@@ -100,8 +101,7 @@ async def _behind_the_gate(ctx: RunContext, reverse: Reverse, agreed: Rows) -> t
         await _hand_over(ctx)
         return tick, compared
     except BaseException:
-        opening = asyncio.create_task(_open_again(ctx))
-        await asyncio.shield(opening)
+        await to_the_end(_open_again(ctx))
         raise
 
 
