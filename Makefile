@@ -8,7 +8,7 @@ ROWS ?=
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint bench bench-wizard bench-live format texts pictures clean
+.PHONY: help demo test test-long lint bench bench-wizard bench-live bench-capture format texts pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-wizard: $(VENV)/dev.stamp ## measure first paint, key to paint and bytes a
 
 bench-live: $(VENV)/dev.stamp ## measure catch-up rate, freeze at cutover and the way back under load (RUNS=10)
 	$(BIN)/python -m benchmarks.live $(if $(RUNS),--runs $(RUNS))
+
+bench-capture: $(VENV)/dev.stamp ## measure what change capture costs each transaction of the application
+	$(BIN)/python -m benchmarks.capture --keep
 
 pictures: $(VENV)/dev.stamp ## take the README's pictures from the running wizard
 	$(BIN)/python -m scripts.pictures

@@ -110,12 +110,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--transactions", type=int, default=2_000)
     options.add_argument("--folder", type=Path, default=None)
+    options.add_argument("--keep", action="store_true", help="write the table to benchmarks/results/")
     chosen = options.parse_args()
     lines = []
     with tempfile.TemporaryDirectory(prefix="stepflow-bench-", dir=chosen.folder) as folder:
         for number, (mode, synchronous) in enumerate(MODES):
             lines += list(_mode(Path(folder) / str(number), mode, synchronous, chosen.transactions))
-    sys.stdout.write(table(lines))
+    text = table(lines)
+    sys.stdout.write(text)
+    if chosen.keep:
+        (Path(__file__).parent / "results" / f"{time.strftime('%Y%m%dT%H%M%S')}-capture.md").write_text(text)
 
 
 def _mode(folder: Path, mode: str, synchronous: str, transactions: int) -> Iterator[Line]:

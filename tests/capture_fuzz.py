@@ -268,7 +268,7 @@ class _Trial:
         schema = read_schema(self.conn)
         usable = self.dice.random() < 0.8
         self.tables: list[tuple[SourceTable, CapturedTable]] = []
-        self.conn.execute(f"create table {LOG}(n integer primary key autoincrement, tb text not null, k1, k2, k3)")
+        self.conn.execute(f"create table {LOG}(n integer primary key, tb text not null, k1, k2, k3)")
         for table in schema.tables:
             if uncapturable(table, usable) is not None:
                 self.tally.refused += 1

@@ -146,12 +146,16 @@ def json_reason(row: tuple[Any, ...]) -> str:
 def test_cleanup_leaves_nothing_and_closes_the_way_back(live: Live, writer: Writer) -> None:
     """Both catalogs are compared with what they should be; the report says completed; there is no way back."""
     source = catalog_of(live.stand.source)
+    with opened(live.stand.source) as connection:
+        connection.execute("create view dropped_later as select count(*) from orders")
     live.hold()
     writer.more()
     live.over()
     writer.stop()
     write_new(live, 1)
     live.equal()
+    with opened(live.stand.source) as connection:
+        connection.execute("drop view dropped_later")  # the owner's business, and nothing that clean-up would miss
     ran = call(live, "cleanup", "--yes", "--confirm", live.stand.name)
     assert ran.code == 0, ran.out + ran.err + live.trouble()
     live.stand.idle()

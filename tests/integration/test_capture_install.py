@@ -265,13 +265,13 @@ async def test_pruning_keeps_what_is_above(tmp_path: Path) -> None:
         assert (size.rows, size.newest) == (5_000, 5_000)
         assert 5_000 * 10 < size.bytes < 5_000 * 60
     assert await capture.prune(path, 4_501) == 4_500
-    assert rows(path, f"select min(n), max(n), count(*) from {LOG}") == [(4_501, 5_000, 500)]
+    assert rows(path, f"select min(n), max(n), count(*) from {LOG} where n > 0") == [(4_501, 5_000, 500)]
     assert await capture.prune(path, 4_501) == 0
     assert await capture.prune(path, 10_000) == 499
     assert look(path, known) == 5_000  # numbers never come again
     with application(path) as conn:
         conn.execute("insert into notes values ('next')")
-    assert rows(path, f"select n from {LOG}") == [(5_000,), (5_001,)]
+    assert rows(path, f"select n from {LOG} where n > 0") == [(5_000,), (5_001,)]
     with closing(open_living(path)) as conn:
         assert capture.log_size(conn).rows == 2
 

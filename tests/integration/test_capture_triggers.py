@@ -25,7 +25,7 @@ def read(conn: sqlite3.Connection, name: str = "t") -> tuple[SourceTable, Source
 
 def capture(conn: sqlite3.Connection, name: str = "t") -> None:
     table, schema = read(conn, name)
-    conn.execute(f"create table if not exists {LOG}(n integer primary key autoincrement, tb text not null, k1, k2)")
+    conn.execute(f"create table if not exists {LOG}(n integer primary key, tb text not null, k1, k2)")
     for sql in captured_table(table, key_of(table, usable_primary=True), schema.triggers).triggers.values():
         conn.execute(sql)
 

@@ -30,7 +30,7 @@ async def test_inserts_updates_deletes_and_swaps_arrive(tmp_path: Path, pg_targe
         assert tick.changes == 5
         assert await pair.differences() == []
         assert pair.lite("select * from t order by id") == [(1, "b", "one"), (2, "a", "two"), (7, "d", "four")]
-        assert pair.lite("select count(*) from _sf_log") == [(0,)]
+        assert pair.lite("select count(*) from _sf_log where n > 0") == [(0,)]
         assert pair.lite("select count(*) from log") == [(3,)]  # as before the cutover: the trigger stayed silent
         assert pair.lite("select writer from _sf_ctl") == [("",)]
         assert (await pair.reverse.drain()).changes == 0

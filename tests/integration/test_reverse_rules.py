@@ -413,7 +413,7 @@ async def test_behind_the_closed_gate_a_drain_is_the_end(tmp_path: Path, pg_targ
         with closing(sqlite3.connect(pair.job.source)) as conn:
             conn.execute("insert into t values (11, 'sqlite again', '')")
             conn.commit()
-            assert conn.execute("select min(n), max(n) from _sf_log").fetchone() == (1, 1)
+            assert conn.execute("select min(n), max(n) from _sf_log where n > 0").fetchone() == (1, 1)
         await app.close()
 
 

@@ -101,8 +101,7 @@ def _tamper(pair: Pair, sql: str, *, logged: bool) -> None:
         conn.execute(sql)
         conn.execute("update _sf_ctl set writer=''")
         if not logged:
-            conn.execute("delete from _sf_log")
-            conn.execute("update sqlite_sequence set seq=0 where name='_sf_log'")
+            conn.execute("delete from _sf_log where n > 0")
         conn.commit()
 
 
@@ -122,8 +121,7 @@ def _kept(pair: Pair) -> Iterator[None]:
                 marks = ",".join("?" for _ in columns.split(","))
                 conn.executemany(f"insert into {name}({columns}) values ({marks})", rows[name])
             conn.execute("update _sf_ctl set writer=''")
-            conn.execute("delete from _sf_log")
-            conn.execute("update sqlite_sequence set seq=0 where name='_sf_log'")
+            conn.execute("delete from _sf_log where n > 0")
             conn.commit()
 
 

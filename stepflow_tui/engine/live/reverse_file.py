@@ -17,7 +17,7 @@ from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.live.reverse_job import ReverseJob
 from stepflow_tui.engine.model.live import CTL, LOG, WRITER, Installed
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
+from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.applying import begin, commit, immediate, open_applying, rollback
 from stepflow_tui.engine.sqlite.capture_state import guard, identity, newest, replaced
 from stepflow_tui.engine.sqlite.connect import set_pragma, shown
@@ -234,9 +234,8 @@ class LiteSide:
 
     def _commit(self, expected: str | None, snapshot: str) -> None:
         conn = self._in_step()
+        # as if they had never been: the numbers go on without a gap, which the tail would take for lost changes
         conn.execute(f"delete from {LOG} where n > ?", (self._before,))
-        # as if they had never been: the tail takes a gap in the numbers for lost changes
-        conn.execute(f"update sqlite_sequence set seq=? where name={lite_literal(LOG)}", (self._before,))
         moved = conn.execute(
             f"update {CTL} set writer='', reverse_snapshot=? where reverse_snapshot is ?", (snapshot, expected)
         ).rowcount

@@ -294,22 +294,28 @@ def _same(column: str, key: str) -> str:
 def _check_ends(conn: sqlite3.Connection, w: int) -> None:
     """The log must begin no later than behind `w` and end no earlier than at it."""
     log = lite_ident(LOG)
-    first, newest = conn.execute(
-        f"select (select min(n) from {log} where n > ?), (select max(n) from {log})", (w,)
+    zero, first, newest = conn.execute(
+        f"select (select n from {log} where n = 0), (select min(n) from {log} where n > ?), (select max(n) from {log})",
+        (w,),
     ).fetchone()
-    given = conn.execute("select seq from sqlite_sequence where name = ?", (LOG,)).fetchone()
-    top = max(newest or 0, given[0] if given else 0)
-    if w > top:
+    if zero is None:
+        raise Drift(
+            "Somebody emptied the source's change log: which rows changed since is not known.",
+            detail=f"the entries of {LOG} are gone; applied up to {w}",
+            hint="Everything must be copied again: `stepflow abort` and start a new run.",
+            code="log_emptied",
+        )
+    if w > newest:
         raise Drift(
             "The source's change log ends before what the target has applied: the file is an older copy of itself.",
-            detail=f"applied up to {w}, the log ends at {top}",
+            detail=f"applied up to {w}, the log ends at {newest}",
             hint="The tables must be copied again: `stepflow rollback --to backfill`, then `stepflow continue`.",
             code="log_before_watermark",
         )
-    if (first is None and top > w) or (first is not None and first > w + 1):
+    if first is not None and first > w + 1:
         raise Drift(
             "Changes that the target never got are no longer in the source's change log.",
-            detail=f"applied up to {w}, the log begins at {first or top + 1}: the target was set back to an older point",
+            detail=f"applied up to {w}, the log begins at {first}: the target was set back to an older point",
             hint="The tables must be copied again: `stepflow rollback --to backfill`, then `stepflow continue`.",
             code="watermark_before_log",
         )

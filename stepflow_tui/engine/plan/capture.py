@@ -187,9 +187,14 @@ def _another(table: SourceTable) -> str:
 
 def _setup(width: int) -> tuple[str, ...]:
     """No constraint and no index on the log: an outer `OR IGNORE` overrides a trigger's own conflict clause, and would
-    then drop an entry. AUTOINCREMENT: a number freed by pruning never comes again."""
+    then drop an entry.
+
+    No AUTOINCREMENT: its counter is one more page that each transaction writes, makes a table that SQLite can't drop again,
+    is reset by applications that empty `sqlite_sequence`, and doesn't know the entries of a statement that ended halfway.
+    Numbers go on from the newest entry, which pruning leaves; entry 0 goes only when somebody empties the log.
+    """
     keys = ", ".join(f"k{i + 1}" for i in range(width))
-    log = f"CREATE TABLE {lite_ident(LOG)}(n integer primary key autoincrement, tb text not null, {keys})"
+    log = f"CREATE TABLE {lite_ident(LOG)}(n integer primary key, tb text not null, {keys})"
     control = (
         f"CREATE TABLE {lite_ident(CTL)}(one integer primary key check (one = 1), run text not null, "
         "writer text not null default '', owner text not null default 'sqlite', fenced integer not null default 0, "
@@ -202,7 +207,8 @@ def _setup(width: int) -> tuple[str, ...]:
         "owner text not null default 'sqlite', lease_until_ms integer not null default 0)"
     )
     canary = f"CREATE TABLE {lite_ident(CANARY)}(id integer primary key, token text)"
-    return log, control, switch, canary
+    first = f"INSERT INTO {lite_ident(LOG)}(n, tb) VALUES (0, '')"
+    return log, control, switch, canary, first
 
 
 def _shape(table: SourceTable) -> str:

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.table_locks import in_tries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import asyncpg
+
+LOCK_SECONDS = 30.0
+"""How long to try for the locks that taking keys off, or putting them on, needs."""
 
 _TABLE = (
     "create table if not exists _stepflow.lifted (run text not null, tb_schema text not null, tb text not null,"
@@ -32,19 +36,25 @@ where con.contype = 'f' and con.conparentid = 0
 async def lift(conn: asyncpg.Connection, run_id: str, schema: str, tables: Sequence[str]) -> int:
     """Take off every foreign key from or to these tables; what was taken off before stays recorded. Returns how many."""
     with pg_errors("take the foreign keys off for the load"):
-        async with conn.transaction():
-            await conn.execute(_TABLE)
-            keys = await conn.fetch(_KEYS, schema, list(tables))
+        await conn.execute(_TABLE)
+        keys = await conn.fetch(_KEYS, schema, list(tables))
+        names = sorted({pg_name(key["tb_schema"], key["tb"]) for key in keys})
+
+        async def off(conn: asyncpg.Connection) -> None:
             for key in keys:
-                await conn.execute(
-                    "insert into _stepflow.lifted values ($1, $2, $3, $4, $5)"
-                    " on conflict (run, tb_schema, tb, name) do update set definition = excluded.definition, back = false",
-                    run_id, key["tb_schema"], key["tb"], key["name"], key["definition"],
-                )  # fmt: skip
-                await conn.execute(
-                    f"alter table {pg_name(key['tb_schema'], key['tb'])} drop constraint {pg_ident(key['name'])}"
-                )
+                await _lift(conn, run_id, key)
+
+        await in_tries(conn, names, off, wait=LOCK_SECONDS)
     return len(keys)
+
+
+async def _lift(conn: asyncpg.Connection, run_id: str, key: asyncpg.Record) -> None:
+    await conn.execute(
+        "insert into _stepflow.lifted values ($1, $2, $3, $4, $5)"
+        " on conflict (run, tb_schema, tb, name) do update set definition = excluded.definition, back = false",
+        run_id, key["tb_schema"], key["tb"], key["name"], key["definition"],
+    )  # fmt: skip
+    await conn.execute(f"alter table {pg_name(key['tb_schema'], key['tb'])} drop constraint {pg_ident(key['name'])}")
 
 
 async def put_back(conn: asyncpg.Connection, run_id: str) -> list[str]:
@@ -61,7 +71,8 @@ async def put_back(conn: asyncpg.Connection, run_id: str) -> list[str]:
 
 async def _put_back(conn: asyncpg.Connection, run_id: str, row: asyncpg.Record) -> None:
     definition = row["definition"].removesuffix(" NOT VALID")
-    async with conn.transaction():
+
+    async def on(conn: asyncpg.Connection) -> None:
         await conn.execute(
             f"alter table {pg_name(row['tb_schema'], row['tb'])} add constraint {pg_ident(row['name'])} {definition} not valid"
         )
@@ -69,6 +80,8 @@ async def _put_back(conn: asyncpg.Connection, run_id: str, row: asyncpg.Record) 
             "update _stepflow.lifted set back = true where run = $1 and tb_schema = $2 and tb = $3 and name = $4",
             run_id, row["tb_schema"], row["tb"], row["name"],
         )  # fmt: skip
+
+    await in_tries(conn, [pg_name(row["tb_schema"], row["tb"])], on, wait=LOCK_SECONDS)
 
 
 async def _valid(conn: asyncpg.Connection, row: asyncpg.Record) -> bool:

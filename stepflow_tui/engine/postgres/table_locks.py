@@ -25,7 +25,7 @@ select distinct l.pid, coalesce(nullif(a.application_name, ''), a.usename::text,
   extract(epoch from now() - a.xact_start)::bigint as seconds
 from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'relation' and l.granted and l.relation = any($1::text[]::regclass[]::oid[])
-  and l.mode not in ('AccessShareLock', 'RowShareLock') and l.pid <> pg_backend_pid()
+  and ($2 or l.mode not in ('AccessShareLock', 'RowShareLock')) and l.pid <> pg_backend_pid()
 order by seconds desc nulls last limit 5
 """
 
@@ -50,6 +50,34 @@ async def without_writers(
     Raises:
         Held: transactions that have written did not end in time; nothing has changed.
     """
+
+    async def alone(conn: asyncpg.Connection) -> None:
+        if names:
+            await conn.execute(f"lock table {', '.join(names)} in share row exclusive mode")
+        for statement in statements:
+            await conn.execute(statement)
+        if then is not None:
+            await then(conn)
+
+    await in_tries(conn, names, alone, wait=wait, readers=False)
+
+
+async def in_tries(
+    conn: asyncpg.Connection, names: list[str], body: Then, *, wait: float, readers: bool = True
+) -> None:
+    """Runs `body` in a transaction that gives up and starts anew rather than queue for a lock: all who come later, readers
+    too, would queue behind it.
+
+    Args:
+        conn: not in a transaction.
+        names: the tables whose holders a refusal names.
+        body: may run several times; only the last one counts.
+        wait: seconds after which no new try is made.
+        readers: whether readers are in its way too.
+
+    Raises:
+        Held: `target_writers`; nothing has changed.
+    """
     import asyncpg
 
     deadline, patience = time.monotonic() + wait, _FIRST_WAIT_MS
@@ -57,25 +85,20 @@ async def without_writers(
         try:
             async with conn.transaction():
                 await conn.execute(f"set local lock_timeout = '{patience}ms'")
-                if names:
-                    await conn.execute(f"lock table {', '.join(names)} in share row exclusive mode")
-                for statement in statements:
-                    await conn.execute(statement)
-                if then is not None:
-                    await then(conn)
+                await body(conn)
                 return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             if time.monotonic() >= deadline:
-                raise await _held(conn, names) from None
+                raise await _held(conn, names, readers=readers) from None
         await asyncio.sleep(_PAUSE_SECONDS)
         patience = min(patience * 2, _LAST_WAIT_MS)
 
 
-async def _held(conn: asyncpg.Connection, names: list[str]) -> Held:
-    found = await conn.fetch(_HOLDERS, names)
+async def _held(conn: asyncpg.Connection, names: list[str], *, readers: bool) -> Held:
+    found = await conn.fetch(_HOLDERS, names, readers)
     shown = ", ".join(f"backend {r['pid']} ({r['who']}, {r['state']}, for {r['seconds']} s)" for r in found)
     return Held(
-        "Transactions that write to the target did not end in time.",
+        "Transactions that use the target's tables did not end in time.",
         detail=shown or "they ended just now",
         hint="End them (pg_terminate_backend), then try again; nothing has changed.",
         code="target_writers",

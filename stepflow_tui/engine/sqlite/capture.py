@@ -174,7 +174,7 @@ async def let_go(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> N
 async def prune(path: Path, below_n: int) -> int:
     """Delete log entries numbered below `below_n`, oldest first, in small transactions. Returns how many.
 
-    The newest entry stays whatever `below_n` says: numbers go on from it even where `sqlite_sequence` was emptied.
+    The newest entry stays whatever `below_n` says: numbers go on from it. Entry 0 stays too.
 
     The caller chooses a number whose entries the target holds durably, minus the time it may have to go back.
 
@@ -195,7 +195,7 @@ async def prune(path: Path, below_n: int) -> int:
 def _prune_some(conn: sqlite3.Connection, below_n: int) -> int:
     log = lite_ident(LOG)
     return conn.execute(
-        f"delete from {log} where n in (select n from {log} where n < min(?, (select max(n) from {log})) order by n limit ?)",
+        f"delete from {log} where n in (select n from {log} where n > 0 and n < min(?, (select max(n) from {log})) order by n limit ?)",
         (below_n, PRUNE_ROWS),
     ).rowcount
 
@@ -205,8 +205,10 @@ def log_size(conn: sqlite3.Connection) -> LogSize:
     log = lite_ident(LOG)
     columns = [as_text(row[1]) for row in conn.execute(f"pragma table_info({log})")]
     length = " + ".join(f"ifnull(length(cast({lite_ident(c)} as blob)), 0)" for c in columns if c != "n")
-    oldest = conn.execute(f"select min(n) from {log}").fetchone()[0]
-    mean = conn.execute(f"select avg({length}) from (select * from {log} order by n desc limit {_SAMPLE_ROWS})")
+    oldest = conn.execute(f"select min(n) from {log} where n > 0").fetchone()[0]
+    mean = conn.execute(
+        f"select avg({length}) from (select * from {log} where n > 0 order by n desc limit {_SAMPLE_ROWS})"
+    )
     each = _ROW_OVERHEAD_BYTES + float(mean.fetchone()[0] or 0)
     last = newest(conn)
     rows = 0 if oldest is None else last - int(oldest) + 1

@@ -6,7 +6,7 @@ import json
 import sqlite3
 
 from stepflow_tui.engine.errors import Drift, Refused
-from stepflow_tui.engine.model.live import LOG, OURS, CapturePlan
+from stepflow_tui.engine.model.live import OURS, CapturePlan
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.plan.capture import TRIGGERS, captured_table
 from stepflow_tui.engine.plan.quote import lite_ident
@@ -110,7 +110,6 @@ def _refused(name: str, detail: str) -> Refused:
 
 def remove(conn: sqlite3.Connection, control: Control) -> None:
     """Drop everything of ours inside the caller's transaction, and give the application its own triggers back."""
-    sequence_is_ours = _made_sequence_table(conn)
     objects = our_objects(conn)
     for kind, name, _, _ in objects:
         if kind == "trigger":
@@ -120,35 +119,3 @@ def remove(conn: sqlite3.Connection, control: Control) -> None:
             conn.execute(f"drop table {lite_ident(name)}")
     for trigger in json.loads(control.app_triggers):
         conn.execute(str(trigger["sql"]))
-    if sequence_is_ours:
-        _drop_sequence_table(conn)
-
-
-def _made_sequence_table(conn: sqlite3.Connection) -> bool:
-    """Whether SQLite made its table of AUTOINCREMENT counters for our log, and nothing else counts in it."""
-    entries = {as_text(name): int(number) for number, name in conn.execute("select rowid, name from sqlite_master")}
-    if "sqlite_sequence" not in entries or LOG not in entries or entries["sqlite_sequence"] < entries[LOG]:
-        return False
-    others = conn.execute(
-        "select count(*) from sqlite_master where type = 'table' and sql like '%autoincrement%' and name <> ?", (LOG,)
-    ).fetchone()
-    return int(others[0]) == 0
-
-
-def _drop_sequence_table(conn: sqlite3.Connection) -> None:
-    """SQLite makes `sqlite_sequence` by itself and has no statement to drop it: give it another name, then drop that.
-
-    The schema version moves with it, so every other connection reads the schema anew before its next statement.
-    """
-    conn.execute("pragma writable_schema = on")
-    try:
-        renamed = conn.execute(
-            "update sqlite_master set name = '_sf_sequence', tbl_name = '_sf_sequence', "
-            "sql = 'CREATE TABLE _sf_sequence(name,seq)' where type = 'table' and name = 'sqlite_sequence'"
-        ).rowcount
-        version = int(conn.execute("pragma schema_version").fetchone()[0])
-        conn.execute(f"pragma schema_version = {version + 1}")
-    finally:
-        conn.execute("pragma writable_schema = reset")
-    if renamed == 1:
-        conn.execute("drop table _sf_sequence")

@@ -69,11 +69,8 @@ def schema_version(conn: sqlite3.Connection) -> int:
 
 
 def newest(conn: sqlite3.Connection) -> int:
-    """The number of the newest log entry ever made, 0 before the first. (Applications that reset their counters by
-    emptying `sqlite_sequence` reset ours too; pruning leaves the newest entry, from which SQLite then counts on.)"""
-    counted = conn.execute(f"select max(seq) from sqlite_sequence where name = {lite_literal(LOG)}").fetchone()[0]
-    kept = conn.execute(f"select max(n) from {lite_ident(LOG)}").fetchone()[0]
-    return max(counted or 0, kept or 0)
+    """The number of the newest log entry ever made, 0 before the first: pruning leaves it."""
+    return int(conn.execute(f"select coalesce(max(n), 0) from {lite_ident(LOG)}").fetchone()[0])
 
 
 def identity(path: Path) -> tuple[int, int]:

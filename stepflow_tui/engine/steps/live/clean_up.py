@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.live import OURS, ROWID_COLUMN
 from stepflow_tui.engine.model.plan import TablePlan
-from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.postgres.errors import pg_errors
+from stepflow_tui.engine.postgres.table_locks import in_tries
 from stepflow_tui.engine.sqlite import capture
-from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, shown, side_file
+from stepflow_tui.engine.sqlite.capture_state import read_control
+from stepflow_tui.engine.sqlite.catalog import read_schema
+from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_living, real_path, shown, side_file
 from stepflow_tui.engine.sqlite.holders import find_holders
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.facts import backup_schema, connection
+from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, run_tables
-from stepflow_tui.engine.steps.live.living import living_schema
 from stepflow_tui.engine.steps.live.observe import RENAME, STEP
 from stepflow_tui.engine.steps.live.returning import FIGURES, SERVICE, returned_tables
 
@@ -56,8 +59,8 @@ class CleanUp(PlainStep):
                 await pg_fence.remove_gate(conn, tables, wait=GATE_SECONDS)
             dropped = [t.source for t in tables if await _drop_rowid(conn, t)]
             left = [r[0] for r in await conn.fetch(_LEFT, ctx.target.schema, ROWID_COLUMN)]
-        removed = await capture.uninstall(real_path(ctx.config.source.path), ctx.run_id)
-        left += await _left_in_source(ctx)
+        removed, missing = await _clear_source(ctx)
+        left += missing
         if left:
             raise StepFailed(
                 "Something of StepFlow is left after the clean-up.",
@@ -69,17 +72,19 @@ class CleanUp(PlainStep):
         evidence = {"capture_removed": removed, "row_numbers_dropped": dropped}
         closing = json.loads((await ctx.journal.step_row(STEP))["evidence"] or "{}")
         if closing.get(RENAME):
-            evidence["renamed"] = await _rename(real_path(ctx.config.source.path))
+            evidence["renamed"] = await rename_source(real_path(ctx.config.source.path))
         return evidence
 
 
-async def _rename(path: Path) -> str:
+async def rename_source(path: Path) -> str:
     """Give the old file another name, with its side files. Renaming it twice is harmless.
 
     Raises:
         StepFailed: somebody has it open.
     """
-    aside = path.with_name(f"{path.name}.migrated")
+    aside = _aside(path)
+    if not path.exists() and aside.exists():
+        return shown(aside)
     holders = await find_holders(path)
     if holders.processes:
         raise StepFailed(
@@ -88,34 +93,58 @@ async def _rename(path: Path) -> str:
             hint="Stop the program, then `stepflow run` again: it finishes the clean-up.",
             code="source_open",
         )
-    for suffix in ("", *SUFFIXES):
+    for suffix in (*SUFFIXES, ""):  # the file last: its new name says that all of them have theirs
         old = side_file(path, suffix) if suffix else path
         if old.exists():
             old.rename(side_file(aside, suffix) if suffix else aside)
     return shown(aside)
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.migrated")
+
+
 async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:
     if table.rowid_column != ROWID_COLUMN:
         return False
+    name = pg_name(table.schema, table.name)
+
+    async def drop(conn: asyncpg.Connection) -> None:
+        await conn.execute(f"alter table {name} drop column if exists {pg_ident(ROWID_COLUMN)}")
+
     with pg_errors(f"drop the row numbers of {table.target}"):
-        await conn.execute(
-            f"alter table {pg_name(table.schema, table.name)} drop column if exists {pg_ident(ROWID_COLUMN)}"
-        )
+        await in_tries(conn, [name], drop, wait=GATE_SECONDS)
     return True
 
 
-async def _left_in_source(ctx: RunContext) -> list[str]:
-    """What the source's catalog has too much or too little, compared with the tested backup's."""
-    was = _entries(await backup_schema(ctx))
-    now = _entries(await asyncio.to_thread(living_schema, real_path(ctx.config.source.path)))
-    ours = [f"{name} in the source" for name in sorted(now - was) if name.split(" ", 1)[1].startswith(OURS)]
-    return ours + [f"{name} is missing in the source" for name in sorted(was - now)]
+async def _clear_source(ctx: RunContext) -> tuple[bool, list[str]]:
+    """Take everything of ours out of the old file. Returns whether there was anything, and what its catalog has too much or
+    too little afterwards.
+
+    Compared with what it had just before, and not with the backup: the application may have dropped things since.
+    """
+    path = real_path(ctx.config.source.path)
+    if not path.exists() and _aside(path).exists():
+        return False, []  # renamed by an engine that died before it could say so
+    before = await asyncio.to_thread(_entries, path)
+    removed = await capture.uninstall(path, ctx.run_id)
+    now = await asyncio.to_thread(_entries, path)
+    ours = [f"{name} in the source" for name in sorted(now) if _is_ours(name)]
+    return removed, ours + [f"{name} is missing in the source" for name in sorted(before - now) if not _is_ours(name)]
 
 
-def _entries(schema: SourceSchema) -> set[str]:
+def _is_ours(entry: str) -> bool:
+    return entry.split(" ", 1)[1].startswith(OURS)
+
+
+def _entries(path: Path) -> set[str]:
+    """What the application has, the triggers included that the fence took off and that are kept to be put back."""
+    with sqlite_errors(f"Reading the catalog of {path}"), closing(open_living(path)) as opened:
+        schema, control = read_schema(opened), read_control(opened)
+    kept = json.loads(control.app_triggers) if control is not None else []
     return {
         *(f"table {t.name}" for t in schema.tables),
         *(f"view {v.name}" for v in schema.views),
         *(f"trigger {t.name}" for t in schema.triggers),
+        *(f"trigger {t['name']}" for t in kept),
     }

@@ -50,6 +50,8 @@ class CutOver(PlainStep):
             await _wait_for_time(ctx)
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
+        if done is None:
+            await ctx.journal.audit(ctx.answers.who, "cutover", {"finished_by_another_engine": True})
         await ctx.services.stop("switch")  # without a lease reads follow the side that owns writes
         await keep_returning(ctx)
         return {"owner": Owner.POSTGRESQL.value, **(done.facts if done is not None else {"finished": True})}

@@ -9,7 +9,8 @@ from stepflow_tui.engine.model.plan import Plan, Stage, Statement
 from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.postgres.errors import pg_errors
-from stepflow_tui.engine.postgres.lifted import lift
+from stepflow_tui.engine.postgres.lifted import LOCK_SECONDS, lift
+from stepflow_tui.engine.postgres.table_locks import in_tries, names_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import plan_of
 
@@ -45,17 +46,20 @@ async def remove_keys(ctx: RunContext, conn: asyncpg.Connection) -> None:
     if ctx.config.target.tables is TablesMode.EXISTING:
         await lift(conn, ctx.run_id, ctx.target.schema, tables)
         return
+
+    async def off(conn: asyncpg.Connection) -> None:
+        for key in await conn.fetch(_KEYS, ctx.target.schema, tables):
+            await conn.execute(
+                f"alter table {pg_name(ctx.target.schema, key['tb'])} drop constraint {pg_ident(key['name'])}"
+            )
+        for statement in reversed(_statements(plan)):
+            if statement.undo:
+                await conn.execute(statement.undo)
+        ids = [s.id for s in (*_statements(plan), *plan.stage(Stage.VALIDATE))]
+        await control.forget_statements(conn, ctx.run_id, ids)
+
     with pg_errors("take the foreign keys off"):
-        async with conn.transaction():
-            for key in await conn.fetch(_KEYS, ctx.target.schema, tables):
-                await conn.execute(
-                    f"alter table {pg_name(ctx.target.schema, key['tb'])} drop constraint {pg_ident(key['name'])}"
-                )
-            for statement in reversed(_statements(plan)):
-                if statement.undo:
-                    await conn.execute(statement.undo)
-            ids = [s.id for s in (*_statements(plan), *plan.stage(Stage.VALIDATE))]
-            await control.forget_statements(conn, ctx.run_id, ids)
+        await in_tries(conn, names_of([t for t in plan.tables if t.impossible is None]), off, wait=LOCK_SECONDS)
 
 
 def _statements(plan: Plan) -> list[Statement]:

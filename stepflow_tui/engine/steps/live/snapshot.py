@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift
-from stepflow_tui.engine.model.live import LOG
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import StepState
-from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.backup import Backup, make_backup, remove_backup
+from stepflow_tui.engine.sqlite.capture_state import newest
 from stepflow_tui.engine.sqlite.connect import open_frozen
 from stepflow_tui.engine.sqlite.examine import examine
 from stepflow_tui.engine.steps.base import PlainStep
@@ -111,9 +110,7 @@ async def position_of(ctx: RunContext) -> int:
 def log_position(path: Path) -> int:
     """The newest entry that the change log in a frozen file ever had; pruning doesn't move it back."""
     with closing(open_frozen(path)) as opened:
-        row = opened.execute("select seq from sqlite_sequence where name = ?", (LOG,)).fetchone()
-        newest = opened.execute(f"select max(n) from {lite_ident(LOG)}").fetchone()[0]
-    return max(int(row[0]) if row else 0, newest or 0)
+        return newest(opened)
 
 
 async def _hold_plan(ctx: RunContext, frozen: Frozen, tables: Collection[str] | None = None) -> None:
