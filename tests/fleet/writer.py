@@ -230,11 +230,17 @@ class Writer:
             await self._look_after_move()
 
     async def _look_after_move(self) -> None:
-        try:
-            await self.look()
-        except Surprise as surprise:
-            self.history.add("wrong", self.v, sync=True, side=self.side.name, what=f"after the move: {surprise}")
-            raise
+        while True:
+            try:
+                await self.look()
+            except (Busy, Lost):  # a server that crashes just now is waited for, as `_find_side` does
+                self._stop_if_told()
+                await asyncio.sleep(0.05)
+            except Surprise as surprise:
+                self.history.add("wrong", self.v, sync=True, side=self.side.name, what=f"after the move: {surprise}")
+                raise
+            else:
+                return
 
     async def _open_side(self) -> LiteSide | PgSide | None:
         """By the client as applications use it, or (`by_hand`) by reading what an application in any language can read."""
