@@ -63,7 +63,11 @@ def is_secret(path: Path_) -> bool:
     """Whether the value there is a secret whatever it looks like."""
     if path[:2] == ("target", "dsn") or path[:2] == ("alerts", "channels"):
         return True
-    return (path[:1] == ("hooks",) and "env" in path[2:]) or (path[:2] == ("application", "switches") and "set" in path)
+    if path[:1] == ("hooks",):
+        return "env" in path[2:]
+    if path[:1] != ("application",):
+        return False
+    return bool({"set", "to", "demand", "headers"} & set(path[2:])) or (path[1:2] == ("recipe",) and "env" in path)
 
 
 def redact_text(text: str) -> str:

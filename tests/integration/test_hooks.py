@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from stepflow_tui.engine.application import commands
+from stepflow_tui.engine.application.commands import Session, end_session, run_command
 from stepflow_tui.engine.model.state import RunState
-from stepflow_tui.engine.steps import hook_runner, hooks
-from stepflow_tui.engine.steps.hook_runner import Session, end_session, run_command
+from stepflow_tui.engine.steps import hooks
 from tests.hook_kit import Hooks, hook_bench
 from tests.run_kit import Bench, until
 
@@ -104,19 +105,19 @@ async def test_output_is_bounded_and_harmless(tmp_path: Path) -> None:
         assert await made.runner.run() == 0
         kept = await evidence(made)
     assert kept["cut"]
-    assert len(kept["output"]) <= hook_runner.SHOWN_CHARACTERS
+    assert len(kept["output"]) <= commands.SHOWN_CHARACTERS
     assert kept["output"].endswith("line-29999\nend")
     assert kept["output"].startswith("line-")
 
 
 async def test_half_a_secret_at_the_cut_is_not_shown() -> None:
-    kept = hook_runner._Tail()
-    kept.add(b"x" * hook_runner.KEPT_BYTES)
+    kept = commands._Tail()
+    kept.add(b"x" * commands.KEPT_BYTES)
     kept.add(CANARY.encode())
-    kept.add(b"\x00" * (2 * hook_runner.KEPT_BYTES - 5))  # the newest bytes begin within the secret
-    kept.data = kept.data[-hook_runner.KEPT_BYTES :]
+    kept.add(b"\x00" * (2 * commands.KEPT_BYTES - 5))  # the newest bytes begin within the secret
+    kept.data = kept.data[-commands.KEPT_BYTES :]
     kept.data[:5] = CANARY.encode()[-5:]
-    assert hook_runner._shown(kept, lambda text: text.replace(CANARY, "***")) == ""
+    assert commands._shown(kept, lambda text: text.replace(CANARY, "***")) == ""
 
 
 async def test_a_failing_hook_stops_the_run_is_undone_and_runs_again(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ STUBBORN = "trap '' TERM; (trap '' TERM; echo $(exec sh -c 'echo $PPID') > child
 
 
 async def test_the_time_limit_ends_everything_that_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook_runner, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.2)
     hook = {"run": STUBBORN, "timeout": "2500ms", "undo": "echo undone >> log"}
     async with hook_bench(tmp_path, at("before", hook)) as made:
         assert await made.runner.run() == 1
@@ -216,7 +217,7 @@ async def test_without_its_group_a_hanging_command_leaves_processes_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above: ending the shell alone is not enough."""
-    monkeypatch.setattr(hook_runner, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(os, "killpg", os.kill)
     hook = {"run": STUBBORN, "timeout": "2500ms"}
     async with hook_bench(tmp_path, at("before", hook)) as made:

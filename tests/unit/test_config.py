@@ -106,7 +106,7 @@ def test_unknown_keys_name_the_nearest_known_one(tmp_path: Path, text: str, hint
         ("tables: {include: '*'}", "tables.include", "[a, b]"),
         ("hooks: {prepair: {}}", "hooks.prepair", "prepare"),
         ("checklist: {before: [a, a]}", "checklist", "id of its own"),
-        ("application: {recipe: {kind: systemd}}", "application.recipe", "unit"),
+        ("application: {recipe: {kind: systemd}}", "application.recipe[0]", "unit"),
         ("application: {health: [{}]}", "application.health[0]", "one of http"),
         ("version: 2", "version", "at most 1"),
     ],

@@ -23,8 +23,9 @@ def test_every_key_of_the_schema_stands_in_the_example() -> None:
     # commented keys count: a recipe has one kind only, but every kind's key is explained
     text = re.sub(r"^(\s*)# (?=[a-z_]+: )", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     data = yaml.safe_load(text)
-    # the groups of a checklist, and both sides of a hook, have the same keys: shown once
-    shown = {re.sub(r"^(checklist|hooks)\.\w+\.(?=\w)", r"\1.before.", path) for path in schema_paths()}
+    # the groups of a checklist, both sides of a hook, and a probe's requests have the same keys: shown once
+    same = r"^(checklist|hooks)\.\w+\.(?=\w)"
+    shown = {re.sub(same, r"\1.before.", re.sub(r"probes\.(read|delete)\.", "probes.create.", p)) for p in schema_paths()}
     assert sorted(path for path in shown if not _present(data, path.split("."))) == []
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from stepflow_tui.engine.application.commands import Ran, printable, tail
 from stepflow_tui.engine.checks.config_unused import LACKING, unused
 from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.hooks import with_hooks
 from stepflow_tui.engine.playbooks.spec import planned_phases
-from stepflow_tui.engine.steps.hook_runner import Ran, printable, tail
 from stepflow_tui.engine.testing import FakeStep
 from stepflow_tui.engine.texts import language
 from stepflow_tui.engine.texts.running import step_title

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from stepflow_tui.engine.application.commands import Ran, Session, end_session, run_command, tail
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.config_application import Hook
@@ -21,7 +22,6 @@ from stepflow_tui.engine.model.finding import info, warning
 from stepflow_tui.engine.model.redact import Redact, redactor
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.hook_runner import Ran, Session, end_session, run_command, tail
 
 ERROR_CHARACTERS = 1_000
 """Newest output that an error shows."""

@@ -15,7 +15,7 @@ from stepflow_tui.engine.plan.quote import pg_ident, pg_name
 from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.postgres.errors import pg_errors
-from stepflow_tui.engine.postgres.table_locks import in_tries
+from stepflow_tui.engine.postgres.table_locks import in_tries, names_of
 from stepflow_tui.engine.sqlite import capture
 from stepflow_tui.engine.sqlite.capture_state import read_control
 from stepflow_tui.engine.sqlite.catalog import read_schema
@@ -107,13 +107,13 @@ def _aside(path: Path) -> Path:
 async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:
     if table.rowid_column != ROWID_COLUMN:
         return False
-    name = pg_name(table.schema, table.name)
-
     async def drop(conn: asyncpg.Connection) -> None:
-        await conn.execute(f"alter table {name} drop column if exists {pg_ident(ROWID_COLUMN)}")
+        await conn.execute(
+            f"alter table {pg_name(table.schema, table.name)} drop column if exists {pg_ident(ROWID_COLUMN)}"
+        )
 
     with pg_errors(f"drop the row numbers of {table.target}"):
-        await in_tries(conn, [name], drop, wait=GATE_SECONDS)
+        await in_tries(conn, names_of([table]), drop, wait=GATE_SECONDS)
     return True
 
 

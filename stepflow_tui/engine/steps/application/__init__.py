@@ -1,0 +1,1 @@
+"""Steps that stop, switch, start and watch the application."""

@@ -1,0 +1,1 @@
+"""Steps of the maintenance window: the write lock, the snapshot under it, the hand-over."""
