@@ -13,6 +13,7 @@ from textual.containers import Container, Horizontal, Vertical
 
 from screens.bindings import bindings
 from screens.host import host
+from screens.panels.application import ApplicationPanel
 from screens.panels.base import Panel, Value
 from screens.panels.diffs import DiffsPanel
 from screens.panels.log import LogPanel
@@ -61,6 +62,7 @@ class RunScreen(Viewing, LiveSteering):
                 yield NowPanel()
                 with Container(id="tabs"):
                     yield WalPanel()
+                    yield ApplicationPanel()
                     yield SwitchPanel()
                     yield DiffsPanel()
         yield LogPanel()
@@ -103,6 +105,7 @@ class RunScreen(Viewing, LiveSteering):
     def _show(self, snapshot: Snapshot) -> None:
         status = snapshot.status
         self.first_tab(status)
+        self.tell_shortly(snapshot)
         self.query_one("#tabs").set_class(quiet(status), "-quiet")
         self.query_one(PhaseLine).apply(snapshot)
         for panel in self.query(Panel):

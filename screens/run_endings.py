@@ -22,7 +22,7 @@ from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import summary
-from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_live, lag_line
+from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_live, is_offline, lag_line
 
 SHOWN_TABLES = 4
 
@@ -183,8 +183,8 @@ def _paused(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
 
 
 def standing(status: Status) -> Iterator[str]:
-    """How a live run stands while it waits: how far behind, how long a freeze, what going back means, what is in the way."""
-    if not is_live(status):
+    """How a live or offline run stands while it waits: how far behind, how long a freeze, what going back means, what is in the way."""
+    if not is_live(status) and not is_offline(status):
         return
     live = status.get("live") or {}
     lag = lag_line(status["lag"]) if status.get("lag") else ""

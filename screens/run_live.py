@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from screens.host import host
 from screens.run_actions import Steering
 from screens.run_words import Status
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.application import configured, moves_application
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import lost
 from stepflow_tui.render.guards import back_facts
-from stepflow_tui.render.live import in_the_way, is_live
+from stepflow_tui.render.live import in_the_way, is_live, is_offline
 
 LIVE_ONLY = frozenset({"switch", "back", "cutover"})
 """Actions that only live runs have."""
@@ -22,12 +23,16 @@ class LiveSteering(Steering):
 
     def hides_key(self, action: str) -> bool:
         """The last line shows what a run of this sort never has only where it has it."""
-        return action in LIVE_ONLY and not is_live(self.status)
+        return (
+            action in LIVE_ONLY and not is_live(self.status) and not (action == "cutover" and is_offline(self.status))
+        )
 
     def action_continue(self) -> None:
         """An observation is ended; else the open gate is answered."""
         if self.status.get("state") == "observing":
             self._clean_up()
+        elif (self.status.get("gate") or {}).get("phase") in moves_application(self.status):
+            self._application_first(super().action_continue)
         else:
             super().action_continue()
 
@@ -57,11 +62,34 @@ class LiveSteering(Steering):
             host(self).act("switch_back", {})
 
     def action_cutover(self) -> None:
-        """Move writes, once the name is typed."""
+        """Move writes, once the name is typed; what changes on the application's side is shown before."""
+        if is_offline(self.status):
+            self.action_continue()  # nothing is measured beforehand there: the gate asks all there is to ask
+        else:
+            self._application_first(self._ask_cutover)
+
+    def _ask_cutover(self) -> None:
         from screens.modals.cutover import CutoverDialog
 
         if self.snapshot is not None:
             self.app.push_screen(CutoverDialog(self.snapshot), self._cut_over)
+
+    def action_application(self) -> None:
+        """What the switch of the application changes."""
+        from screens.modals.application import ApplicationDialog
+
+        if self.snapshot is not None:
+            self.app.push_screen(ApplicationDialog(self.snapshot.path))
+
+    def _application_first(self, then: Callable[[], None]) -> None:
+        """Go on at once where no application is configured, else when its page was read."""
+        from screens.modals.application import ApplicationPage
+
+        if self.snapshot is None or not configured(self.status):
+            then()
+            return
+        page = ApplicationPage(self.snapshot.path)
+        self.app.push_screen(page, lambda _answer: then() if page.seen else None)
 
     def _cut_over(self, name: str | None) -> None:
         if name is not None:

@@ -14,10 +14,14 @@ from screens.panels.log import LogPanel
 from screens.panels.steps import StepsPanel
 from screens.run_words import Status, quiet
 from screens.widgets.afterwards import afterwards
+from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.application import short_line, watched
 
 TABS = (2, 3, 4)
 NOW = 1
+WAL = 2
+APPLICATION = 6
 LOOKS = 3
 """How often a panel that is being shown is asked whether it takes the focus."""
 TITLE_AT = 3
@@ -29,6 +33,8 @@ class Panels(Screen[None]):
 
     tab = 0
     """Which of the panels that share a place is seen where there is little room; 0 before the first status."""
+    tabs: tuple[int, ...] = TABS
+    """The panels that do; the application's is one of them where one is configured."""
 
     @property
     def tabbed(self) -> bool:
@@ -47,42 +53,69 @@ class Panels(Screen[None]):
         """The panel with that number."""
         return next(p for p in self.query(Panel) if number == p.NUMBER)
 
+    def sharing(self, number: int) -> tuple[int, ...]:
+        """The panels that are seen in the same place as this one: with much room WAL and application alone."""
+        if self.tabbed:
+            return self.tabs
+        pair = (WAL, APPLICATION)
+        return pair if APPLICATION in self.tabs and number in pair else (number,)
+
     def choose_tab(self, number: int) -> None:
         """Show this one of the panels that share a place."""
         self.tab = number
         tabs = self.query_one("#tabs")
-        for other in TABS:
+        for other in (*TABS, APPLICATION):
             tabs.set_class(other == number, f"-tab-{other}")
+        if number in (WAL, APPLICATION):
+            tabs.set_class(number == APPLICATION, "-first-6")
         self.name_tabs()
 
     def first_tab(self, status: Status) -> None:
-        """What there is something to see of."""
+        """What there is something to see of. A place of the application's own comes with the first word about it."""
         if not self.tab:
-            self.choose_tab(4 if quiet(status) else 2)
+            self.choose_tab(4 if quiet(status) else WAL)
+        if watched(status) and APPLICATION not in self.tabs:
+            self.tabs = (*TABS, APPLICATION)
+            place = self.query_one("#tabs")
+            place.add_class("-app")
+            place.set_class(quiet(status), "-first-6")
+            self.name_tabs()
 
     def name_tabs(self) -> None:
         """Titles: of one panel each, or of all that share the place with the one that is seen in brackets."""
-        for number in TABS:
+        for number in self.tabs:
             panel = self.panel_number(number)
-            wanted = self._tab_titles(number) if self.tabbed else _title(panel)
+            wanted = self._tab_titles(number)
             if panel.border_title is None or Content.from_markup(panel.border_title).plain != wanted:
                 panel.border_title = Content(wanted)
 
     def _tab_titles(self, seen: int) -> str:
-        names = (_title(self.panel_number(n)) for n in TABS)
-        return "  ".join(f"[{name}]" if n == seen else name for n, name in zip(TABS, names, strict=True))
+        shared = self.sharing(seen)
+        if len(shared) == 1:
+            return _title(self.panel_number(seen))
+        names = (_title(self.panel_number(n)) for n in shared)
+        return "  ".join(f"[{name}]" if n == seen else name for n, name in zip(shared, names, strict=True))
+
+    def tell_shortly(self, snapshot: Snapshot) -> None:
+        """The application in a few words below whatever hides its panel."""
+        for number in self.tabs:
+            shown = number != APPLICATION and APPLICATION in self.sharing(number)
+            told = Content(short_line(snapshot.status, snapshot.now.timestamp() * 1000) if shown else "")
+            panel = self.panel_number(number)
+            if (panel.border_subtitle or "") != told:
+                panel.border_subtitle = told
 
     def on_click(self, event: events.Click) -> None:
         """A click on the name of a tab."""
         panel, region = self.get_widget_at(event.screen_x, event.screen_y)
-        if not self.tabbed or not isinstance(panel, Panel) or panel.NUMBER not in TABS:
+        if not isinstance(panel, Panel) or len(self.sharing(panel.NUMBER)) == 1:
             return
         if event.screen_y == region.y:
             self._clicked(event.screen_x - region.x - TITLE_AT, panel.NUMBER)
 
     def _clicked(self, x: int, seen: int) -> None:
         at = 0
-        for number in TABS:
+        for number in self.sharing(seen):
             width = cell_len(_title(self.panel_number(number))) + (2 if number == seen else 0)
             if at <= x < at + width:
                 self.go_to(number)
@@ -92,7 +125,7 @@ class Panels(Screen[None]):
     def go_to(self, number: int) -> None:
         """Focus a panel; a hidden one is shown first."""
         panel = self.panel_number(number)
-        if number in TABS:
+        if number in self.tabs:
             self.choose_tab(number)
             afterwards(self, self.fit)
         hidden = number == 0 and self.has_class("-narrow")
@@ -122,6 +155,10 @@ class Panels(Screen[None]):
             if now is None and self.has_class("-narrow"):
                 self.go_to(NOW)
 
+
+class PanelKeys(Panels):
+    """Digits that go to panels."""
+
     def action_panel_0(self) -> None:
         """To the steps."""
         self.go_to(0)
@@ -146,8 +183,15 @@ class Panels(Screen[None]):
         """To the log."""
         self.go_to(5)
 
+    def action_panel_6(self) -> None:
+        """To the application."""
+        if APPLICATION in self.tabs:
+            self.go_to(APPLICATION)
+        else:
+            self.notify(_("No application is configured: StepFlow does not stop, start or watch any."), markup=False)
 
-class PanelActions(Panels):
+
+class PanelActions(PanelKeys):
     """Actions that a panel carries out."""
 
     def action_zoom(self) -> None:

@@ -9,7 +9,7 @@ from screens.run_words import RESUMABLE, Status, lost_alert, open_gate
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 from stepflow_tui.render.guards import now_percent
-from stepflow_tui.render.live import is_live
+from stepflow_tui.render.live import is_live, is_offline
 
 PAUSABLE = frozenset({"running", "waiting", "pausing", "paused"})
 ABORTABLE = frozenset({"pending", "running", "waiting", "pausing", "paused", "rolling_back", "failed"})
@@ -71,12 +71,14 @@ def _back(status: Status) -> str:
 
 
 def _cutover(status: Status) -> str:
-    if not is_live(status):
+    if not is_live(status) and not is_offline(status):
         return no_switch(status)
     if open_gate(status) and (status.get("gate") or {}).get("phase") == "cutover":
         return ""
     if _writes_moved(status):
         return _("The cutover is done: PostgreSQL owns the writes. R goes back.")
+    if is_offline(status):
+        return _("The cutover comes after the comparison: the run is {state}.").format(state=_state(status))
     return _("The cutover comes after the read switch: the run is {state}.").format(state=_state(status))
 
 

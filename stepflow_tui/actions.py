@@ -158,6 +158,14 @@ ACTIONS: tuple[Action, ...] = (
         acts=True,
     ),
     Action(
+        id="application",
+        keys=("i",),
+        label=N_("Application"),
+        help=N_("Show what the switch changes: lines of settings, commands in their order, and how each is undone."),
+        scopes=(Scope.RUN,),
+        cli="application",
+    ),
+    Action(
         id="alerts",
         keys=("a",),
         label=N_("Alerts"),
@@ -284,6 +292,7 @@ ACTIONS: tuple[Action, ...] = (
                 N_("Go to the read switch."),
                 N_("Go to the row differences."),
                 N_("Go to the log."),
+                N_("Go to the application."),
             )
         )
     ),

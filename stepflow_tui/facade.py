@@ -239,6 +239,20 @@ class Facade(Protocol):
 
     async def plan(self, loaded: LoadedConfig, *, state: Path) -> Planned: ...
 
+    async def application_plan(self, loaded: LoadedConfig, *, look: bool = False) -> Mapping[str, Any]:
+        """What the switch of the application would change; changes nothing: {mode, configured, settings[{file lines[{line key
+        before after}]}], commands[{recipe action text}], health[…], probes[…], availability, problems[{code message detail
+        hint}], found[{recipe what running version pid since}], exit_code}. `look`: the recipes look at what stands now, too."""
+        ...
+
+    async def application_trial(self, text: str, path: Path, env: Mapping[str, str]) -> Mapping[str, Any]:
+        """`application_plan` with a look, of a config that is not written yet."""
+        ...
+
+    async def application_health(self, loaded: LoadedConfig) -> Sequence[Mapping[str, Any]]:
+        """Every health check asked once, now: {what ok reason seconds status}."""
+        ...
+
     async def start(
         self,
         loaded: LoadedConfig,
@@ -311,11 +325,31 @@ class Facade(Protocol):
         ...
 
     def backups(self, state: Path, run: RunInfo | None) -> Sequence[Mapping[str, Any]]:
-        """{run path bytes sha256 verified made_at}."""
+        """{set run kind path bytes sha256 verified made_at archive archive_bytes files}; kind is run or made."""
         ...
 
     async def verify_backup(self, path: Path) -> Mapping[str, Any]:
-        """{path sha256 verified reason}."""
+        """{path sha256 verified reason archive}; `path` may be an archive."""
+        ...
+
+    async def make_set(self, loaded: LoadedConfig, state: Path) -> Mapping[str, Any]:
+        """Database and files backed up outside a run: a row of `backups` with archive_sha256 complete removed[…] notes[…]."""
+        ...
+
+    def about_set(self, state: Path, named: str, *, run: bool = False) -> Mapping[str, Any]:
+        """{set name production target places[…] unfinished}."""
+        ...
+
+    async def restore_everything(self, state: Path, named: str) -> Mapping[str, Any]:
+        """{set target places[…] sha256 files aside[…] strangers[…] verified finished}."""
+        ...
+
+    def schedule(self, loaded: LoadedConfig, state: Path, every: str) -> Mapping[str, Any]:
+        """{name service timer cron variables[…] files enable}: texts to install; cron is "" where it can't say such a time."""
+        ...
+
+    def save_env_example(self, config: Path, draft: Draft) -> Path | None:
+        """Write `.env.example` beside a config; None when one is there."""
         ...
 
     async def restore_backup(self, path: Path, to: Path) -> Mapping[str, Any]:
@@ -342,7 +376,7 @@ class Facade(Protocol):
         """`start`, `stop` or `dsn`: {running, folder}; `dsn` adds the address."""
         ...
 
-    async def make_demo(self, state: Path, kind: str, rows: int) -> Path:
+    async def make_demo(self, state: Path, kind: str, rows: int, *, restart: bool = False) -> Path:
         """A folder with data and config, and a shop that trades on them until this process ends; the config's path."""
         ...
 

@@ -42,8 +42,7 @@ class TextDialog(Moving, Dialog[None]):
         """`name`: what a copy's file is called; "" for a text that must not be kept."""
         super().__init__()
         self._heading, self._file_name = heading, name
-        lines = text.split("\n") if isinstance(text, str) else text
-        self._text = [clean(line).replace("\t", "    ") for line in lines]
+        self._text = _lines(text)
 
     @property
     def listed(self) -> LineList:
@@ -60,6 +59,14 @@ class TextDialog(Moving, Dialog[None]):
 
     def on_mount(self) -> None:
         """Show the text."""
+        self._draw()
+
+    def tell(self, text: str | Sequence[str]) -> None:
+        """Show another text."""
+        self._text = _lines(text)
+        self._draw()
+
+    def _draw(self) -> None:
         self.listed.show([Line(line[n : n + LONGEST_LINE]) for line in self._text for n in _pieces(line)])
 
     def action_copy(self) -> None:
@@ -73,6 +80,11 @@ class TextDialog(Moving, Dialog[None]):
         """Wrap long lines, or cut them."""
         self.listed.window.set_wrap(not self.listed.window.wrap)
         self.listed.draw()
+
+
+def _lines(text: str | Sequence[str]) -> list[str]:
+    lines = text.split("\n") if isinstance(text, str) else text
+    return [clean(line).replace("\t", "    ") for line in lines]
 
 
 def _pieces(line: str) -> range:

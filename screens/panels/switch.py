@@ -22,6 +22,7 @@ from stepflow_tui.render.live import (
     compared_line,
     error_rate,
     is_live,
+    is_offline,
     lag_line,
     owner_line,
     percent,
@@ -130,4 +131,6 @@ def no_switch(status: Status) -> str:
     """Why this run has no read switch, or none yet."""
     if is_live(status):
         return _("The read switch comes when both sides were compared and are equal.")
+    if is_offline(status):
+        return _("In mode offline reads and writes move together, while the application is stopped.")
     return _("In mode copy nothing is switched: point your application at the new database when the run is complete.")

@@ -14,7 +14,7 @@ from screens.panels.base import Panel, Value
 from screens.run_words import ENDED, Status
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
-from stepflow_tui.render.live import is_live, log_line, verifier_line, wal_lines
+from stepflow_tui.render.live import is_live, is_offline, log_line, verifier_line, wal_lines
 
 KEPT_SIZES = 90
 
@@ -66,6 +66,8 @@ def _why_not(status: Status) -> str:
         return _("The run has ended: the source's log is not watched any more.")
     if is_live(status):
         return _("The source's log is watched once change capture is installed.")
+    if is_offline(status):
+        return _("In mode offline nobody writes to the source while it is copied: its WAL isn't watched.")
     return _("The source is copied from a backup that was restored and checked; its WAL isn't watched in mode copy.")
 
 

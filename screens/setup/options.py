@@ -22,6 +22,9 @@ from stepflow_tui.engine.texts.language import N_, _
 MODES: dict[str, str] = {
     "copy": N_("One exact copy; nobody writes to the file meanwhile."),
     "live": N_("The application keeps writing (live): reads, then writes move, and the way back stays open."),
+    "offline": N_(
+        "A maintenance window: the application is stopped, its data copied and compared, then it starts anew."
+    ),
 }
 LEVELS: dict[str, str] = {
     "basic": N_("Row counts of every table."),
@@ -37,7 +40,7 @@ BAD_VALUES: dict[str, str] = {
 
 
 class OptionsPage(Page):
-    """Name, environment, schema, mode, level, bad values, backup folder."""
+    """Name, environment, schema, mode (with its window), level, bad values, backup folder."""
 
     NAME: ClassVar[str] = N_("Options")
     INTRO: ClassVar[str] = N_("Everything here has a safe default; F8 takes them as they are.")
@@ -54,6 +57,13 @@ class OptionsPage(Page):
         yield explained(_("Where the tables go. It has to be empty."))
         yield Field(_("Mode"), Cycle([(v, v) for v in CHOICES["mode"]], state.mode, id="mode"))
         yield Said(_(MODES[state.mode]), id="about-mode", classes="explained")
+        window = text_field(_("Window"), state.window, "window", hint="30m")
+        window.display = state.mode == "offline"
+        yield window
+        about = explained(_("How long it may be down at most; then the old side is started again by itself."))
+        about.id = "about-window"
+        about.display = state.mode == "offline"
+        yield about
         yield Field(_("Verify"), Cycle([(v, v) for v in CHOICES["level"]], state.level, id="level"))
         yield Said(_(LEVELS[state.level]), id="about-level", classes="explained")
         yield Field(_("Bad text"), Cycle([(v, v) for v in CHOICES["on_bad_value"]], state.on_bad_value, id="bad"))
@@ -63,7 +73,10 @@ class OptionsPage(Page):
 
     @on(Cycle.Changed, "#mode")
     def _mode(self, event: Cycle.Changed) -> None:
-        self.query_one("#about-mode", Said).show(_(MODES[event.cycle.value]))
+        mode = event.cycle.value
+        self.query_one("#about-mode", Said).show(_(MODES[mode]))
+        for name in ("#field-window", "#about-window"):
+            self.query_one(name).display = mode == "offline"
 
     @on(Cycle.Changed, "#level")
     def _level(self, event: Cycle.Changed) -> None:
@@ -95,6 +108,7 @@ class OptionsPage(Page):
             environment=self._typed("environment") or "staging",
             schema=self._typed("schema") or "public",
             mode=self.query_one("#mode", Cycle).value,
+            window=self._typed("window") or "30m",
             level=self.query_one("#level", Cycle).value,
             on_bad_value=self.query_one("#bad", Cycle).value,
             backup_dir=self._typed("backup"),

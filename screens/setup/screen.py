@@ -16,6 +16,7 @@ from textual.widgets import Button
 from screens.bindings import bindings
 from screens.host import host
 from screens.setup.advise import AdvisePage
+from screens.setup.application import ApplicationPage
 from screens.setup.kind import KindPage
 from screens.setup.options import OptionsPage
 from screens.setup.owners import OwnersPage
@@ -32,7 +33,15 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.clean import clean_line
 
-PAGES: tuple[type[Page], ...] = (KindPage, SourcePage, TargetPage, OptionsPage, OwnersPage, ReviewPage)
+PAGES: tuple[type[Page], ...] = (
+    KindPage,
+    SourcePage,
+    TargetPage,
+    OptionsPage,
+    ApplicationPage,
+    OwnersPage,
+    ReviewPage,
+)
 
 
 class SetupScreen(Screen[None]):

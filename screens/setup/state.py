@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.model.advice import Advice, Answers
-from stepflow_tui.engine.model.draft import EMBEDDED, Draft
+from stepflow_tui.engine.model.draft import EMBEDDED, FILES, ApplicationDraft, Draft
 from stepflow_tui.facade import Facade
 
 SERVER = "server"
@@ -40,6 +40,8 @@ class SetupState:
     on_bad_value: str = "reject"
     backup_dir: str = ""
     owners: Mapping[str, str] = field(default_factory=dict)
+    window: str = "30m"
+    application: ApplicationDraft = field(default_factory=ApplicationDraft)
 
     def place(self, typed: str) -> Path:
         """A typed path: relative ones lie in the folder."""
@@ -74,7 +76,15 @@ class SetupState:
             on_bad_value=self.on_bad_value,
             backup_dir=self._written(self.backup_dir) if self.backup_dir else "",
             owners={item: person for item, person in self.owners.items() if person},
+            window=self.window,
+            application=self._application(),
         )
+
+    def _application(self) -> ApplicationDraft:
+        """The application's side, with its paths as they are written."""
+        told = self.application
+        fields = {key: self._written(value) if key in FILES else value for key, value in told.fields.items()}
+        return replace(told, fields=fields, settings_file=self._written(told.settings_file))
 
     def _written(self, typed: str) -> str:
         """A path as `config_text` takes it: relative ones are relative to the current folder there."""

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cutover": ("cutover", "Move writes to the new side, or rehearse it."),
     "cleanup": ("cleanup", "End a live run: close the way back, leave nothing of StepFlow behind."),
     "control": ("control", "Show who steers a run; ask for control, take it, hand it over."),
+    "application": ("application", "The application: what a switch changes, how it stands, whether it is healthy."),
     "verify": ("verify", "Compare source and target; exit 0 or 5."),
     "reveal": ("reveal", "Show one value that is hidden elsewhere; the audit keeps it."),
     "report": ("report", "Print a run's report: Markdown, HTML, or --json."),
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command → its module in this package, and its one-line help."""
 
-GROUPS = ("switch", "backups", "alerts", "audit", "embedded")
+GROUPS = ("switch", "application", "backups", "alerts", "audit", "embedded")
 """Commands with subcommands."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,9 @@ def demo(
         int, typer.Option("--rows", metavar="N", min=1, max=100_000_000, help="Rows of the sample.")
     ] = DEMO_ROWS,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to SQLite at the end.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="The shop is a web application, switched by `.env` and a restart.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep databases and server.")] = False,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
@@ -47,35 +51,51 @@ def demo(
         raise diagnostics.UsageError(
             f"There is no demo of {kind!r} in this version.", hint=f"{THIS_VERSION} is.", code="not_in_this_version"
         )
+    sample = _Sample(kind=kind, rows=rows, restart=restart)
     if not yes and wizard.possible(session):
-        return _in_wizard(session, facade(), kind, rows, back=rollback, keep=keep)
+        return _in_wizard(session, facade(), sample, back=rollback, keep=keep)
     yes = yes or not diagnostics.interactive(session)
-    return asyncio.run(_demo(session, facade(), kind, rows, back=rollback, keep=keep, yes=yes))
+    return asyncio.run(_demo(session, facade(), sample, back=rollback, keep=keep, yes=yes))
 
 
-def _in_wizard(session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """What the demo works on."""
+
+    kind: str
+    rows: int
+    restart: bool
+
+
+def _in_wizard(session: Session, engine: Facade, sample: _Sample, *, back: bool, keep: bool) -> int:
     """Make the data, open the wizard on its run, close the shop, tidy up once the run has ended."""
     import asyncio
 
     from stepflow_tui.cli import demo_live, wizard
 
-    config = asyncio.run(_make(session, engine, kind, rows))
+    config = asyncio.run(_make(session, engine, sample))
     session.run = config.parent.name
     code = wizard.open_wizard(session, config=config)
     if back and _moved(session, engine, config):
         run = engine.resolve_run(session.state_path, config.parent.name)
         code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
     code = demo_live.close_shop(config, code)
+    if sample.restart:
+        demo_live.tell_availability(session, engine, config)
     settle(session, engine, config, keep=keep)
     return code
 
 
-async def _make(session: Session, engine: Facade, kind: str, rows: int) -> Path:
+async def _make(session: Session, engine: Facade, sample: _Sample) -> Path:
     from stepflow_tui.cli import diagnostics
 
-    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{rows:,}"))
-    config = await engine.make_demo(session.state_path, kind, rows)
-    diagnostics.say(_("the shop is open: it writes and reads all the time, through stepflow_tui.client"))
+    diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{sample.rows:,}"))
+    if sample.restart:
+        config = await engine.make_demo(session.state_path, sample.kind, sample.rows, restart=True)
+        diagnostics.say(_("the shop is open: a web application with its database in .env, and customers who order"))
+    else:
+        config = await engine.make_demo(session.state_path, sample.kind, sample.rows)
+        diagnostics.say(_("the shop is open: it writes and reads all the time, through stepflow_tui.client"))
     diagnostics.say(_("left out: product_search, a full-text index; SQLite has no triggers on virtual tables"))
     return config
 
@@ -118,17 +138,19 @@ def _status(session: Session, engine: Facade, config: Path) -> dict[str, Any]:
         return reader.status()
 
 
-async def _demo(session: Session, engine: Facade, kind: str, rows: int, *, back: bool, keep: bool, yes: bool) -> int:
+async def _demo(session: Session, engine: Facade, sample: _Sample, *, back: bool, keep: bool, yes: bool) -> int:
     import asyncio
 
     from stepflow_tui.cli import demo_live, diagnostics
 
-    config = await _make(session, engine, kind, rows)
+    config = await _make(session, engine, sample)
     code = int(diagnostics.ExitCode.FAILED)
     try:
         code = await demo_live.drive(session, engine, config, back=back, yes=yes)
     finally:
         code = await asyncio.to_thread(demo_live.close_shop, config, code)
+    if sample.restart:
+        demo_live.tell_availability(session, engine, config)
     if keep:
         await engine.keep_demo(session.state_path, config)
     elif code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):

@@ -14,6 +14,7 @@ from stepflow_tui.demo import keeper
 from stepflow_tui.demo.figures import counters
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
+from stepflow_tui.render.application import figures, phase_table, table_lines, totals
 from stepflow_tui.render.shop import is_right, shop_report
 
 if TYPE_CHECKING:
@@ -93,6 +94,18 @@ async def _sent(session: Session, engine: Facade, run: RunInfo, verb: str, args:
 
     answer = await engine.send(run, verb, args, state=session.state_path)
     return await follow_run(session, engine, run, after=int(answer["after"]))
+
+
+def tell_availability(session: Session, engine: Facade, config: Path) -> None:
+    """How long the application did not answer, as the report says it; nothing where nobody asked it."""
+    run = engine.resolve_run(session.state_path, config.parent.name)
+    with engine.RunReader(run.path) as reader:
+        status = reader.status()
+    measured = status.get("availability") or {}
+    if measured.get("phases"):
+        diagnostics.say(words.about(_("availability, asked once a second"), figures(totals(measured))))
+    for line in table_lines(phase_table(status)):
+        diagnostics.say(f"  {line}")
 
 
 def close_shop(config: Path, code: int) -> int:

@@ -9,7 +9,7 @@ import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, Draft
+from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, VARIABLES, Draft
 from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import N_, _
 
@@ -21,6 +21,28 @@ app = commands()
 _MODES = " | ".join(CHOICES["mode"])
 _LEVELS = " | ".join(CHOICES["level"])
 _BAD_VALUES = " | ".join(CHOICES["on_bad_value"])
+
+ModeOption = Annotated[
+    str,
+    typer.Option(
+        "--mode", metavar="MODE", help=f"{_MODES}. live: the application keeps writing; offline: it is stopped."
+    ),
+]
+WindowOption = Annotated[
+    str, typer.Option("--window", metavar="TIME", help="offline: how long the application may be down.")
+]
+LevelOption = Annotated[str, typer.Option("--level", metavar="LEVEL", help=f"How deep to verify: {_LEVELS}.")]
+BadValueOption = Annotated[
+    str,
+    typer.Option("--on-bad-value", metavar="HOW", help=f"Text PostgreSQL can't hold: {_BAD_VALUES}."),
+]
+
+EnvFile = Annotated[
+    str, typer.Option("--env-file", metavar="FILE", help="Look source and target up in this file and the environment.")
+]
+EnvPrefix = Annotated[
+    str | None, typer.Option("--env-prefix", metavar="PREFIX", help="The same; the variables begin with PREFIX.")
+]
 
 
 @app.command("init")
@@ -40,23 +62,19 @@ def init(
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The run's name; else made from the file's.")
     ] = "",
-    mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help=f"{_MODES}. live: the application keeps writing meanwhile.")
-    ] = "copy",
+    mode: ModeOption = "copy",
+    window: WindowOption = "30m",
     environment: Annotated[
         str, typer.Option("--environment", metavar="NAME", help="`production` asks for --confirm.")
     ] = "staging",
     schema: Annotated[str, typer.Option("--schema", metavar="NAME", help="Where the tables go.")] = "public",
-    level: Annotated[
-        str, typer.Option("--level", metavar="LEVEL", help=f"How deep to verify: {_LEVELS}.")
-    ] = "detailed",
-    on_bad_value: Annotated[
-        str,
-        typer.Option("--on-bad-value", metavar="HOW", help=f"Text PostgreSQL can't hold: {_BAD_VALUES}."),
-    ] = "reject",
+    level: LevelOption = "detailed",
+    on_bad_value: BadValueOption = "reject",
     backup_dir: Annotated[
         str, typer.Option("--backup-dir", metavar="DIR", help="Where the backup goes; else the run's own folder.")
     ] = "",
+    env_file: EnvFile = "",
+    env_prefix: EnvPrefix = None,
     owner: Annotated[
         list[str] | None,
         typer.Option("--owner", metavar="ITEM=NAME", help="Who answers for a checklist item; may be repeated."),
@@ -88,22 +106,26 @@ def init(
     if output.exists():
         raise _there(output)
     chosen = _kind(session, kind)
+    looked_up = bool(env_file) or env_prefix is not None
     draft = Draft(
         kind=chosen,
-        source=source or diagnostics.need(session, N_("The SQLite file"), "--source FILE"),
-        target=target or VARIABLE,
+        source=source or ("" if looked_up else diagnostics.need(session, N_("The SQLite file"), "--source FILE")),
+        target=target or (VARIABLES if looked_up else VARIABLE),
         name=name,
         mode=mode,
+        window=window,
         environment=environment,
         schema=schema,
         level=level,
         on_bad_value=on_bad_value,
         backup_dir=backup_dir,
         owners=dict(_owner(pair) for pair in owner or ()),
+        env_file=env_file,
+        env_prefix=env_prefix,
     )
     api = facade()
     api.save_config(output, api.config_text(draft, output))
-    return _tell(session, output, chosen)
+    return _tell(session, output, chosen, api.save_env_example(output, draft))
 
 
 def _kind(session: Session, kind: str | None) -> str:
@@ -137,13 +159,17 @@ def _there(path: Path) -> Exception:
     )
 
 
-def _tell(session: Session, path: Path, kind: str) -> int:
+def _tell(session: Session, path: Path, kind: str, example: Path | None) -> int:
     from stepflow_tui.cli import output
 
     if session.globals.json:
-        output.emit_object({"config": str(path.absolute()), "kind": kind})
+        output.emit_object(
+            {"config": str(path.absolute()), "kind": kind, "env_example": str(example.absolute()) if example else None}
+        )
         return 0
-    output.emit_text(_("wrote {path}").format(path=path))
+    for file in (path, example):
+        if file is not None:
+            output.emit_text(_("wrote {path}").format(path=file))
     output.emit_text(
         _("next: {check}, then {plan}, then {run}").format(
             check=f"stepflow check {path}", plan=f"stepflow plan {path}", run=f"stepflow run {path}"

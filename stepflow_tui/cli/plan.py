@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, commands, session_of
+from stepflow_tui.engine.texts.language import _
 
 app = commands()
 
@@ -29,6 +30,7 @@ def plan(
     from stepflow_tui.cli import output
     from stepflow_tui.facade import facade
     from stepflow_tui.keymap import check_keymap
+    from stepflow_tui.render.application_plan import plan_lines as application_lines
     from stepflow_tui.render.findings import finding_json, findings_lines
     from stepflow_tui.render.plan import plan_json, plan_lines
 
@@ -36,6 +38,7 @@ def plan(
     engine = facade()
     loaded = engine.load_config(config, os.environ, (check_keymap,))
     result = asyncio.run(engine.plan(loaded, state=session.state_path))
+    application = asyncio.run(engine.application_plan(loaded))
     made = result.plan
     if made is not None and out is not None:
         _keep(out, made)
@@ -45,7 +48,7 @@ def plan(
             if made is None
             else plan_json(made, result.findings, result.items)
         )
-        output.emit_object({**found, "exit_code": result.exit_code})
+        output.emit_object({**found, "application": application, "exit_code": result.exit_code})
     else:
         lines = (
             findings_lines(result.findings)
@@ -54,6 +57,13 @@ def plan(
         )
         for line in lines:
             output.emit_text(line)
+        if application["configured"]:
+            for line in (
+                "",
+                _("Application"),
+                *(f"  {line}" if line else "" for line in application_lines(application)),
+            ):
+                output.emit_text(line)
     return result.exit_code
 
 

@@ -1,9 +1,11 @@
-"""Starts the demo's shop beside the run, finds it again, and ends it with its figures."""
+"""Starts the demo's shop beside the run (or its customers, and the application they order from), finds it again, and ends
+it with its figures."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,23 +15,33 @@ from typing import Any
 import psutil
 
 from stepflow_tui.demo.figures import counters
-from stepflow_tui.demo.names import LOG, TARGET_VARIABLE
+from stepflow_tui.demo.names import (
+    LOG,
+    PORT_VARIABLE,
+    SETTINGS,
+    SOURCE,
+    TARGET_VARIABLE,
+    URL_VARIABLE,
+    WEB_LOG,
+    WEB_PID,
+)
 
-MODULE = "stepflow_tui.demo.shop"
+MODULE, WEB_MODULE = "stepflow_tui.demo.shop", "stepflow_tui.demo.web"
 END_SECONDS = 60.0
 START_SECONDS = 20.0
 
 
-def open_shop(folder: Path, dsn: str | None) -> None:
+def open_shop(folder: Path, dsn: str | None, *, port: int | None = None) -> None:
     """Start the shop on `folder/shop.db`; it trades until `close_shop`, or until the process that started it is gone.
 
     Args:
         dsn: where it will write after the cutover; it goes through the environment, as it holds a password.
+        port: of the application that the customers order from; None: the shop uses the databases itself.
 
     Raises:
         RuntimeError: it ended at once, or doesn't begin to trade.
     """
-    environment = os.environ | ({TARGET_VARIABLE: dsn} if dsn else {})
+    environment = os.environ | ({TARGET_VARIABLE: dsn} if dsn else {}) | ({PORT_VARIABLE: str(port)} if port else {})
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, str(folder), str(os.getpid())],
@@ -42,6 +54,49 @@ def open_shop(folder: Path, dsn: str | None) -> None:
             process.wait()
             raise RuntimeError(f"the shop does not start; see {folder / LOG}")
         time.sleep(0.05)
+
+
+def web_command(folder: Path, port: int) -> list[str]:
+    """The command line of the application; it ends with this process, however often it is restarted by others."""
+    return [sys.executable, "-m", WEB_MODULE, str(folder), str(port), str(os.getpid())]
+
+
+def open_web(folder: Path, port: int) -> None:
+    """Start the application on `folder/shop.db`, with its settings in `folder/.env` and its process id in a file.
+
+    Raises:
+        RuntimeError: it doesn't listen.
+    """
+    settings = folder / SETTINGS
+    settings.touch(mode=0o600)
+    settings.write_text(f"# settings of the sample shop\n{URL_VARIABLE}=sqlite:///{SOURCE}\n", encoding="utf-8")
+    with (folder / WEB_LOG).open("ab") as log:
+        process = subprocess.Popen(
+            web_command(folder, port), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    (folder / WEB_PID).write_text(f"{process.pid}\n", encoding="utf-8")
+    deadline = time.monotonic() + START_SECONDS
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise RuntimeError(f"the application does not start; see {folder / WEB_LOG}")
+        time.sleep(0.05)
+
+
+def close_web(folder: Path) -> None:
+    """End the application, whoever has started it last; nothing where there is none."""
+    with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+        process = psutil.Process(int((folder / WEB_PID).read_text(encoding="utf-8")))
+        if {WEB_MODULE, str(folder)} <= set(process.cmdline()):
+            process.terminate()
+            process.wait(END_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def is_open(folder: Path) -> bool:
@@ -59,6 +114,7 @@ def close_shop(folder: Path) -> dict[str, Any]:
             with contextlib.suppress(psutil.TimeoutExpired):
                 process.wait(END_SECONDS)
             process.kill()
+    close_web(folder)
     return counters(folder)
 
 

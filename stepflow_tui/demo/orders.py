@@ -81,6 +81,10 @@ LOOK = "select o.note, o.status, (select count(*) from order_items i where i.ord
 """SQL that both databases understand; `{}` is a parameter."""
 
 
+class NotStored(LookupError):
+    """A write whose connection broke was not stored: it may be made again."""
+
+
 def exactly_one(count: int, note: str) -> None:
     """Raises LookupError unless one row was touched."""
     if count != 1:

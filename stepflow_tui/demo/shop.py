@@ -1,6 +1,7 @@
 """The shop's process: `python -m stepflow_tui.demo.shop FOLDER OWNER`. The folder holds shop.db and gets `shop.ledger` and `shop.json`.
 
-The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. SIGTERM, or the end of the
+The address of PostgreSQL comes in the environment (SHOP_TARGET), as it holds a password. With SHOP_PORT it is the customers
+alone: their orders go over HTTP to the application on that port (`stepflow_tui.demo.web`), which has the database. SIGTERM, or the end of the
 process OWNER that started it, ends the shop: it then compares its ledger with the database that owns writes, and its exit status says whether
 everything acknowledged was there.
 """
@@ -22,15 +23,17 @@ from typing import Any
 from stepflow_tui.client import AsyncReadRouter, Side
 from stepflow_tui.demo.ledger import Checked, Ledger
 from stepflow_tui.demo.lite_orders import LiteOrders
-from stepflow_tui.demo.names import COUNTERS, LEDGER, SOURCE, TARGET_VARIABLE
-from stepflow_tui.demo.orders import GONE, Order, Orders
+from stepflow_tui.demo.names import COUNTERS, LEDGER, PORT_VARIABLE, SOURCE, TARGET_VARIABLE
+from stepflow_tui.demo.orders import GONE, NotStored, Order, Orders
 from stepflow_tui.demo.pg_orders import PgOrders
+from stepflow_tui.demo.web_orders import Patient, WebOrders
 
 WRITES_PER_SECOND, READS_PER_SECOND = 20.0, 60.0
 TELL_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 """How often the ledger is compared with the database while the shop trades."""
-FIND_OUT_TRIES = 100
+FIND_OUT_TRIES, PATIENT_TRIES = 100, 600
+"""How often it is asked what became of a write; an application that is being restarted is waited for longer."""
 OPEN_ORDERS = 200
 """Orders of its own that the shop keeps; the oldest are cancelled."""
 
@@ -57,12 +60,22 @@ class Wanted:
 class Shop:
     """Takes, moves and cancels orders, and looks at them, on whatever side the client names."""
 
-    def __init__(self, folder: Path, dsn: str | None, *, owner: int, seed: int = 1) -> None:
+    def __init__(self, folder: Path, dsn: str | None, *, owner: int, seed: int = 1, port: int | None = None) -> None:
         self.folder = folder
         self.ledger = Ledger(folder / LEDGER)
-        new = PgOrders(dsn) if dsn else None
-        self.sides: dict[Side, Orders] = {"sqlite": LiteOrders(folder / SOURCE), **({"postgresql": new} if new else {})}
-        self.router = AsyncReadRouter(folder / SOURCE, report=new.report if new else None, shadow=0.05 if new else 0.0)
+        self.sides: dict[Side, Orders]
+        self.router: AsyncReadRouter | Patient
+        self._tries = FIND_OUT_TRIES if port is None else PATIENT_TRIES
+        if port is None:
+            new = PgOrders(dsn) if dsn else None
+            self.sides = {"sqlite": LiteOrders(folder / SOURCE), **({"postgresql": new} if new else {})}
+            self.router = AsyncReadRouter(
+                folder / SOURCE, report=new.report if new else None, shadow=0.05 if new else 0.0
+            )
+        else:
+            web = WebOrders(port, self._answered)
+            self.sides = {"sqlite": web, "postgresql": web}
+            self.router = Patient(web)
         self.counters: dict[str, Any] = {
             "pid": os.getpid(), "writes": {"sqlite": 0, "postgresql": 0}, "reads": {"sqlite": 0, "postgresql": 0},
             "read_errors": 0, "write_errors": 0, "longest_wait_ms": 0.0, "moves": [], "checks": [], "lost": None, "wrong": 0, "ended": False,
@@ -168,9 +181,10 @@ class Shop:
         """The connection broke: whether the write was stored is looked up, never guessed.
 
         Raises:
-            LookupError: it was not.
+            NotStored: it was not.
+            LookupError: the side does not come back.
         """
-        for _ in range(FIND_OUT_TRIES):
+        for _ in range(self._tries):
             try:
                 found = await side.find(wanted.order.note)
             except GONE:
@@ -178,8 +192,12 @@ class Shop:
                 continue
             if (found is None) is wanted.cancels:
                 return replace(wanted.order, id=found or 0)
-            raise LookupError("not stored")
+            raise NotStored("not stored")
         raise LookupError("nobody knows")
+
+    def _answered(self, side: Side) -> None:
+        """The application took it, with that database behind it."""
+        self._wrote = side
 
     async def _reading(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -224,7 +242,8 @@ async def trade(folder: Path, dsn: str | None, owner: int) -> Checked:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await Shop(folder, dsn, owner=owner).run(stop)
+    port = os.environ.get(PORT_VARIABLE)
+    return await Shop(folder, dsn, owner=owner, port=int(port) if port else None).run(stop)
 
 
 def main() -> int:

@@ -27,6 +27,9 @@ _NAMES = {
     # look before anything changes
     "check": "stepflow_tui.engine.facade.inspect",
     "plan": "stepflow_tui.engine.facade.inspect",
+    "application_plan": "stepflow_tui.engine.facade.application",
+    "application_trial": "stepflow_tui.engine.facade.application",
+    "application_health": "stepflow_tui.engine.facade.application",
     "verify": "stepflow_tui.engine.facade.verify",
     "reveal": "stepflow_tui.engine.facade.reveal",
     # runs
@@ -46,6 +49,11 @@ _NAMES = {
     "backups": "stepflow_tui.engine.facade.care",
     "verify_backup": "stepflow_tui.engine.facade.care",
     "restore_backup": "stepflow_tui.engine.facade.care",
+    "make_set": "stepflow_tui.engine.facade.backup_sets",
+    "about_set": "stepflow_tui.engine.facade.restore_set",
+    "restore_everything": "stepflow_tui.engine.facade.restore_set",
+    "schedule": "stepflow_tui.engine.facade.schedule",
+    "save_env_example": "stepflow_tui.engine.facade.env_example",
     "doctor": "stepflow_tui.engine.facade.care",
     "embedded": "stepflow_tui.engine.facade.care",
     "make_demo": "stepflow_tui.engine.facade.demo",

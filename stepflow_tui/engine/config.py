@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from stepflow_tui.engine.config_database import SECTION, fill_in
 from stepflow_tui.engine.config_expand import Expander, redact
 from stepflow_tui.engine.config_problems import UNKNOWN_KEY, add_schema_problems
 from stepflow_tui.engine.config_yaml import Document, Problem, parse, read_bytes
@@ -26,7 +27,7 @@ from stepflow_tui.engine.model.config import Config, Level, MigrationKind, Mode
 from stepflow_tui.engine.model.config_dsn import dsn_identity
 
 SECTIONS = ("target", "tables", "types", "backup", "copy", "verify", "switch", "capture", "cutover", "observe", "application",
-            "checklist", "hooks", "alerts", "sensitive", "keymap")  # fmt: skip
+            "checklist", "hooks", "alerts", "sensitive", "keymap", "database_env")  # fmt: skip
 """Mappings that may be written empty (`types:` with every line commented out): the defaults."""
 
 
@@ -35,7 +36,7 @@ class LoadedConfig:
     """A config and where it came from.
 
     `text_hash` is the SHA-256 of the file's bytes, `plan_hash` covers `plan_relevant`, `used_env` holds the variables the
-    file referred to and found, `redacted` is the file's content without secrets (YAML).
+    file referred to, or that `database_env` read, `redacted` is the file's content without secrets (YAML).
     """
 
     config: Config
@@ -76,10 +77,15 @@ def load_config(path: Path, env: Mapping[str, str], checks: Iterable[Check] = ()
         ConfigError: it can't be read or used; `detail` lists all problems as `file:line: key.path: problem (hint)`.
     """
     path = Path.cwd() / path
-    data = read_bytes(path)
+    return config_of(read_bytes(path), path, env, checks)
+
+
+def config_of(data: bytes, path: Path, env: Mapping[str, str], checks: Iterable[Check] = ()) -> LoadedConfig:
+    """A config that is, or is going to be, the content of `path` (absolute). Otherwise like `load_config`."""
     document = parse(data)
     expander = Expander(document, env)
     expanded = expander.expand(document.root)
+    taken = fill_in(document, expanded, env, path.parent) if isinstance(expanded, dict) else {}
     config = _validate(document, expanded, path)
     if config is not None:
         for keys, text, hint in (found for check in (_proves_too_little, *checks) for found in check(config)):
@@ -94,7 +100,7 @@ def load_config(path: Path, env: Mapping[str, str], checks: Iterable[Check] = ()
         plan_hash=hashlib.sha256(dumps(relevant).encode()).hexdigest(),
         plan_relevant=relevant,
         redacted=yaml.safe_dump(redact(document.root), sort_keys=False, allow_unicode=True),
-        used_env=expander.used,
+        used_env={**expander.used, **taken},
     )
 
 
@@ -112,7 +118,9 @@ def _validate(document: Document, expanded: Any, path: Path) -> Config | None:
         broken = {p.keys for p in document.problems}
         before = len(document.problems)
         add_schema_problems(document, exc)
-        # a value with a missing variable is reported once, not again for its form
+        # a value with a missing variable is reported once, not again for its form; a source that `database_env` did not
+        # find is not missing in the file
+        broken |= {"source", "source.path"} if SECTION in broken else set()
         document.problems[before:] = [
             p for p in document.problems[before:] if p.keys not in broken or p.text == UNKNOWN_KEY
         ]
@@ -120,24 +128,21 @@ def _validate(document: Document, expanded: Any, path: Path) -> Config | None:
 
 
 def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
-    """Kinds and modes of later versions: their other keys mean other things, so nothing more is checked."""
-    kind, mode = expanded.get("kind"), expanded.get("mode") or Mode.COPY.value
+    """Kinds of later versions: their other keys mean other things, so nothing more is checked."""
+    kind = expanded.get("kind")
     later = False
     if kind in set(MigrationKind) - {MigrationKind.SQLITE_TO_POSTGRES}:
         document.add(("kind",), f"{kind} is not in this version", "sqlite-to-postgres is")
-        later = True
-    if mode in set(Mode) - {Mode.COPY, Mode.LIVE}:
-        document.add(("mode",), f"{mode} is not in this version", "mode: copy and mode: live are")
         later = True
     return later
 
 
 def _proves_too_little(config: Config) -> Iterable[tuple[tuple[str, ...], str, str]]:
     """Writes move only after every value was compared: counts and key sets prove too little."""
-    if config.mode is Mode.LIVE and config.verify.level in (Level.BASIC, Level.STANDARD):
+    if config.mode is not Mode.COPY and config.verify.level in (Level.BASIC, Level.STANDARD):
         yield (
             ("verify", "level"),
-            f"{config.verify.level.value} proves too little for a live run",
+            f"{config.verify.level.value} proves too little to move writes",
             "detailed or comprehensive",
         )
 

@@ -27,6 +27,8 @@ class LiveOrders:
 
     def handler(self, verb: str) -> Callable[[Command], Awaitable[Answer]] | None:
         """What carries out that verb; None when the run's mode knows none of them."""
+        if verb == OrderKind.CLEANUP.value and PhaseName.OBSERVE.value in self.playbook.names:
+            return self._cleanup
         if PhaseName.SWITCH_READS.value not in self.playbook.names:
             return None
         return {
@@ -34,7 +36,6 @@ class LiveOrders:
             OrderKind.BACK.value: self._back,
             OrderKind.REARM.value: self._rearm,
             OrderKind.REHEARSE.value: self._rehearse,
-            OrderKind.CLEANUP.value: self._cleanup,
         }.get(verb)
 
     async def _share(self, command: Command) -> Answer:

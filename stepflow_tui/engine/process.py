@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from stepflow_tui.engine.application.streams import keep_private
 from stepflow_tui.engine.errors import ConfigError, StepFlowError
 from stepflow_tui.engine.journal.launch import StartLine
 from stepflow_tui.engine.journal.lock import take_lock
@@ -68,7 +69,7 @@ def engine_main(run_dir: Path, wiring: Wiring) -> NoReturn:
 def _engine(run_dir: Path, wiring: Wiring) -> int:
     take_lock(run_dir)  # held until the process is gone
     start = StartLine.parse(_read_line())
-    os.umask(0o077)
+    keep_private()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable()
     env = dict(os.environ) | start.env

@@ -129,10 +129,22 @@ class Runner:
         except Stopping:
             return await self._ended(self._asked_to_end)
         except StepFlowError as exc:
-            return await self._failed(exc)
+            return await self._retreated(await self._failed(exc))
         except Exception as exc:
             traceback.print_exc()  # the engine's stderr is its log
-            return await self._failed(_internal(exc))
+            return await self._retreated(await self._failed(_internal(exc)))
+
+    async def _retreated(self, ending: Ending) -> Ending:
+        """What must not last until the next engine is ended; where that fails too, both errors are told."""
+        try:
+            if self._playbook.retreat is not None:
+                await self._playbook.retreat(self._ctx)
+        except StepFlowError as exc:
+            await self._ctx.journal.error_event(exc)
+        except Exception as exc:
+            traceback.print_exc()
+            await self._ctx.journal.error_event(_internal(exc))
+        return ending
 
     async def _asked_to_end(self) -> Ending:
         if self._control.wish is Wish.ABORT:
@@ -296,7 +308,7 @@ class Runner:
             if self._playbook.consent is not None:
                 await self._control.guard(self._playbook.consent(self._ctx, names[keep:]))
         except StepFlowError as exc:
-            return await self._not_undone(exc)
+            return await self._retreated(await self._not_undone(exc))
         if await journal.state() is RunState.PENDING:
             await journal.set_state(RunState.RUNNING)
         await journal.set_state(RunState.ROLLING_BACK)

@@ -45,8 +45,8 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     said = shown(finding)
     severity = words.term(finding.severity.value).upper()
     yield f"{pad(severity, 8)}  {words.about(finding.code, said.what)}"
-    if said.why:
-        yield "          " + _("why: {text}").format(text=said.why)
+    for i, line in enumerate(said.why.splitlines()):  # the end of a log has many
+        yield "          " + (_("why: {text}").format(text=line) if i == 0 else f"     {line}")
     for i, line in enumerate(said.fix.splitlines()):
         yield "          " + (_("fix: {text}").format(text=line) if i == 0 else f"     {line}")
 

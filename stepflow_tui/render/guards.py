@@ -101,9 +101,14 @@ def cutover_guards(status: Status) -> list[Guard]:
     share = now_percent(status)
     return [
         _guard("engine", (status.get("engine") or {}).get("alive")),
-        _guard("reads", share >= WHOLE, percent=percent(share)),
+        _guard("reads", share >= WHOLE or _by_restart(status), percent=percent(share)),
         *_data(status),
     ]
+
+
+def _by_restart(status: Status) -> bool:
+    """Whether reads move with the application's restart, and no router leads them."""
+    return bool((status.get("switch") or {}).get("strategy") == "restart")
 
 
 def refused(status: Status, share: float) -> str:

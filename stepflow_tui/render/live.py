@@ -22,9 +22,15 @@ SHOWN_READERS = 4
 
 
 def is_live(status: Status) -> bool:
-    """Whether the run captures changes: its phases say so before the first gauge is there."""
-    phases = status.get("phases") or ()
-    return any(p["name"] == "capture" for p in phases) or status.get("live") is not None
+    """Whether reads and writes move while the application works: its phases say so before the first gauge is there."""
+    names = {p["name"] for p in status.get("phases") or ()}
+    return "switch_reads" in names or (not names and status.get("live") is not None)
+
+
+def is_offline(status: Status) -> bool:
+    """Whether the application is stopped for it, in a maintenance window: writes move, and reads with them."""
+    names = {p["name"] for p in status.get("phases") or ()}
+    return "cutover" in names and "switch_reads" not in names
 
 
 class _Shown(dict[str, object]):
@@ -44,6 +50,8 @@ def filled(table: Mapping[str, str], code: str, params: Mapping[str, Any]) -> st
 def _value(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value)
+    if isinstance(value, float) and abs(value) >= 1000:  # three digits would be 1.8e+03
+        value = round(value)
     if isinstance(value, int):
         return words.count(value)
     return f"{value:.3g}" if isinstance(value, float) else known(clean_line(str(value)))
@@ -236,9 +244,9 @@ def short_time(seconds: float) -> str:
 
 
 def closed(status: Status) -> bool:
-    """Whether the clean-up of a live run has begun: then nothing is kept current any more."""
+    """Whether the clean-up after the cutover has begun: then nothing is kept current any more."""
     phases = status.get("phases") or ()
-    return is_live(status) and any(p["name"] == "cleanup" and p["state"] in ("running", "done") for p in phases)
+    return any(p["name"] == "cleanup" and p["state"] in ("running", "done") for p in phases)
 
 
 def loses(status: Status) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render import words
+from stepflow_tui.render.application import application_lines
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.control import control_lines
 from stepflow_tui.render.events import lost
 from stepflow_tui.render.live import live_lines
+from stepflow_tui.render.window import window_lines
 
 _MARKS = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "undone": "↶", "pending": " "}
 
@@ -38,6 +40,8 @@ def status_lines(status: Mapping[str, Any], *, signs: bool = True) -> Iterator[s
     if status.get("progress"):
         yield _("progress: {text}").format(text=words.progress(status["progress"]))
     yield from map(clean_line, live_lines(status))
+    yield from window_lines(status)
+    yield from application_lines(status, signs=signs)
     yield from _tables(status.get("tables") or ())
     yield from _gate(status.get("gate"))
     for alert in status.get("alerts") or ():

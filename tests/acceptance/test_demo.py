@@ -62,3 +62,22 @@ def test_back_again_and_kept(alone: Stand) -> None:
         left = kept.execute("select name from sqlite_schema where name like '\\_sf\\_%' escape '\\'").fetchall()
     assert (orders, left) == (figures["checks"][-1]["orders"], [])
     assert wait_for(Embedded(alone.state).status()).running, "kept with the databases in it"
+
+
+def test_switched_by_restart_and_back(alone: Stand) -> None:
+    """The shop as a web application: `.env` and a restart move it there and back, and somebody asks it every second."""
+    ran = alone.cli("demo", "--restart", "--rollback", "--rows", "2000")
+    assert ran.code == 0, ran.out + ran.err
+    assert "the application runs on the new side and is well" in ran.out
+    assert "the application runs as before" in ran.out
+    seconds = re.search(r"the way back took (.*?) from the command", ran.err)
+    assert seconds is not None
+    assert "min" not in seconds[1] or seconds[1].startswith("1 min 0"), ran.err
+    total, old, new = _numbers(ran, "acknowledged writes:")
+    assert (old > 0, new > 0, total) == (True, True, old + new), ran.err
+    assert _numbers(ran, "acknowledged writes lost:") == [0], ran.err
+    assert "availability, asked once a second: unavailable" in ran.err
+    (report,) = alone.state.glob("runs/*/report.json")
+    measured = json.loads(report.read_text())["availability"]
+    assert {"cutover", "rollback"} <= set(measured)
+    assert list((alone.state / "demo").iterdir()) == []

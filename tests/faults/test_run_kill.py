@@ -31,8 +31,24 @@ def stand(tmp_path: Path, pg_dsn: str) -> Iterator[Stand]:
         yield made
 
 
-LIVE = ("back_", "capture_", "changelog_", "fence_", "gate_", "mend_", "recopy_", "return_", "reverse_", "tail_")
-"""Failpoints of live runs, which a copy does not pass: the suites of these parts kill there."""
+LIVE = (
+    "restore_",
+    "application_",
+    "settings_",
+    "recipe_",
+    "back_",
+    "capture_",
+    "changelog_",
+    "fence_",
+    "gate_",
+    "mend_",
+    "offline_",
+    "recopy_",
+    "return_",
+    "reverse_",
+    "tail_",
+)
+"""Failpoints of live runs and of restores, which a copy does not pass: the suites of these parts kill there."""
 
 
 def names_in_sources() -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stepflow_tui.engine.application import commands
+from stepflow_tui.engine.application import commands, streams
 from stepflow_tui.engine.application.commands import Session, end_session, run_command
 from stepflow_tui.engine.model.state import RunState
 from stepflow_tui.engine.steps import hooks
@@ -111,7 +111,7 @@ async def test_output_is_bounded_and_harmless(tmp_path: Path) -> None:
 
 
 async def test_half_a_secret_at_the_cut_is_not_shown() -> None:
-    kept = commands._Tail()
+    kept = commands.Newest(commands.KEPT_BYTES)
     kept.add(b"x" * commands.KEPT_BYTES)
     kept.add(CANARY.encode())
     kept.add(b"\x00" * (2 * commands.KEPT_BYTES - 5))  # the newest bytes begin within the secret
@@ -202,7 +202,7 @@ STUBBORN = "trap '' TERM; (trap '' TERM; echo $(exec sh -c 'echo $PPID') > child
 
 
 async def test_the_time_limit_ends_everything_that_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "GRACE_SECONDS", 0.2)
     hook = {"run": STUBBORN, "timeout": "2500ms", "undo": "echo undone >> log"}
     async with hook_bench(tmp_path, at("before", hook)) as made:
         assert await made.runner.run() == 1
@@ -217,7 +217,7 @@ async def test_without_its_group_a_hanging_command_leaves_processes_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above: ending the shell alone is not enough."""
-    monkeypatch.setattr(commands, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(os, "killpg", os.kill)
     hook = {"run": STUBBORN, "timeout": "2500ms"}
     async with hook_bench(tmp_path, at("before", hook)) as made:

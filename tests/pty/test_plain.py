@@ -17,8 +17,8 @@ from tests.pty.plain_kit import ROOT, Terminal
 
 MENU = 12
 """Leaves the menu of a run."""
-TO_THE_FILE = (1, "", 1, 1, 1, 1, 1, 1)
-"""New migration, the kind that there is, the file found here, embedded, options, owners, saved as proposed."""
+TO_THE_FILE = (1, "", 1, 1, 1, 1, 1, 1, 1)
+"""New migration, the kind that there is, the file found here, embedded, options, application, owners, saved as proposed."""
 ACCEPT = (2, 2)
 """At the gate: go on, unticked items too."""
 
@@ -137,7 +137,7 @@ def test_the_menu_of_a_run_shows_everything_and_acts(waiting: Path) -> None:
         terminal.until("library_versions")
         terminal.answer(3)
         terminal.until("no alerts")
-        terminal.answer(24)
+        terminal.answer(25)
         terminal.until("stepflow abort")
         terminal.answer(MENU)
         assert terminal.ended() == 0

@@ -96,7 +96,7 @@ async def test_enter_opens_what_is_selected(tmp_path: Path) -> None:
         assert isinstance(app.screen, SetupScreen)
 
 
-@pytest.mark.parametrize(("key", "pages"), [("n", 6), ("w", 7)])
+@pytest.mark.parametrize(("key", "pages"), [("n", 7), ("w", 8)])
 async def test_keys_begin_a_set_up(tmp_path: Path, key: str, pages: int) -> None:
     app = App(Engine(), tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input
 
+from screens.modals.text import TextDialog
 from screens.picker import PickerScreen
 from screens.setup import SetupScreen
+from screens.setup.page import Field
 from screens.setup.paths import PathInput, completions
 from screens.setup.review import ReviewPage
 from screens.setup.screen import PAGES
@@ -80,7 +82,7 @@ async def test_from_nothing_to_a_started_run_by_keyboard(
         await type_in(pilot, "9")
         calm(app)
         snap(app, f"setup-advise-{size[0]}-{lang}")
-        for name in ("kind", "source", "target", "options", "owners"):
+        for name in ("kind", "source", "target", "options", "application", "owners"):
             await keys(pilot, "f8")
             calm(app)
             snap(app, f"setup-{name}-{size[0]}-{lang}")
@@ -306,7 +308,7 @@ async def test_a_pasted_password_goes_where_it_can_t_be_seen_and_never_into_the_
         assert "canary" not in app.export_screenshot()
         await keys(pilot, "f8")
         assert ("target", "postgresql://anna:canary%40x@db:5432/shop") in engine.asked
-        await keys(pilot, "f8", "f8")
+        await keys(pilot, "f8", "f8", "f8")
         assert page(app) == "ReviewPage"
         assert "export DATABASE_URL=" in " ".join(str(app.screen.query_one("#note").render()).split())
         assert "canary" not in app.export_screenshot()
@@ -326,7 +328,7 @@ async def test_a_variable_that_means_another_database_is_left_alone(here: Path) 
     app = App(Engine(), here, env={"DATABASE_URL": "postgresql://other/db"})
     async with app.run_test(size=(80, 24)) as pilot:
         await server(pilot, app, "postgresql://anna:canary@db/shop")
-        await keys(pilot, "f8", "f8", "f8", "f8")
+        await keys(pilot, "f8", "f8", "f8", "f8", "f8")
         assert app.options.env["DATABASE_URL"] == "postgresql://other/db"
         assert app.options.env["STEPFLOW_DATABASE_URL"] == "postgresql://anna:canary@db/shop"
     assert "${STEPFLOW_DATABASE_URL}" in Path("stepflow.yaml").read_text()
@@ -374,7 +376,7 @@ async def test_libpq_s_environment_needs_no_address(here: Path) -> None:
         await keys(pilot, "left", "f8")
         assert ("target", "environment") in engine.asked
         assert page(app) == "OptionsPage"
-        await keys(pilot, "f8", "f8", "f8")
+        await keys(pilot, "f8", "f8", "f8", "f8")
     config = load_config(Path("stepflow.yaml"), {}).config
     assert config.target.dsn is None
     assert not config.target.embedded
@@ -399,7 +401,7 @@ async def test_options_explain_what_is_chosen_and_are_written(here: Path) -> Non
         assert "data is lost" in str(app.screen.query_one("#about-bad").render())
         app.screen.query_one("#environment", Input).value = "production"
         app.screen.query_one("#backup", Input).value = "data"
-        await keys(pilot, "f8", "f8", "f8")
+        await keys(pilot, "f8", "f8", "f8", "f8")
     config = load_config(Path("stepflow.yaml"), {}).config
     assert (config.verify.level, config.copying.on_bad_value, config.environment) == (
         "comprehensive",
@@ -408,6 +410,92 @@ async def test_options_explain_what_is_chosen_and_are_written(here: Path) -> Non
     )
     assert config.mode == "live"
     assert config.backup.dir == Path.cwd() / "data"
+
+
+async def test_the_application_s_keys_follow_its_recipe_and_all_is_written(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, app, "ApplicationPage")
+        shown = [f for f in app.screen.query(Field) if str(f.id).startswith("field-key-") and f.display]
+        assert shown == []
+        app.screen.query_one("#recipe", Cycle).focus()
+        await keys(pilot, *["left"])
+        assert "foreground" in str(app.screen.query_one("#about-recipe").render())
+        shown = [f for f in app.screen.query(Field) if str(f.id).startswith("field-key-") and f.display]
+        assert [f.id for f in shown] == ["field-key-command", "field-key-pid_file"]
+        for name, value in (
+            ("key-command", "./serve.sh"), ("key-pid_file", "shop.pid"), ("settings-file", ".env"), ("setting-0", "A = 1"),
+            ("setting-1", "DATABASE_URL = {target_dsn}"), ("health", "http://127.0.0.1:8000/health"),
+        ):  # fmt: skip
+            app.screen.query_one(f"#{name}", Input).value = value
+            await settled(pilot)
+        assert app.screen.query_one("#setting-2", Input).value == "", "there is always an empty line more"
+        await keys(pilot, "escape", "f8")
+        assert app.screen.query_one("#key-command", Input).value == "./serve.sh"
+        await keys(pilot, "f8", "f8", "f8")
+    application = load_config(Path("stepflow.yaml"), {}).config.application
+    assert (application.recipe[0].command, application.recipe[0].pid_file) == ("./serve.sh", Path.cwd() / "shop.pid")
+    assert list(application.switches[0].assignments) == ["A", "DATABASE_URL"]
+    assert application.health[0].http == "http://127.0.0.1:8000/health"
+
+
+async def test_what_an_application_lacks_is_said_on_its_page(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, app, "ApplicationPage")
+        app.screen.query_one("#recipe", Cycle).focus()
+        await keys(pilot, "right", "f8")
+        assert page(app) == "ApplicationPage"
+        assert "needs `unit`" in said(app)
+        app.screen.query_one("#key-unit", Input).value = "shop"
+        app.screen.query_one("#setting-0", Input).value = "TOKEN = canary"
+        app.screen.query_one("#settings-file", Input).value = ".env"
+        await keys(pilot, "f8")
+        assert "secret" in said(app)
+        app.screen.query_one("#setting-0", Input).value = "TOKEN = ${TOKEN}"
+        await keys(pilot, "f8")
+        assert page(app) == "OwnersPage"
+
+
+async def test_a_dry_run_shows_what_would_be_done_and_changes_nothing(here: Path) -> None:
+    app = App(Engine(), here)
+    Path(".env").write_text("DATABASE_URL=sqlite:///shop.db\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, app, "ApplicationPage")
+        app.screen.query_one("#settings-file", Input).value = ".env"
+        app.screen.query_one("#setting-0", Input).value = "DATABASE_URL = {target_dsn}"
+        await settled(pilot)
+        before = sorted((str(p), p.read_bytes()) for p in Path().rglob("*") if p.is_file())
+        app.screen.query_one("#try", Button).focus()
+        await keys(pilot, "enter")
+        assert isinstance(app.screen, TextDialog)
+        told = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert "1 - DATABASE_URL = sqlite:///shop.db" in told
+        await keys(pilot, "escape")
+        assert page(app) == "ApplicationPage"
+        app.screen.query_one("#settings-file", Input).value = ""
+        app.screen.query_one("#try", Button).focus()
+        await keys(pilot, "enter")
+        assert "Name the settings file" in str(app.screen.query_one("#tried").render())
+    assert sorted((str(p), p.read_bytes()) for p in Path().rglob("*") if p.is_file()) == before
+
+
+async def test_a_window_is_asked_for_offline_only(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, app, "OptionsPage")
+        window = app.screen.query_one("#field-window")
+        assert not window.display
+        app.screen.query_one("#mode", Cycle).focus()
+        await keys(pilot, "left")
+        assert window.display
+        assert "maintenance window" in str(app.screen.query_one("#about-mode").render())
+        app.screen.query_one("#window", Input).value = "soon"
+        await keys(pilot, "f8")
+        assert "no length of a maintenance window" in said(app)
+        app.screen.query_one("#window", Input).value = "45m"
+        await keys(pilot, "f8", "f8", "f8", "f8")
+    assert load_config(Path("stepflow.yaml"), {}).config.cutover.window == 2700
 
 
 async def test_a_name_that_can_t_be_is_refused_on_its_page(here: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.facade import compose
+from stepflow_tui.engine.facade import compose, env_example
 from stepflow_tui.engine.facade.find_configs import find_configs
 from stepflow_tui.engine.model.finding import Finding, warning
 
@@ -154,10 +154,13 @@ class FakeEngine:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     found: Found = field(default_factory=Found)
     fails: Exception | None = None
+    application: Mapping[str, Any] = field(default_factory=lambda: {"configured": False, "exit_code": 0})
+    health: Sequence[Mapping[str, Any]] = ()
 
     load_config = staticmethod(load_config)
     config_text = staticmethod(compose.config_text)
     save_config = staticmethod(compose.save_config)
+    save_env_example = staticmethod(env_example.save_env_example)
     free_path = staticmethod(compose.free_path)
     find_configs = staticmethod(find_configs)
 
@@ -199,6 +202,12 @@ class FakeEngine:
         self._note("plan", loaded.config.name)
         return self.found
 
+    async def application_plan(self, loaded: Any, *, look: bool = False) -> Mapping[str, Any]:
+        return self.application
+
+    async def application_health(self, loaded: Any) -> Sequence[Mapping[str, Any]]:
+        return self.health
+
     async def start(self, loaded: Any, **options: Any) -> Begun:
         self._note("start", options)
         return Begun()
@@ -235,7 +244,12 @@ class FakeEngine:
     def backups(self, state: Path, run: Info | None) -> list[dict[str, Any]]:
         return [
             {
+                "set": RUN,
                 "run": RUN,
+                "kind": "run",
+                "archive": None,
+                "archive_bytes": None,
+                "files": None,
                 "path": "/b/x.db",
                 "bytes": 2048,
                 "sha256": "ab",

@@ -153,7 +153,7 @@ async def test_holders_and_stall(tmp_path: Path) -> None:
     assert said(await source_holders.run(ctx)) == [("source_held", W)]
     assert said(await source_stall.run(ctx)) == [("backup_would_stall", B)]
     ctx.config = ctx.config.model_copy(update={"mode": "live"})
-    assert said(await source_holders.run(ctx)) == [("source_held", N)]
+    assert said(await source_holders.run(ctx)) == [("source_in_use", N)]
     ctx.holders = Holders(known=False, complete=False)
     assert said(await source_holders.run(ctx)) == [("source_holders_unknown", N)]
     ctx.holders = Holders(known=True, complete=False)
@@ -342,6 +342,6 @@ def test_registry_has_each_check_once() -> None:
     files = {
         f.stem
         for f in folder.glob("*.py")
-        if f.stem.partition("_")[0] in ("source", "system", "config", "target", "live")
+        if f.stem.partition("_")[0] in ("source", "system", "config", "target", "live", "application")
     } - {"target", "live", "live_tables"}  # two lists, and what is asked of a plan
     assert files == set(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepflow_tui.engine.checks.checklist import ITEMS, ChecklistFacts, decide_all, items_for
 from stepflow_tui.engine.model.checklist import ItemKind
-from stepflow_tui.engine.model.finding import blocking, warning
+from stepflow_tui.engine.model.finding import blocking, info, warning
 from stepflow_tui.engine.model.state import ItemState
 
 
@@ -23,7 +23,9 @@ def test_a_clean_run_ticks_every_automatic_item() -> None:
     facts = ChecklistFacts(
         checked=True, backup_sha256="ab", backup_tested=True, holders_known=True, state_recorded=True, undo_complete=True,
         verified_clean=True, verified_comprehensive=True, decisions_recorded=True, alerts_open=0, scratch_removed=True,
-        undo_done=True, source_unchanged=True, capture_healthy=True,
+        undo_done=True, source_unchanged=True, capture_healthy=True, files_archived=True, archive_note="all",
+        health_asked=True, service_watched=True, health_passed=True, functions_passed=True, settings_in_force=True,
+        findings=(info("env_checked"),),
     )  # fmt: skip
     decided = decide_all(facts)
     assert set(decided) == {i.id for i in ITEMS if i.decide is not None}

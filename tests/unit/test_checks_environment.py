@@ -14,13 +14,19 @@ BASE = {"name": "shop", "kind": "sqlite-to-postgres", "source": {"path": "/data/
 @pytest.mark.parametrize(
     ("section", "value"),
     [
-        ("application", {"availability": {"http": "http://127.0.0.1/health"}}),
         ("alerts", {"channels": ["json://127.0.0.1"]}),
     ],
 )
 def test_a_section_nothing_reads_is_named(section: str, value: dict[str, object]) -> None:
     assert unused(Config.model_validate(BASE)) == []
     assert unused(Config.model_validate({**BASE, section: value})) == [section]
+
+
+def test_a_probe_that_writes_is_not_run_while_the_source_is_copied() -> None:
+    writes = {"name": "order", "create": {"http": "http://x/"}, "delete": {"http": "http://x/"}}
+    probes = {"application": {"probes": [writes, {"name": "page", "read": {"http": "http://x/"}}]}}
+    assert unused(Config.model_validate({**BASE, **probes})) == ["application.probes.order"]
+    assert unused(Config.model_validate({**BASE, **probes, "mode": "live"})) == []
 
 
 def test_hooks_are_run_where_the_mode_has_their_phase() -> None:

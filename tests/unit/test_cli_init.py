@@ -157,3 +157,45 @@ def test_an_option_stands_for_its_question(
     assert len(asked) == 1
     assert "requests" in asked[0]
     assert "sqlite-to-postgres" in capsys.readouterr().out
+
+
+def variables(path: Path) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_an_example_of_the_variables_lies_beside_it(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", "sqlite-to-postgres", "--source", "x.db") == 0
+    found = variables(tmp_path / ".env.example")
+    assert {"DATABASE_URL", "SQLITE_PATH", "SQLITE_BUSY_TIMEOUT", "DATABASE_PASSWORD"} <= set(found)
+    assert not any(found[k] for k in found if "PASSWORD" in k or "URL" in k or "USER" in k)
+
+
+def test_source_and_target_from_variables_with_a_prefix(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", "sqlite-to-postgres", "--env-prefix", "SHOP_", "--env-file", "conf/prod.env", "--name", "s") == 0
+    found = variables(tmp_path / ".env.example")
+    assert all(name.startswith("SHOP_") for name in found)
+    (tmp_path / "conf").mkdir()
+    filled = {**found, "SHOP_SQLITE_PATH": "../data/x.db", "SHOP_DATABASE_URL": "", "SHOP_DATABASE_HOST": "h",
+              "SHOP_DATABASE_NAME": "d"}  # fmt: skip
+    (tmp_path / "conf" / "prod.env").write_text("".join(f"{k}={v}\n" for k, v in filled.items()))
+    config = load_config(tmp_path / "stepflow.yaml", {}).config
+    assert config.source.path.resolve() == tmp_path / "data" / "x.db"
+    assert config.source.busy_timeout == 5.0
+    assert config.target.dsn is not None
+    assert config.target.dsn.get_secret_value() == "postgresql://h:5432/d"
+
+
+def test_an_example_that_is_there_stays(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".env.example").write_text("MINE=1\n")
+    assert cli("init", "sqlite-to-postgres", "--source", "x.db", "--target", "${PG_MAIN}", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["env_example"] is None
+    assert (tmp_path / ".env.example").read_text() == "MINE=1\n"
+    (tmp_path / ".env.example").unlink()
+    assert cli("init", "sqlite-to-postgres", "--source", "x.db", "--target", "${PG_MAIN}", "-o", "b.yaml") == 0
+    assert variables(tmp_path / ".env.example")["PG_MAIN"] == ""
+
+
+def test_a_prefix_that_no_variable_can_have(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init", "sqlite-to-postgres", "--env-prefix", "1-x") == 2
+    assert list(tmp_path.glob(".env*")) == []

@@ -33,6 +33,7 @@ CALLS: dict[str, list[str]] = {
     "cutover": ["cutover", "shop", "--yes"],
     "cleanup": ["cleanup", "shop", "--yes"],
     "control": ["control", "shop"],
+    "application": ["application", "plan"],
     "verify": ["verify"],
     "backups": ["backups", "list"],
     "alerts": ["alerts", "list"],

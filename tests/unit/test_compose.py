@@ -25,7 +25,7 @@ from stepflow_tui.engine.facade.compose import (
     with_password,
 )
 from stepflow_tui.engine.model.config import BadValue, Level, Mode
-from stepflow_tui.engine.model.draft import CHOICES, Draft
+from stepflow_tui.engine.model.draft import CHOICES, FILES, RECIPES, ApplicationDraft, Draft
 from stepflow_tui.engine.texts import language
 
 DSN = "postgresql://u:p@h/d"
@@ -40,7 +40,7 @@ def loaded(tmp_path: Path, draft: Draft, env: dict[str, str] | None = None) -> A
 
 
 def test_the_choices_are_those_of_the_config() -> None:
-    assert set(CHOICES["mode"]) < {mode.value for mode in Mode}
+    assert set(CHOICES["mode"]) == {mode.value for mode in Mode}
     assert CHOICES["level"] == tuple(level.value for level in Level)
     assert CHOICES["on_bad_value"] == tuple(v.value for v in BadValue)
 
@@ -152,11 +152,84 @@ def test_what_holds_no_password_is_taken(target: str) -> None:
 
 
 @pytest.mark.parametrize("mode", CHOICES["mode"])
-def test_both_modes_load_and_both_are_explained(tmp_path: Path, mode: str) -> None:
+def test_every_mode_loads_and_all_are_explained(tmp_path: Path, mode: str) -> None:
     draft = Draft(source="x.db", target="embedded", mode=mode)
     assert loaded(tmp_path, draft).mode.value == mode
     text = (tmp_path / "stepflow.yaml").read_text()
     assert all(f"# {each}: " in text for each in CHOICES["mode"])
+
+
+def test_a_window_is_written_where_there_is_one(tmp_path: Path) -> None:
+    draft = Draft(source="x.db", target="embedded", mode="offline", window="2h")
+    assert loaded(tmp_path, draft).cutover.window == 7200
+    assert "  window:" not in config_text(Draft(source="x.db", target="embedded"), tmp_path / "c.yaml")
+
+
+FIELDS = {
+    "unit": "shop.service", "file": "my compose.yaml", "service": "web", "container": "shop", "deployment": "shop",
+    "namespace": "null", "directory": "app dir", "revision": "v2.0", "image": "r.example.com/shop:2@x", "release": "app-2",
+    "command": "./serve.sh --name '${USER}: #1'", "pid_file": "shop.pid",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_each_recipe_loads_as_it_was_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    fields = {key: FIELDS[key] for key in RECIPES[kind]}
+    draft = Draft(source="x.db", target="embedded", application=ApplicationDraft(recipe=kind, fields=fields))
+    (recipe,) = loaded(tmp_path, draft).application.recipe
+    assert recipe.kind.value == kind
+    for key, value in fields.items():
+        assert str(getattr(recipe, key)) == (str(tmp_path / value) if key in FILES else value)
+
+
+def test_settings_and_addresses_load_as_they_were_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = (("DATABASE_URL", "{target_dsn}"), ("a.b c", "${DATABASE_URL}"), ("USE", 'no: "really" # yes'))
+    health, every = "http://127.0.0.1:8000/health?x={y}", "http://u:${DATABASE_URL}@127.0.0.1/"
+    told = ApplicationDraft(settings_file=".env", settings=settings, health=health, availability=every)
+    application = loaded(tmp_path, Draft(source="x.db", target="embedded", application=told)).application
+    (switch,) = application.switches
+    assert switch.file == tmp_path / ".env"
+    assert {key: value.get_secret_value() for key, value in switch.assignments.items()} == {
+        **dict(settings),
+        "a.b c": DSN,
+    }
+    assert application.health[0].http == health
+    assert application.availability.http == f"http://u:{DSN}@127.0.0.1/"
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({"recipe": "launchd"}, "unknown_recipe"),
+        ({"recipe": "systemd"}, "recipe_key"),
+        ({"recipe": "compose", "fields": {"service": "web"}}, "recipe_key"),
+        ({"settings": (("A", "b"),)}, "settings_file"),
+        ({"settings_file": ".env"}, "settings_missing"),
+        ({"settings_file": ".env", "settings": (("", "b"),)}, "setting_name"),
+        ({"settings_file": ".env", "settings": (("URL", "postgresql://u:canary@h/d"),)}, "secret_in_setting"),
+        ({"settings_file": ".env", "settings": (("DSN", "host=h password=canary"),)}, "secret_in_setting"),
+        ({"settings_file": ".env", "settings": (("SECRET_KEY", "canary"),)}, "secret_in_setting"),
+        ({"health": "127.0.0.1:8000"}, "bad_address"),
+        ({"availability": "ftp://h/"}, "bad_address"),
+        ({"health": "http://u:canary@h/"}, "secret_in_address"),
+    ],
+)
+def test_what_is_refused_of_an_application(tmp_path: Path, told: dict[str, Any], code: str) -> None:
+    draft = Draft(source="x.db", target="embedded", application=ApplicationDraft(**told))
+    with pytest.raises(UsageError) as caught:
+        config_text(draft, tmp_path / "c.yaml")
+    assert caught.value.code == code
+    assert caught.value.hint
+    assert "canary" not in f"{caught.value} {draft!r}"
+
+
+@pytest.mark.parametrize("value", ["{target_password}", "${SECRET}", "${A:-x}"])
+def test_a_secret_by_reference_is_taken(tmp_path: Path, value: str) -> None:
+    told = ApplicationDraft(settings_file=".env", settings=(("DB_PASSWORD", value),))
+    text = config_text(Draft(source="x.db", target="embedded", application=told), tmp_path / "c.yaml")
+    assert value in text
 
 
 @given(password=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
@@ -177,7 +250,9 @@ def test_a_password_put_in_comes_out_again(password: str) -> None:
         ({"name": "x" * 64}, "bad_name"),
         ({"environment": "a b"}, "bad_name"),
         ({"level": "deep"}, "unknown_choice"),
-        ({"mode": "offline"}, "unknown_choice"),
+        ({"mode": "nightly"}, "unknown_choice"),
+        ({"mode": "offline", "window": "soon"}, "bad_window"),
+        ({"mode": "offline", "window": "0s"}, "bad_window"),
         ({"mode": "live", "level": "standard"}, "level_too_low"),
         ({"on_bad_value": "drop"}, "unknown_choice"),
         ({"owners": {"no-such-item": "x"}}, "unknown_item"),

@@ -128,8 +128,8 @@ def test_pool_limits_and_two_targets(tmp_path: Path) -> None:
     assert "min is larger than max" in line
 
 
-@pytest.mark.parametrize(("key", "value"), [("kind", "sqlite-wal"), ("kind", "table-to-table"), ("mode", "offline")])
-def test_later_kinds_and_modes_are_named_as_such(tmp_path: Path, key: str, value: str) -> None:
+@pytest.mark.parametrize(("key", "value"), [("kind", "sqlite-wal"), ("kind", "table-to-table")])
+def test_later_kinds_are_named_as_such(tmp_path: Path, key: str, value: str) -> None:
     base = "".join(line for line in MINIMAL.splitlines(True) if not line.startswith(f"{key}:"))
     (line,) = problems(tmp_path, base + f"{key}: {value}\n")
     assert f"{key}: {value} is not in this version" in line

@@ -25,7 +25,9 @@ def test_every_key_of_the_schema_stands_in_the_example() -> None:
     data = yaml.safe_load(text)
     # the groups of a checklist, both sides of a hook, and a probe's requests have the same keys: shown once
     same = r"^(checklist|hooks)\.\w+\.(?=\w)"
-    shown = {re.sub(same, r"\1.before.", re.sub(r"probes\.(read|delete)\.", "probes.create.", p)) for p in schema_paths()}
+    shown = {
+        re.sub(same, r"\1.before.", re.sub(r"probes\.(read|delete)\.", "probes.create.", p)) for p in schema_paths()
+    }
     assert sorted(path for path in shown if not _present(data, path.split("."))) == []
 
 

@@ -241,6 +241,17 @@ async def test_steps_keep_intent_and_evidence(journal: Journal) -> None:
         await journal.set_playbook(["prepare"], [StepEntry(phase="prepare", name="b", danger="none", loses="")])
 
 
+async def test_an_undo_leaves_the_time_that_a_step_took(journal: Journal) -> None:
+    """Else a rollback of tomorrow makes every step of the report a day long."""
+    await journal.set_playbook(["prepare"], [StepEntry(phase="prepare", name="a", danger="none", loses="")])
+    await journal.step_intent("prepare.a")
+    await journal.step_done("prepare.a", {})
+    await journal.execute("UPDATE step SET started_ms=1000, ended_ms=3000")
+    await journal.step_done("prepare.a", {}, StepState.UNDONE)
+    row = await journal.step_row("prepare.a")
+    assert (row["state"], row["started_ms"], row["ended_ms"], row["done_seq"]) == ("undone", 1000, 3000, None)
+
+
 async def test_a_lost_lease_ends_the_engine(journal: Journal) -> None:
     first = await journal.take_engine_lease("1@h")
     await journal.beat(first)

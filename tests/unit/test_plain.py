@@ -331,6 +331,47 @@ def test_options_are_checked_one_by_one(desk: Desk, person: Person, said: Said, 
     assert any("can't be a name" in line for line in said())
 
 
+def test_an_application_is_asked_about_by_numbers_and_tried_without_changing_anything(
+    desk: Desk, person: Person, said: Said
+) -> None:
+    from stepflow_tui.cli.plain.application import ask_application
+    from stepflow_tui.engine.model.draft import Draft
+
+    env = desk.folder / ".env"
+    env.write_text("DATABASE_URL=sqlite:///shop.db\n")
+    draft = Draft(source=str(desk.folder / "x.db"), target="embedded", name="shop")
+    choose(
+        person, 2, 9, "./serve.sh", str(desk.folder / "shop.pid"), str(env), "no setting", "DATABASE_URL={target_dsn}"
+    )
+    choose(person, "", "127.0.0.1", "http://127.0.0.1:9/", "", 2, 1)
+    told = ask_application(desk, draft).application
+    assert (told.recipe, told.fields["command"], told.health) == ("command", "./serve.sh", "http://127.0.0.1:9/")
+    assert told.settings == (("DATABASE_URL", "{target_dsn}"),)
+    assert env.read_text() == "DATABASE_URL=sqlite:///shop.db\n"
+    assert not (desk.folder / "stepflow.yaml").exists()
+    lines = said()
+    assert any("1 - DATABASE_URL = sqlite:///shop.db" in line for line in lines)
+    assert any("Write KEY = value." in line for line in lines)
+    assert any("http:// or https://" in line for line in lines)
+
+
+def test_an_application_may_be_left_to_a_person(desk: Desk, person: Person) -> None:
+    from stepflow_tui.cli.plain.application import ask_application
+    from stepflow_tui.engine.model.draft import Draft
+
+    draft = Draft(source="x.db", target="embedded", name="shop")
+    choose(person, 1)
+    assert ask_application(desk, draft) is draft
+    choose(person, 2, 1, "", "", "", 1, 3)
+    assert ask_application(desk, draft) is draft
+
+
+def test_the_application_of_a_run_and_its_switch_are_shown(place: Place, person: Person, said: Said) -> None:
+    entry = RUN_MENU[number("the application") - 1]
+    assert entry.do(place) is Next.MENU
+    assert said()
+
+
 def test_a_config_is_never_written_over_another(desk: Desk, person: Person) -> None:
     from stepflow_tui.engine.model.draft import Draft
 

@@ -88,7 +88,7 @@ class TestConfig:
         assert load(tmp_path, f"verify: {{level: {level}}}\n").config.verify.level == level
         live = f"mode: live\nverify: {{level: {level}}}\n"
         if level in ("basic", "standard"):
-            expected = f":7: verify.level: {level} proves too little for a live run (detailed or comprehensive)"
+            expected = f":7: verify.level: {level} proves too little to move writes (detailed or comprehensive)"
             assert expected in refused(tmp_path, live)
         else:
             assert load(tmp_path, live).config.verify.level == level

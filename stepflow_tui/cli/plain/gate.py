@@ -7,9 +7,11 @@ from typing import Any
 
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask, show
+from stepflow_tui.cli.plain.application import before_it_moves
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
+from stepflow_tui.render.application import moves_application
 from stepflow_tui.render.events import question_text, summary
 
 Questions = Sequence[Mapping[str, Any]]
@@ -37,6 +39,8 @@ def answer(place: Place, event: Mapping[str, Any], *, told: bool = False) -> Nex
     if place.desk.session.globals.read_only:
         say(_("The run waits at the gate before {phase}.").format(phase=phase))
         return Next.MENU
+    if event["phase"] in moves_application(place.status):
+        before_it_moves(place)
     ask.forget_typed()
     while True:
         open_items = _open_items(place, questions)

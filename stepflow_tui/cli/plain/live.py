@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
+from stepflow_tui.cli.plain.application import before_it_moves
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.errors import UsageError
 from stepflow_tui.engine.texts.language import _
@@ -82,6 +83,7 @@ def cut_over(place: Place) -> Next:
     if not is_live(status):
         say(_no_switch(place))
         return Next.MENU
+    before_it_moves(place)
     _say(cutover_facts(status))
     _say(guard_lines(cutover_guards(status), signs=False))
     number = ask.choose(_("Cut over?"), (_("go back"), _("rehearse it: nothing is changed"), _("move the writes")))

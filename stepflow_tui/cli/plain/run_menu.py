@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepflow_tui.cli.plain import ask, gate, live, show, steer, tables
+from stepflow_tui.cli.plain import application, ask, gate, live, show, steer, tables
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
@@ -49,6 +49,8 @@ RUN_MENU: tuple[Entry, ...] = (
     Entry(label=N_("all reads back to the old side"), do=live.reads_back, actions=("back",)),
     Entry(label=N_("cut over: move writes, or rehearse it"), do=live.cut_over, actions=("cutover",)),
     Entry(label=N_("clean up: end a live run"), do=live.clean_up),
+    Entry(label=N_("the application: how it stands, and what its switch changes"), do=application.application,
+          actions=("application", "panel-6")),
     Entry(label=N_("other runs; this one goes on"), do=steer.home, actions=("home",)),
     Entry(label=N_("help"), do=show.help_, actions=("help",)),
 )  # fmt: skip

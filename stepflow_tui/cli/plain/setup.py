@@ -13,6 +13,7 @@ from stepflow_tui.cli import output
 from stepflow_tui.cli.advise import number, yes_or_no
 from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
+from stepflow_tui.cli.plain.application import ask_application
 from stepflow_tui.cli.plain.desk import Desk, Next
 from stepflow_tui.cli.plain.plan import open_config
 from stepflow_tui.cli.plain.target import choose_target
@@ -35,7 +36,8 @@ OPTIONS: dict[str, str] = {
     "level": N_("how deep the result is compared: basic, standard, detailed or comprehensive"),
     "on_bad_value": N_("text that PostgreSQL can't hold: reject the row, keep it as bytea, or replace characters"),
     "backup_dir": N_("folder of the tested backup; empty: the run's own"),
-    "mode": N_("mode: copy (nobody writes meanwhile) or live (the application keeps writing)"),
+    "mode": N_("mode: copy (nobody writes), live (the application keeps writing), offline (it is stopped for it)"),
+    "window": N_("mode offline: how long the application may be down; then the old side is started again"),
 }
 """What can be changed, each in a line."""
 
@@ -94,6 +96,7 @@ def new_migration(desk: Desk, source: str = "") -> Next:
         name=desk.engine.suggested_name(source, kind),
     )
     draft = _options(desk, draft)
+    draft = ask_application(desk, draft)
     draft = replace(draft, owners=_owners(desk))
     path = _save(desk, draft)
     if chosen.variable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from stepflow_tui.engine.alerts.application import APPLICATION_WATCHED, application_rules
 from stepflow_tui.engine.alerts.live import LIVE_WATCHED, LiveFacts, Since, live_rules, remember
 from stepflow_tui.engine.alerts.rules import WATCHED, WatchFacts, rules
 from stepflow_tui.engine.journal.store import Journal
@@ -31,9 +32,11 @@ async def look(journal: Journal, watched: Watched | None = None) -> None:
     """
     standing = await _standing(journal)
     found = [*rules(await _facts(journal)), *await _live(journal, watched or Watched(), standing)]
+    gauges = journal.gauges()
+    found += application_rules(gauges.get("availability", {}), gauges.get("application", {}))
     told = await _raise(journal, found, standing)
     for code, key in standing.keys() - told:
-        if code in WATCHED or code in LIVE_WATCHED:
+        if code in (*WATCHED, *LIVE_WATCHED, *APPLICATION_WATCHED):
             await journal.resolve_alert(code, key)
 
 

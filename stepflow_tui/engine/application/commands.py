@@ -10,14 +10,24 @@ import contextlib
 import os
 import re
 import secrets
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from stepflow_tui.engine.application.streams import (
+    DRAIN_SECONDS,
+    GRACE_SECONDS,
+    Newest,
+    end_group,
+    ended,
+    passed_environment,
+    pipe,
+    read_into,
+    usual_umask,
+)
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.redact import Redact
 
@@ -26,18 +36,10 @@ KEPT_BYTES = 64 * 1024
 SHOWN_CHARACTERS = 4_000
 """Newest output that is journalled."""
 _LONGEST_SECRET = 8_192
-GRACE_SECONDS = 5.0
-"""Between SIGTERM and SIGKILL."""
-DRAIN_SECONDS = 1.0
-"""How long the rest of the output is waited for: a program left in the background may hold the pipe for ever."""
 
-_MARK = "STEPFLOW_HOOK_MARK"
-_COMMAND = "STEPFLOW_HOOK_COMMAND"
-_PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-           "DBUS_SESSION_BUS_ADDRESS")  # fmt: skip
-"""Variables of the engine that a command gets; everything else it needs is written into its `env`."""
-
-_SHELL = f'read -r _stepflow || exit 125; _stepflow=${_COMMAND}; unset {_COMMAND}; eval "$_stepflow" </dev/null'
+MARK_VARIABLE = "STEPFLOW_HOOK_MARK"
+COMMAND_VARIABLE = "STEPFLOW_HOOK_COMMAND"
+WAITING_SHELL = f'read -r _stepflow || exit 125; _stepflow=${COMMAND_VARIABLE}; unset {COMMAND_VARIABLE}; eval "$_stepflow" </dev/null'
 """The command stands in the environment: arguments can be read by every user of the machine.
 
 It waits for a line first, so that it can't begin before its process is written down; without an engine it ends at once.
@@ -102,29 +104,29 @@ async def run_command(
     """
     token = secrets.token_hex(16)
     begun = time.monotonic()
-    with _pipe() as (source, output), _pipe() as (waiting, go):
+    with pipe() as (source, output), pipe() as (waiting, go):
         try:
             process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", _SHELL, stdin=waiting.fd, stdout=output.fd, stderr=output.fd, start_new_session=True,
-                cwd=folder, env={**_passed(), **env, _MARK: token, _COMMAND: command},
+                "/bin/sh", "-c", WAITING_SHELL, stdin=waiting.fd, stdout=output.fd, stderr=output.fd, start_new_session=True,
+                umask=usual_umask(), cwd=folder, env={**passed_environment(), **env, MARK_VARIABLE: token, COMMAND_VARIABLE: command},
             )  # fmt: skip
         except OSError as error:
             raise StepFailed("A hook's shell could not be started.", detail=str(error), code="hook_failed") from error
         output.close()
         waiting.close()
-        kept = _Tail()
-        reading = asyncio.create_task(_read(source, kept))
+        kept = Newest(KEPT_BYTES)
+        reading = asyncio.create_task(read_into(source, kept))
         try:
             await started(Session(id=process.pid, token=token))
             with contextlib.suppress(BrokenPipeError):  # a shell that was killed meanwhile says so by its status
                 os.write(go.fd, b"go\n")
-            status = await _ended(process, seconds)
+            status = await ended(process, seconds)
             if status != 0:
-                await _end_group(process)
+                await end_group(process)
             await asyncio.wait({reading}, timeout=DRAIN_SECONDS)
         finally:
             if process.returncode is None:
-                await _end_group(process)
+                await end_group(process)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
     took = round(time.monotonic() - begun, 3)
@@ -162,21 +164,7 @@ def tail(text: str, characters: int) -> str:
     return short.partition("\n")[2] or short
 
 
-class _Tail:
-    """The newest bytes of a stream."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.data = bytearray()
-
-    def add(self, data: bytes) -> None:
-        self.total += len(data)
-        self.data += data
-        if len(self.data) > 2 * KEPT_BYTES:
-            del self.data[:-KEPT_BYTES]
-
-
-def _shown(kept: _Tail, redact: Redact) -> str:
+def _shown(kept: Newest, redact: Redact) -> str:
     """Secrets are blotted out before the text is cut: half a secret would not be found any more.
 
     Where the stream itself was cut, its first characters may be such a half, so they are left out.
@@ -186,70 +174,8 @@ def _shown(kept: _Tail, redact: Redact) -> str:
     return tail(text[begin:], SHOWN_CHARACTERS).strip("\n")
 
 
-class _End:
-    """One end of a pipe."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self._open = True
-
-    def close(self) -> None:
-        """Close it once."""
-        if self._open:
-            self._open = False
-            os.close(self.fd)
-
-    def give_away(self) -> int:
-        """The descriptor, closed by whoever takes it."""
-        self._open = False
-        return self.fd
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[_End, _End]]:
-    """Pipes of our own: waiting for a process must not wait for those that inherited its output."""
-    read, write = (_End(fd) for fd in os.pipe())
-    try:
-        yield read, write
-    finally:
-        read.close()
-        write.close()
-
-
-async def _read(source: _End, kept: _Tail) -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    file = os.fdopen(source.give_away(), "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
-    try:
-        while data := await reader.read(KEPT_BYTES):
-            kept.add(data)
-    finally:
-        transport.close()
-
-
-async def _ended(process: asyncio.subprocess.Process, seconds: float) -> int | None:
-    try:
-        return await asyncio.wait_for(process.wait(), seconds)
-    except TimeoutError:
-        return None
-
-
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """Ask the whole group to end, then make it; also what a failed shell left in the background."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
-
-
 def _belongs(process: psutil.Process, session: Session) -> bool:
     try:
-        return os.getsid(process.pid) == session.id and process.environ().get(_MARK) == session.token
+        return os.getsid(process.pid) == session.id and process.environ().get(MARK_VARIABLE) == session.token
     except (OSError, psutil.Error):
         return False  # gone, or another user's: none of ours
-
-
-def _passed() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith("LC_")}

@@ -6,9 +6,14 @@ A check is a module with `async def run(ctx) -> list[Finding]`; here it gets its
 from __future__ import annotations
 
 from stepflow_tui.engine.checks import (
+    application_env,
+    application_health,
+    application_recipes,
+    application_switches,
     config_tables,
     config_types,
     config_unused,
+    source_busy_timeout,
     source_encoding,
     source_file,
     source_filesystem,
@@ -25,6 +30,7 @@ from stepflow_tui.engine.checks import (
     system_memory,
     system_state_dir,
     system_wal_reset,
+    target_pool,
 )
 from stepflow_tui.engine.checks.context import Check, CheckContext, CheckStage, Needs, check_context
 from stepflow_tui.engine.checks.live import LIVE_CHECKS
@@ -40,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="source_filesystem", run=source_filesystem.run, needs=Needs.SOURCE),
     Check(name="source_holders", run=source_holders.run, needs=Needs.SOURCE),
     Check(name="source_stall", run=source_stall.run, needs=Needs.SOURCE),
+    Check(name="source_busy_timeout", run=source_busy_timeout.run),
     Check(name="source_tables", run=source_tables.run, needs=Needs.SCHEMA),
     Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA),
     Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA),
@@ -53,7 +60,12 @@ CHECKS: tuple[Check, ...] = (
     Check(name="system_memory", run=system_memory.run),
     Check(name="system_logout", run=system_logout.run),
     *TARGET_CHECKS,
+    Check(name="target_pool", run=target_pool.run, needs=Needs.TARGET),
     *LIVE_CHECKS,
+    Check(name="application_health", run=application_health.run),
+    Check(name="application_switches", run=application_switches.run),
+    Check(name="application_recipes", run=application_recipes.run),
+    Check(name="application_env", run=application_env.run),
 )
 """In the order in which their findings are shown: the source, what the config says of it, this machine, the target, and
 what only live runs need."""

@@ -35,6 +35,17 @@ class ChecklistFacts:
     undo_done: bool | None = None  # rollback: every undo is journalled
     source_unchanged: bool | None = None  # rollback: same content hash as before
     capture_healthy: bool | None = None  # live: every change was recorded, or copied again
+    files_archived: bool | None = None  # application.backup: every file is in the archive, and was read from it again
+    archive_note: str = ""
+    health_asked: bool = False  # application.health: the preflight asked
+    service_watched: bool | None = None  # application.availability: measured from the first phase on
+    watched_note: str = ""
+    health_passed: bool | None = None  # application.health: asked again at the end
+    health_note: str = ""
+    functions_passed: bool | None = None  # application.probes: tried at the end
+    functions_note: str = ""
+    settings_in_force: bool | None = None  # application.env: the file that stands at the end keeps its rules
+    settings_note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,8 @@ Decide = Callable[[ChecklistFacts], Decision | None]
 class ChecklistItem:
     """One item; `when` is before, during, after, rollback_before, rollback_during or rollback_after. `decide` None: manual.
 
-    `live` items belong to live runs only.
+    `live` and `offline` items belong to runs of these modes only. `configured` names the key of the config without which nothing can decide the
+    item: it is a person's then, or, where it is `added`, not listed at all.
     """
 
     id: str
@@ -60,11 +72,19 @@ class ChecklistItem:
     decide: Decide | None = None
     holds: str = field(default="")  # phase it must be settled before
     live: bool = False
+    offline: bool = False
+    configured: str = ""
+    added: bool = False
+
+    @property
+    def manual(self) -> bool:
+        """Whether a person settles it where the config says nothing about it."""
+        return self.decide is None or bool(self.configured)
 
     @property
     def spec(self) -> ItemSpec:
-        """The item as the journal lists it."""
-        kind = ItemKind.MANUAL if self.decide is None else ItemKind.AUTO
+        """The item as the journal lists it where the config says nothing about it."""
+        kind = ItemKind.MANUAL if self.manual else ItemKind.AUTO
         return ItemSpec(id=self.id, kind=kind, before=self.holds, params={"when": self.when})
 
 
@@ -103,6 +123,20 @@ def _backup(facts: ChecklistFacts) -> Decision | None:
     )
 
 
+def _archived(facts: ChecklistFacts) -> Decision | None:
+    return _said(facts.files_archived, facts.archive_note, facts.archive_note)
+
+
+def _noted(fact: str, note: str) -> Decide:
+    """A fact whose note says it in both cases."""
+
+    def decide(facts: ChecklistFacts) -> Decision | None:
+        said: str = getattr(facts, note)
+        return _said(getattr(facts, fact), said, said)
+
+    return decide
+
+
 def _rollback_ready(facts: ChecklistFacts) -> Decision | None:
     if facts.undo_complete is None or facts.backup_tested is None:
         return None
@@ -125,11 +159,25 @@ def _alerts(facts: ChecklistFacts) -> Decision | None:
     )
 
 
+def _env_complete(facts: ChecklistFacts) -> Decision | None:
+    judged = _no_finding(
+        "env_missing", "env_placeholder", "env_weak", "env_short", "env_not_demanded", "env_not_readable",
+        good="complete, no placeholders, secrets strong", blocking_only=False,
+    )  # fmt: skip
+    return judged(facts) if any(f.code.startswith("env_") for f in facts.findings) else None
+
+
+def _service_healthy(facts: ChecklistFacts) -> Decision | None:
+    asked = _no_finding("application_unhealthy_now", good="every health check passed", blocking_only=False)
+    return asked(facts) if facts.health_asked else None
+
+
 _PREPARED = "backfill"
 
 ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="backup-database", when="before", decide=_backup, holds=_PREPARED),
-    ChecklistItem(id="backup-config", when="before"),
+    ChecklistItem(id="backup-config", when="before", decide=_archived, configured="application.backup"),
+    ChecklistItem(id="backup-storage", when="before", decide=_archived, configured="application.backup", added=True),
     ChecklistItem(id="migration-tested", when="before"),
     ChecklistItem(id="rollback-ready", when="before", decide=_rollback_ready, holds=_PREPARED),
     ChecklistItem(id="teams-told", when="before"),
@@ -144,7 +192,8 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="disk-space", when="before", decide=_no_finding("disk_", "target_disk", good="enough room"), holds=_PREPARED),
     ChecklistItem(id="database-healthy", when="before", holds=_PREPARED,
                   decide=_fact("backup_tested", "integrity_check clean, foreign keys counted", "integrity_check found damage")),
-    ChecklistItem(id="service-healthy", when="before"),
+    ChecklistItem(id="service-healthy", when="before", configured="application.health", holds=_PREPARED,
+                  decide=_service_healthy),
     ChecklistItem(id="holders-known", when="before", holds=_PREPARED,
                   decide=_fact("holders_known", "listed by pid and command", "this system does not tell")),
     ChecklistItem(id="state-recorded", when="before", holds=_PREPARED,
@@ -154,7 +203,7 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="target-schema", when="before", decide=_no_finding("existing_", "target_existing", good="tables and columns fit"), holds=_PREPARED),
     ChecklistItem(id="pool-fits", when="before", decide=_no_finding("target_connections", "pool_", good="enough free connections", blocking_only=False),
                   holds=_PREPARED),
-    ChecklistItem(id="env-complete", when="before"),
+    ChecklistItem(id="env-complete", when="before", decide=_env_complete, configured="application.env"),
     ChecklistItem(id="monitoring-ready", when="before"),
     ChecklistItem(id="rights-limited", when="before"),
     ChecklistItem(id="sensitive-named", when="before"),
@@ -164,16 +213,26 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="capture-healthy", when="during", live=True,
                   decide=_fact("capture_healthy", "every change was recorded", "changes went past it, see the alerts")),
     ChecklistItem(id="application-routed", when="during", holds="switch_reads", live=True),
-    ChecklistItem(id="application-switched", when="during", holds="observe", live=True),
+    ChecklistItem(id="application-switched", when="during", holds="observe", live=True, offline=True),
+    ChecklistItem(id="writers-stopped", when="during", holds="capture", offline=True),
+    ChecklistItem(id="service-watched", when="during", configured="application.availability", added=True,
+                  decide=_noted("service_watched", "watched_note")),
+    ChecklistItem(id="functions-tested", when="during", configured="application.probes", added=True,
+                  decide=_noted("functions_passed", "functions_note")),
     ChecklistItem(id="data-verified", when="during", decide=_fact("verified_clean", "clean pass", "differences, see the report")),
     ChecklistItem(id="alerts-clear", when="during", decide=_alerts),
     ChecklistItem(id="decisions-recorded", when="during", decide=_fact("decisions_recorded", "audit chain verified", "audit chain broken")),
     ChecklistItem(id="data-equal", when="after", decide=_comprehensive),
-    ChecklistItem(id="functions-verified", when="after"),
+    ChecklistItem(id="health-checked", when="after", configured="application.health", added=True,
+                  decide=_noted("health_passed", "health_note")),
+    ChecklistItem(id="functions-verified", when="after", configured="application.probes",
+                  decide=_noted("functions_passed", "functions_note")),
     ChecklistItem(id="alerts-checked", when="after", decide=_alerts),
     ChecklistItem(id="performance-compared", when="after"),
     ChecklistItem(id="documents-updated", when="after"),
     ChecklistItem(id="temporary-removed", when="after", decide=_fact("scratch_removed", "nothing of StepFlow is left in the target", "leftovers in the target")),
+    ChecklistItem(id="production-settings", when="after", configured="application.env", added=True,
+                  decide=_noted("settings_in_force", "settings_note")),
     ChecklistItem(id="new-side-backed-up", when="after"),
     ChecklistItem(id="watch-continues", when="after"),
     ChecklistItem(id="old-side-archived", when="after"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stepflow_tui.engine.checks.context import CheckContext
-from stepflow_tui.engine.model.config import Config, Mode
-from stepflow_tui.engine.model.config_application import Alerts, Application
+from stepflow_tui.engine.model.config import Capture, Config, Cutover, Mode, SwitchReads
+from stepflow_tui.engine.model.config_application import Alerts
 from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.model.state import PhaseName
 
@@ -27,12 +27,26 @@ async def run(ctx: CheckContext) -> list[Finding]:
 def unused(config: Config) -> list[str]:
     """Sections that are filled in and that nothing reads in this mode."""
     found = []
-    if config.application != Application():
-        found.append("application")
+    if config.mode is Mode.COPY:
+        found += [f"application.{key}" for key in ("switches", "recipe") if getattr(config.application, key)]
+        # the application works on the source still: what a probe writes there would change it
+        found += [f"application.probes.{probe.name}" for probe in config.application.probes if probe.create is not None]
     hooked = (phase for phase, both in config.hooks.items() if both.before or both.after)
     found += [f"hooks.{phase.value}" for phase in hooked if phase in LACKING[config.mode]]
     if config.alerts != Alerts():
         found.append("alerts")
+    if config.mode is Mode.OFFLINE:
+        found += _only_live(config)
     if config.mode is not Mode.LIVE:
         found += [f"verify.{key}" for key in ("rules", "invariants") if getattr(config.verify, key)]
     return found
+
+
+def _only_live(config: Config) -> list[str]:
+    """Keys that lead what goes on while the application writes: in a window it stands still. (`capture.budget` bounds the log
+    of the way back too.)"""
+    found = [] if config.switch == SwitchReads() else ["switch"]
+    found += [f"capture.{k}" for k in ("keep", "uncapturable") if getattr(config.capture, k) != getattr(Capture(), k)]
+    return found + [
+        f"cutover.{k}" for k in ("max_freeze", "retries") if getattr(config.cutover, k) != getattr(Cutover(), k)
+    ]

@@ -45,7 +45,8 @@ class CheckContext:
     """The facts all checks share.
 
     `readable`, `schema` are None when the source can't be read (`problem` says why, if it is not the source's state);
-    `target` is None when it could not be reached or was not asked for. `backup_dir` is where the backup will be made.
+    `target` is None when it could not be reached or was not asked for. `backup_dir` is where the backup will be made,
+    `folder` the config's, where its commands run.
     """
 
     config: Config
@@ -59,6 +60,7 @@ class CheckContext:
     schema: SourceSchema | None = None
     problem: StepFlowError | None = None
     target: TargetView | None = None
+    folder: Path | None = None
 
     @property
     def source_text(self) -> str:
@@ -96,6 +98,7 @@ async def check_context(
     run_id: str | None = None,
     stage: CheckStage = CheckStage.CHECK,
     target: TargetView | None = None,
+    folder: Path | None = None,
 ) -> AsyncIterator[CheckContext]:
     """Look at the source and keep what checks (and a plan) need while the context is open.
 
@@ -106,11 +109,13 @@ async def check_context(
         state_dir: StepFlow's state directory.
         run_dir: the run's folder; its `backup/` is where the backup goes unless `backup.dir` says otherwise.
         target: a view of the target, if one was reached.
+        folder: the config's folder.
     """
     examined = await examine(config.source.path)
     holders = await find_holders(examined.real)
     ctx = CheckContext(
         config=config, state_dir=state_dir, run_id=run_id, stage=stage, target=target, examined=examined, holders=holders,
+        folder=folder,
         backup_dir=config.backup.dir or (run_dir or state_dir) / "backup",
     )  # fmt: skip
     async with AsyncExitStack() as stack:

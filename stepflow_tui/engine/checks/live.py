@@ -1,4 +1,4 @@
-"""The checks of live runs in their declared order, as the registry wants them: in other modes they find nothing."""
+"""The checks of runs that move writes, in their declared order, as the registry wants them: in mode copy they find nothing."""
 
 from __future__ import annotations
 
@@ -28,13 +28,28 @@ def _live_only(run: Run) -> Run:
     return checked
 
 
+def _moving(run: Run) -> Run:
+    """Live and offline runs: both leave fence and capture in the source while the way back is open."""
+
+    async def checked(ctx: CheckContext) -> list[Finding]:
+        return await run(ctx) if ctx.config.mode is not Mode.COPY else []
+
+    return checked
+
+
+async def _target(ctx: CheckContext) -> list[Finding]:
+    """Offline, no change is applied to the target: triggers and cascades there have nothing to act on before the switch."""
+    found = await live_target.run(ctx)
+    return found if ctx.config.mode is Mode.LIVE else [f for f in found if f.code == "live_target_partitioned"]
+
+
 LIVE_CHECKS: tuple[Check, ...] = (
-    Check(name="live_leftovers", run=_live_only(live_leftovers.run), needs=Needs.SOURCE),
-    Check(name="live_writable", run=_live_only(live_writable.run), needs=Needs.SOURCE),
-    Check(name="live_place", run=_live_only(live_place.run), needs=Needs.SOURCE),
-    Check(name="live_owner", run=_live_only(live_owner.run), needs=Needs.SOURCE),
+    Check(name="live_leftovers", run=_moving(live_leftovers.run), needs=Needs.SOURCE),
+    Check(name="live_writable", run=_moving(live_writable.run), needs=Needs.SOURCE),
+    Check(name="live_place", run=_moving(live_place.run), needs=Needs.SOURCE),
+    Check(name="live_owner", run=_moving(live_owner.run), needs=Needs.SOURCE),
     Check(name="live_journal", run=_live_only(live_journal.run), needs=Needs.SOURCE),
-    Check(name="live_triggers", run=_live_only(live_triggers.run), needs=Needs.SCHEMA),
-    Check(name="live_disk", run=_live_only(live_disk.run), needs=Needs.SOURCE),
-    Check(name="live_target", run=_live_only(live_target.run), needs=Needs.TARGET),
+    Check(name="live_triggers", run=_moving(live_triggers.run), needs=Needs.SCHEMA),
+    Check(name="live_disk", run=_moving(live_disk.run), needs=Needs.SOURCE),
+    Check(name="live_target", run=_moving(_target), needs=Needs.TARGET),
 )

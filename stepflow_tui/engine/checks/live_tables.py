@@ -19,12 +19,14 @@ def live_table_findings(plan: Plan, schema: SourceSchema, config: Config) -> lis
     may miss a row, the table is compared as a whole while writes are fenced; that costs a freeze as long as the table, and
     takes a yes in the config beforehand (`capture.uncapturable: reconcile`).
     """
-    if config.mode is not Mode.LIVE:
+    if config.mode == Mode.COPY:
         return []
     wanted = [t for t in plan.tables if t.impossible is None]
     lost = [
         blocking("live_uncapturable", t.source, reason=t.uncapturable) for t in wanted if t.uncapturable is not None
     ]
+    if config.mode == Mode.OFFLINE:
+        return list(lost)  # nobody writes to SQLite before its fence stands: its log can't miss a row
     partly = [(t, why) for t in wanted if t.uncapturable is None and (why := _partly(t, schema)) is not None]
     return [*lost, *(_whole(t, why, plan, config) for t, why in partly)]
 

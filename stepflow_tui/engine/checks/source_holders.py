@@ -14,8 +14,8 @@ async def run(ctx: CheckContext) -> list[Finding]:
         return [info("source_holders_unknown", ctx.source_text)]
     found = []
     if holders.processes:
-        tell = warning if ctx.config.mode is Mode.COPY else info
-        found.append(tell("source_held", ctx.source_text, holders=holders.text, count=len(holders.processes)))
+        tell, code = (warning, "source_held") if ctx.config.mode is Mode.COPY else (info, "source_in_use")
+        found.append(tell(code, ctx.source_text, holders=holders.text, count=len(holders.processes)))
     if not holders.complete:
         found.append(info("source_holders_incomplete", ctx.source_text))
     return found

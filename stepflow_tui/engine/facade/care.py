@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui import __version__
+from stepflow_tui.engine.application.archive_check import check_archive
+from stepflow_tui.engine.application.archive_manifest import Archive, archive_of, read_archive
 from stepflow_tui.engine.errors import StepFlowError, UsageError
+from stepflow_tui.engine.facade.backup_sets import bare_row, made_sets, row_of, run_set
 from stepflow_tui.engine.facade.look import HasRun
-from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import StateDir
-from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite import backups as kept
 from stepflow_tui.engine.sqlite.backup import Backup, read_manifest
@@ -29,32 +31,20 @@ ADMIN_DATABASE = "postgres"
 
 
 def backups(state: Path, run: HasRun | None) -> Sequence[Mapping[str, Any]]:
-    """Backups that runs of this state directory made, newest first: run path bytes sha256 verified made_at."""
+    """Backups of this state directory, of runs and made outside of them, newest first: set run kind path bytes sha256
+    verified made_at archive archive_bytes files."""
     folders = [run.path] if run is not None else [p for p in (state / "runs").glob("*") if p.is_dir()]
-    found = [row for folder in folders if (row := _backup_of(folder)) is not None]
-    return sorted(found, key=lambda r: str(r["made_at"]), reverse=True)
-
-
-def _backup_of(run_dir: Path) -> dict[str, Any] | None:
-    try:
-        with RunReader(run_dir) as reader:
-            row = reader.backup()
-    except StepFlowError:
-        return None
-    if row is None or not Path(row["path"]).exists():
-        return None
-    return {
-        "run": run_dir.name,
-        "path": row["path"],
-        "bytes": row["bytes"],
-        "sha256": row["sha256"],
-        "verified": bool(row["verified"]),
-        "made_at": iso_utc(row["at_ms"]),
-    }
+    rows = [row_of(made) if (made := run_set(folder)) is not None else bare_row(folder) for folder in folders]
+    rows += [row_of(made) for made in made_sets(state)] if run is None else []
+    return sorted((r for r in rows if r is not None), key=lambda r: str(r["made_at"]), reverse=True)
 
 
 async def verify_backup(path: Path) -> Mapping[str, Any]:
-    """Hash, `integrity_check` and `foreign_key_check` of a backup: path sha256 expected verified reason."""
+    """Hash, `integrity_check` and `foreign_key_check` of a database's backup, and every member of the archive beside it; or
+    an archive alone: path sha256 expected verified reason archive."""
+    alone = read_archive(path)
+    if alone is not None:
+        return {**await _archive_checked(replace(alone, path=str(path))), "archive": None}
     backup = _manifest(path)
     check = await kept.verify_backup(backup)
     reason = (
@@ -62,12 +52,28 @@ async def verify_backup(path: Path) -> Mapping[str, Any]:
         if check.verified
         else ("the bytes are not those of the manifest" if check.test is None else "integrity_check found damage")
     )
+    archive = read_archive(archive_of(path))
+    beside = await _archive_checked(replace(archive, path=str(archive_of(path)))) if archive is not None else None
     return {
         "path": str(path),
         "sha256": check.sha256,
         "expected": backup.sha256,
+        "verified": check.verified and (beside is None or beside["verified"]),
+        "reason": reason or (beside["reason"] if beside is not None else ""),
+        "archive": beside,
+    }
+
+
+async def _archive_checked(archive: Archive) -> dict[str, Any]:
+    check = await asyncio.to_thread(check_archive, archive)
+    reason = "; ".join(check.problems[:3]) or ("" if check.same else "the bytes are not those of the manifest")
+    return {
+        "path": archive.path,
+        "sha256": check.sha256,
+        "expected": archive.sha256,
         "verified": check.verified,
         "reason": reason,
+        "files": archive.files,
     }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic_core import PydanticCustomError
+
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, Draft
+from stepflow_tui.engine.facade.compose_application import application_lines, check_application
+from stepflow_tui.engine.facade.compose_words import as_json, plain, quoted, relative
+from stepflow_tui.engine.model.config_units import parse_duration
+from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, VARIABLES, Draft
 from stepflow_tui.engine.texts.advice import BUILT, KINDS
 from stepflow_tui.engine.texts.checklist import TITLES
 from stepflow_tui.engine.texts.language import N_, _
@@ -20,9 +24,12 @@ COMMENTS: dict[str, str] = {
     "name": N_("names the run; typed as confirmation"),
     "mode": N_("copy: one exact copy, nobody writes meanwhile"),
     "mode_live": N_("live: the application keeps writing; reads, then writes move"),
+    "mode_offline": N_("offline: a maintenance window; stopped, copied, compared, started again"),
     "environment": N_("production asks for --confirm"),
     "embedded": N_("a PostgreSQL of StepFlow's own"),
     "libpq": N_("no address: PGHOST, PGDATABASE … and ~/.pgpass"),
+    "variables": N_("no address: the variables of database_env name it"),
+    "database_env": N_("variables name what is left out: .env.example lists them"),
     "tables": N_("or existing: made beforehand by the application's tool"),
     "owner": N_("role that owns what is made"),
     "grant": N_("roles that may use it: rw or ro"),
@@ -30,13 +37,13 @@ COMMENTS: dict[str, str] = {
     "backup": N_("the tested backup goes here; left out: the run's own folder"),
     "level": N_("basic | standard | detailed | comprehensive"),
     "on_bad_value": N_("text PostgreSQL can't hold: reject | bytea | replace"),
+    "window": N_("how long it may be down; then the old side starts again by itself"),
     "checklist": N_("who answers for which item"),
 }
 """What stands beside the keys."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _COLUMN = 32
 
 
@@ -56,7 +63,7 @@ def config_text(draft: Draft, path: Path) -> str:
 
 def manual_items() -> tuple[tuple[str, str], ...]:
     """Items of the default checklist that a person settles: when (before, during, after, rollback_…) and id, in order."""
-    return tuple((item.when, item.id) for item in ITEMS if item.decide is None)
+    return tuple((item.when, item.id) for item in ITEMS if item.manual and not item.added)
 
 
 def suggested_name(source: str, kind: str = "sqlite-to-postgres") -> str:
@@ -135,9 +142,12 @@ def _check(draft: Draft) -> None:
             raise UsageError(
                 f"{getattr(draft, key)!r} is no {key}.", hint=f"One of {', '.join(choices)}.", code="unknown_choice"
             )
-    if draft.mode == "live" and draft.level in ("basic", "standard"):
+    if draft.mode == "offline":
+        _check_window(draft.window)
+    check_application(draft.application)
+    if draft.mode != "copy" and draft.level in ("basic", "standard"):
         raise UsageError(
-            f"A live run can't be proven with {draft.level} verification: rows change while it looks.",
+            f"A run in mode {draft.mode} moves writes, and {draft.level} verification proves too little for that.",
             hint="Choose detailed or comprehensive.",
             code="level_too_low",
         )
@@ -151,11 +161,28 @@ def _check(draft: Draft) -> None:
     _check_rest(draft)
 
 
+def _check_window(window: str) -> None:
+    try:
+        seconds = parse_duration(window)
+    except PydanticCustomError:
+        seconds = 0.0
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        raise UsageError(
+            f"{window!r} is no length of a maintenance window.", hint="Such as 30m, 2h or 90s.", code="bad_window"
+        )
+
+
 def _check_rest(draft: Draft) -> None:
-    if not draft.source:
+    if draft.env_prefix and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", draft.env_prefix):
+        raise UsageError(
+            f"{draft.env_prefix!r} can't begin the name of a variable.",
+            hint="Letters, digits and underscore, no digit first: --env-prefix SHOP_",
+            code="env_prefix",
+        )
+    if not draft.source and not from_variables(draft):
         raise UsageError("The source is missing.", hint="Name the SQLite file.", code="no_source")
     try:
-        f"{draft.source}{draft.backup_dir}".encode()
+        f"{draft.source}{draft.backup_dir}{draft.env_file}".encode()
     except UnicodeEncodeError:
         raise UsageError(
             "The source's name is not UTF-8; a config file can't hold it.",
@@ -180,24 +207,43 @@ def _check_rest(draft: Draft) -> None:
 def _lines(draft: Draft, path: Path) -> Iterator[str]:
     yield "# " + _("Made by `stepflow init`. `stepflow check {file}` looks at both sides.").format(file=path.name)
     yield "version: 1"
-    yield _line(f"name: {_plain(draft.name or suggested_name(draft.source, draft.kind))}", "name")
+    yield _line(f"name: {plain(draft.name or suggested_name(draft.source, draft.kind))}", "name")
     yield f"kind: {draft.kind}"
     yield _line(f"mode: {draft.mode}", "mode")
     yield _line("", "mode_live")
-    yield _line(f"environment: {_plain(draft.environment)}", "environment")
-    yield "source:"
-    yield f"  path: {_quoted(_relative(draft.source, path))}"
+    yield _line("", "mode_offline")
+    yield _line(f"environment: {plain(draft.environment)}", "environment")
+    yield from _variables(draft, path)
+    if draft.source:
+        yield "source:"
+        yield f"  path: {quoted(relative(draft.source, path))}"
     yield from _target(draft)
     yield _line("# types:", "types")
     yield '#   by_column: {orders: {total: "numeric(12,2)"}}'
     if draft.backup_dir:
         yield "backup:"
-        yield _line(f"  dir: {_quoted(_relative(draft.backup_dir, path))}", "backup")
+        yield _line(f"  dir: {quoted(relative(draft.backup_dir, path))}", "backup")
     yield "verify:"
     yield _line(f"  level: {draft.level}", "level")
     yield "copy:"
     yield _line(f"  on_bad_value: {draft.on_bad_value}", "on_bad_value")
+    if draft.mode == "offline":
+        yield "cutover:"
+        yield _line(f"  window: {draft.window}", "window")
+    yield from application_lines(draft.application, path)
     yield from _checklist(draft)
+
+
+def from_variables(draft: Draft) -> bool:
+    """Whether source and target are looked up in the environment where they are left out."""
+    return bool(draft.env_file) or draft.env_prefix is not None
+
+
+def _variables(draft: Draft, path: Path) -> Iterator[str]:
+    if from_variables(draft):
+        yield _line("database_env:", "database_env")
+        yield f"  file: {quoted(relative(draft.env_file or str(path.parent / '.env'), path))}"
+        yield f"  prefix: {as_json(draft.env_prefix or '')}"
 
 
 def _target(draft: Draft) -> Iterator[str]:
@@ -206,9 +252,11 @@ def _target(draft: Draft) -> Iterator[str]:
         yield _line("  embedded: true", "embedded")
     elif draft.target == ENVIRONMENT:
         yield f"  # {_(COMMENTS['libpq'])}"
+    elif draft.target == VARIABLES:
+        yield f"  # {_(COMMENTS['variables'])}"
     else:
-        yield f"  dsn: {_json(draft.target)}"
-    yield f"  schema: {_plain(draft.schema)}"
+        yield f"  dsn: {as_json(draft.target)}"
+    yield f"  schema: {plain(draft.schema)}"
     yield _line("  tables: create", "tables")
     yield _line("  # owner: app_owner", "owner")
     yield _line("  # grant: {app_role: rw}", "grant")
@@ -223,29 +271,8 @@ def _checklist(draft: Draft) -> Iterator[str]:
         yield f"  {when}:"
         for item in named:
             if item.when == when:
-                yield f"    - {{id: {item.id}, title: {_quoted(TITLES[item.id])}, owner: {_quoted(draft.owners[item.id])}}}"
+                yield f"    - {{id: {item.id}, title: {quoted(TITLES[item.id])}, owner: {quoted(draft.owners[item.id])}}}"
 
 
 def _line(setting: str, comment: str) -> str:
     return f"{setting:{_COLUMN - 1}} # {_(COMMENTS[comment])}"
-
-
-def _relative(text: str, path: Path) -> str:
-    if text.startswith("~") or Path(text).is_absolute():
-        return text
-    relative = os.path.relpath(text, path.parent)
-    return relative if relative.startswith("..") else f"./{relative}"
-
-
-def _plain(text: str) -> str:
-    """A word as it is, anything else in quotes."""
-    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) and text.lower() != "null" else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return _json(text.replace("${", "$${"))
-
-
-def _json(text: str) -> str:
-    # JSON strings are YAML strings; what YAML forbids in a file, and what would turn its lines round, is written as escapes
-    return _UNSAFE.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(text, ensure_ascii=False))

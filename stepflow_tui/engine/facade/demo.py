@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
+import socket
 import time
 from pathlib import Path
 
 import yaml
 
-from stepflow_tui.demo.keeper import close_shop, open_shop
+from stepflow_tui.demo.keeper import close_shop, open_shop, open_web, web_command
+from stepflow_tui.demo.names import SETTINGS, URL_VARIABLE, WEB_LOG, WEB_PID
 from stepflow_tui.engine.errors import Held, StepFailed
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.postgres.embedded import Embedded
@@ -25,10 +28,13 @@ _servers: dict[Path, Embedded] = {}
 """What the demos of this process use, by config: their shops need the server longer than their runs do."""
 
 
-async def make_demo(state: Path, kind: str, rows: int) -> Path:
+async def make_demo(state: Path, kind: str, rows: int, *, restart: bool = False) -> Path:
     """A folder of its own with a new sample database, its config, and a shop that trades on it; returns the config's path.
 
     The shop ends with this process, or with `end_demo` or `keep_demo`.
+
+    Args:
+        restart: the shop is a web application, which finds its database in `.env` and is switched by a restart.
 
     Raises:
         StepFailed: the shop doesn't start.
@@ -42,8 +48,10 @@ async def make_demo(state: Path, kind: str, rows: int) -> Path:
     await asyncio.to_thread(folder.mkdir, mode=0o700)
     await asyncio.to_thread(make_shop, folder / "shop.db", rows, wal=True)
     config = folder / "stepflow.yaml"
-    config.write_text(yaml.safe_dump(_settings(name, kind), sort_keys=False), encoding="utf-8")
-    await _open(folder_of_state.path, config, name)
+    port = _free_port() if restart else None
+    settings = _settings(name, kind) | ({} if port is None else _application(folder, port))
+    config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    await _open(folder_of_state.path, config, name, port)
     return config
 
 
@@ -63,11 +71,40 @@ def _settings(name: str, kind: str) -> dict[str, object]:
     }
 
 
-async def _open(root: Path, config: Path, name: str) -> None:
+def _application(folder: Path, port: int) -> dict[str, object]:
+    """Reads and writes move together with the restart: nothing of `switch` but the shadow reads is of use."""
+    health = f"http://127.0.0.1:{port}/health"
+    path = os.environ.get("PYTHONPATH")
+    return {
+        "switch": {"shadow_reads": 200},
+        "application": {
+            "switches": [{"file": SETTINGS, "set": {URL_VARIABLE: "{target_dsn}"}}],
+            "recipe": {
+                "kind": "command",
+                "command": f"exec {shlex.join(web_command(folder, port))}",
+                "pid_file": WEB_PID,
+                "log": WEB_LOG,
+                **({"env": {"PYTHONPATH": path}} if path else {}),
+            },
+            "health": [{"http": health, "json": {"database.kind": "postgresql"}, "timeout": "2s", "interval": "1s"}],
+            "availability": {"http": health, "every": "1s"},
+        },
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _open(root: Path, config: Path, name: str, port: int | None) -> None:
     server = _servers[config] = Embedded(root)
     await server.start()
     try:
-        await asyncio.to_thread(open_shop, config.parent, server.target(name).application_uri())
+        if port is not None:
+            await asyncio.to_thread(open_web, config.parent, port)
+        await asyncio.to_thread(open_shop, config.parent, server.target(name).application_uri(), port=port)
     except RuntimeError as exc:
         raise StepFailed("The demo's shop does not start.", detail=str(exc), code="demo_shop") from exc
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from stepflow_tui.engine.checks import CheckContext, check_context, run_checks
 from stepflow_tui.engine.checks.checklist import ChecklistFacts, Decision, decide_all
+from stepflow_tui.engine.checks.offline_window import window_findings
 from stepflow_tui.engine.errors import ConfigError, ExitCode
 from stepflow_tui.engine.journal.people import BY_CHECK
 from stepflow_tui.engine.journal.rundir import StateDir
@@ -67,7 +68,9 @@ async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None 
         if create_target is not None:
             await _create(loaded, create_target)
         view = await standalone_view(loaded.config, state_dir.path, resources)
-        async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+        async with check_context(
+            loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
+        ) as ctx:
             aim_at_tables(ctx)
             findings = await run_checks(ctx)
     return Checked(findings=findings, exit_code=_code(findings, view))
@@ -78,7 +81,9 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
     state_dir = StateDir.open(state, os.environ)
     async with AsyncExitStack() as resources:
         view = await standalone_view(loaded.config, state_dir.path, resources)
-        async with check_context(loaded.config, state_dir=state_dir.path, target=view) as ctx:
+        async with check_context(
+            loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
+        ) as ctx:
             aim_at_tables(ctx)
             findings = await run_checks(ctx)
             made = await _planned(loaded, ctx, view, state_dir.path) if not _stands_before(findings, view) else None
@@ -92,7 +97,8 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
 
 def _items(loaded: LoadedConfig, findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """The checklist before a run: in the shape of the journal's rows."""
-    decided = decide_all(ChecklistFacts(checked=True, findings=tuple(findings)))
+    asked = bool(loaded.config.application.health)
+    decided = decide_all(ChecklistFacts(checked=True, findings=tuple(findings), health_asked=asked))
     return [_item(spec, decided.get(spec.id)) for spec in playbook_for(loaded.config).items]
 
 
@@ -129,7 +135,7 @@ async def _planned(
         mask=source_mask(ctx.schema, ctx.config, state),
     )
     made = make_plan(ctx.schema, census, ctx.config, view, planned_phases(playbook_for(loaded.config)))
-    return made.plan, [*census.findings, *made.findings]
+    return made.plan, [*census.findings, *made.findings, *window_findings(made.plan, ctx.config)]
 
 
 def _code(findings: Sequence[Finding], view: TargetView) -> int:

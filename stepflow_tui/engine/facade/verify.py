@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stepflow_tui.engine.application.records import left_out as probe_records
 from stepflow_tui.engine.checks import check_context, run_checks
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
 from stepflow_tui.engine.facade.repair import repair_run
@@ -154,6 +155,7 @@ def _job(
         as_of_ms=time.time_ns() // 1_000_000,
         plan=known.plan,
         mask=mask,
+        left_out=probe_records(known.run.path) if known.run is not None else {},
     )
 
 

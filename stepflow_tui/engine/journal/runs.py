@@ -110,9 +110,9 @@ class Runs(Events):
         """Note that source or target are about to be changed for the first time: from here on the run can't be ignored."""
         await self.execute("UPDATE run SET changed_ms=coalesce(changed_ms,?)", (self.clock.now_ms(),))
 
-    async def mark_source_changed(self) -> None:
-        """Note that the source changed during the run."""
-        await self.execute("UPDATE run SET source_changed=1")
+    async def mark_source_changed(self, changed: bool = True) -> None:
+        """Note that the source changed during the run; or that what it is now is copied from the beginning."""
+        await self.execute("UPDATE run SET source_changed=?", (int(changed),))
 
     async def set_versions(self, **versions: str) -> None:
         """Add versions of what took part (sqlite, postgresql …) to the run's row."""

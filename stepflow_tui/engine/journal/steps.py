@@ -61,14 +61,18 @@ class Steps(Events):
 
         await self.write(body)
 
-    async def reopen(self, phase: str) -> None:
-        """Make a phase, and those behind it, pending again: the run goes on from there."""
+    async def reopen(self, phase: str, *, begun: bool = False) -> None:
+        """Make a phase, and those behind it, pending again: the run goes on from there.
+
+        Args:
+            begun: what they did stays in place until it is done again, so that a rollback takes it back.
+        """
         pending = StepState.PENDING.value
 
         async def body(db: aiosqlite.Connection) -> None:
             later = "SELECT name FROM phase WHERE ord >= (SELECT ord FROM phase WHERE name=?)"
             await db.execute(
-                f"UPDATE step SET state=?, attempt=0, done_seq=NULL, started_ms=NULL, ended_ms=NULL WHERE phase IN ({later})",
+                f"UPDATE step SET state=?, attempt={'attempt' if begun else 0}, done_seq=NULL, started_ms=NULL, ended_ms=NULL WHERE phase IN ({later})",
                 (pending, phase),
             )
             await db.execute(
@@ -141,9 +145,10 @@ class Steps(Events):
             seq = await self._step_event(
                 db, step_id, row[0], row[1], state=state, attempt=row[2], seconds=seconds, evidence=evidence
             )
-            await db.execute(
-                "UPDATE step SET state=?, done_seq=?, ended_ms=?, evidence=? WHERE id=?",
-                (state.value, None if state is StepState.UNDONE else seq, now, self.plain(evidence), step_id),
+            await db.execute(  # a step that is taken back keeps the time that it took: its undo is no part of it
+                "UPDATE step SET state=?1, done_seq=iif(?1='undone',NULL,?2),"
+                " ended_ms=iif(?1='undone',coalesce(ended_ms,?3),?3), evidence=?4 WHERE id=?5",
+                (state.value, seq, now, self.plain(evidence), step_id),
             )
 
         await self.write(body)

@@ -94,10 +94,21 @@ class Level(StrEnum):
 
 
 class Source(Section):
-    """The SQLite file. `allow_stall` (seconds): a backup that would stall a rollback-journal writer longer is refused."""
+    """The SQLite file. `allow_stall` (seconds): a backup that would stall a rollback-journal writer longer is refused.
+
+    `busy_timeout` (seconds): how long the application itself waits for a lock; None: not known.
+    """
 
     path: ConfigPath
     allow_stall: Duration = Field(default=30.0, ge=0)
+    busy_timeout: Duration | None = Field(default=None, ge=0)
+
+
+class DatabaseEnv(Section):
+    """Where source and target are looked up when the config leaves them out: the environment, then this file (`.env`)."""
+
+    file: ConfigPath | None = None
+    prefix: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")
 
 
 class Pool(Section):
@@ -324,6 +335,7 @@ class Config(Section):
     kind: MigrationKind
     mode: Mode = Mode.COPY
     environment: str = Field(default="staging", pattern=NAME_PATTERN)
+    database_env: DatabaseEnv | None = None
     source: Source
     target: Target = Target()
     tables: Tables = Tables()

@@ -71,7 +71,9 @@ class Recipe(Section):
     undo: str | None = Field(default=None, repr=False)
     pid_file: ConfigPath | None = None
     log: ConfigPath | None = None
-    folder: ConfigPath | None = None  # where commands run; the config's folder if left out
+    folder: ConfigPath | None = (
+        None  # where commands run; the config's folder if left out (git: `directory`, directory: the new one)
+    )
     env: dict[str, SecretStr] = Field(default_factory=dict)
     timeout: Duration = Field(default=300.0, gt=0)
 

@@ -41,7 +41,7 @@ def advise(facts: Mapping[str, Any], answers: Answers) -> Advice:
 def _for_sqlite(facts: Mapping[str, Any], answers: Answers) -> Advice:
     known = [] if facts else [Reason("not_measured")]
     if outgrown := _outgrown(facts, answers):
-        return _for("sqlite-to-postgres", [*outgrown, *known], _meanwhile(facts))
+        return _for("sqlite-to-postgres", [*outgrown, *known], [Reason("how_to_move"), *_meanwhile(facts)])
     in_wal = facts.get("journal_mode") == "wal"
     if not in_wal and (waiting := _waiting(facts, answers)):
         here = [Reason("one_machine", _picked(facts, "tables", "size"))] if facts.get("tables") is not None else []

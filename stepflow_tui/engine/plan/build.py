@@ -53,7 +53,7 @@ def build_plan(
     parts = Parts(schema=config.target.schema_name)
     made_beforehand = config.target.tables is TablesMode.EXISTING
     drafts = make_drafts(schema, census, config, parts.relations)
-    if config.mode is Mode.LIVE:
+    if config.mode is not Mode.COPY:
         for draft in drafts:
             add_live_key(draft, utf16=schema.utf16, existing=made_beforehand)
     if made_beforehand:

@@ -74,7 +74,7 @@ RISKS: tuple[RiskSpec, ...] = (
     ),
     RiskSpec(
         id="outage", impact=Weight.MEDIUM, proofs=("service-watched", "rollback-ready"),
-        codes=("source_held", "source_locked", "backup_would_stall", "target_unreachable", "target_standby", "logout_kills"),
+        codes=("source_held", "source_in_use", "source_locked", "backup_would_stall", "target_unreachable", "target_standby", "logout_kills"),
     ),
     RiskSpec(
         id="wrong-configuration", impact=Weight.MEDIUM, proofs=("env-complete",),

@@ -18,7 +18,12 @@ def playbook_for(config: Config) -> Playbook:
     from stepflow_tui.engine.playbooks.hooks import with_hooks
 
     playbook = _playbook(config)
-    return replace(playbook, phases=with_hooks(playbook.phases, config))
+    hooked = replace(playbook, phases=with_hooks(playbook.phases, config))
+    if config.application.availability is None and not config.application.health:
+        return hooked
+    from stepflow_tui.engine.playbooks.application import watched
+
+    return replace(hooked, open=watched(hooked.open))
 
 
 def _playbook(config: Config) -> Playbook:
@@ -30,8 +35,12 @@ def _playbook(config: Config) -> Playbook:
         from stepflow_tui.engine.playbooks.live import live_playbook  # a copy need not load what only live runs use
 
         return live_playbook(config)
+    if config.kind is MigrationKind.SQLITE_TO_POSTGRES and config.mode is Mode.OFFLINE:
+        from stepflow_tui.engine.playbooks.offline import offline_playbook
+
+        return offline_playbook(config)
     raise ConfigError(
         f"There is no playbook for {config.kind.value} in mode {config.mode.value}.",
-        hint="This version has sqlite-to-postgres in the modes copy and live.",
+        hint="This version has sqlite-to-postgres in the modes copy, live and offline.",
         code="no_playbook",
     )

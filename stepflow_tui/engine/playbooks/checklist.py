@@ -4,26 +4,69 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stepflow_tui.engine.checks.checklist import ITEMS
+from stepflow_tui.engine.checks.checklist import ITEMS, ChecklistItem
 from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
 from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.state import PhaseName
+from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
+from stepflow_tui.engine.steps.live.reads_by_restart import moves_by_restart
 
 HOLDS = {"before": PhaseName.BACKFILL.value, "during": PhaseName.COMPLETE.value}
 """The phase that an item of that time must be settled before; later ones hold nothing up, they are reported."""
+
+WRITERS_STOPPED = "writers-stopped"
+"""The application is stopped: a person's item where no recipe does it."""
 
 
 def items_of(config: Config) -> tuple[ItemSpec, ...]:
     """Default items first, then the config's, in order. An item of the config with a default's id replaces it."""
     own = _own(config)
     names = {i.id for i in own}
-    live = config.mode is Mode.LIVE
-    defaults = (_held(i.spec) for i in ITEMS if i.id not in names and (live or not i.live))
-    return tuple(_earlier(spec) if live else spec for spec in (*defaults, *own))
+    wanted = (
+        i for i in ITEMS if i.id not in names and _belongs(i, config.mode) and (not i.added or _decidable(i, config))
+    )
+    defaults = (_held(_restarted(_stopped(_decided(i, config), config), config)) for i in wanted)
+    return tuple(spec if config.mode is Mode.COPY else _earlier(spec) for spec in (*defaults, *own))
+
+
+def _belongs(item: ChecklistItem, mode: Mode) -> bool:
+    if not item.live and not item.offline:
+        return True
+    return (item.live and mode is Mode.LIVE) or (item.offline and mode is Mode.OFFLINE)
+
+
+def _stopped(spec: ItemSpec, config: Config) -> ItemSpec:
+    """What a recipe stops needs no person before the window: it is ticked when it was stopped."""
+    return replace(spec, before="") if spec.id == WRITERS_STOPPED and config.application.recipe else spec
+
+
+def _restarted(spec: ItemSpec, config: Config) -> ItemSpec:
+    """What StepFlow switches itself, and what nobody has to build in where reads move with the restart, is no person's."""
+    own = {
+        "application-switched": restarts_application(config.application),
+        "application-routed": moves_by_restart(config),
+    }
+    return replace(spec, kind=ItemKind.AUTO) if own.get(spec.id) else spec
+
+
+def _decidable(item: ChecklistItem, config: Config) -> bool:
+    """Whether the config holds what a check needs to decide the item."""
+    section, _, key = item.configured.partition(".")
+    if key == "probes" and config.mode is Mode.COPY:
+        return False  # the application works on the source still: what a probe writes there would change it
+    return bool(item.configured) and bool(getattr(getattr(config, section), key))
+
+
+def _decided(item: ChecklistItem, config: Config) -> ItemSpec:
+    """The item as the config makes it: a check decides what is configured, and holds up what comes after preparing."""
+    if not _decidable(item, config):
+        return item.spec
+    before = HOLDS["before"] if item.when == "before" else item.holds
+    return replace(item.spec, kind=ItemKind.AUTO, before=before)
 
 
 def _earlier(spec: ItemSpec) -> ItemSpec:
-    """A live run changes the source before it copies: what must be settled before the copy is due before capture."""
+    """The source is changed, or the application stopped, before the copy: what must be settled before that is due earlier."""
     return replace(spec, before=PhaseName.CAPTURE.value) if spec.before == PhaseName.BACKFILL.value else spec
 
 

@@ -30,6 +30,7 @@ class Playbook:
     `consent` is called before a rollback takes anything back, with the names of the phases to be undone: it raises
     NeedsConfirmation where somebody has to say yes first. It changes nothing either.
     `abandon` is called when the run is aborted: it takes out what would go on working in the databases. It drops no row.
+    `retreat` is called when the run's work ended with an error: it ends what must not last until the next engine.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Playbook:
     open: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
     consent: Callable[[RunContext, Sequence[str]], Coroutine[Any, Any, None]] | None = None
     abandon: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
+    retreat: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
 
     def phase(self, name: str) -> PhaseSpec:
         """The phase of that name. Raises KeyError."""

@@ -8,6 +8,7 @@ from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.playbooks.checklist import items_of
 from stepflow_tui.engine.playbooks.spec import PhaseSpec, Playbook
 from stepflow_tui.engine.steps.analyze import Analyze
+from stepflow_tui.engine.steps.application.service_backup import archived
 from stepflow_tui.engine.steps.backup import MakeBackup
 from stepflow_tui.engine.steps.census import Census
 from stepflow_tui.engine.steps.claim import ClaimTarget
@@ -31,7 +32,11 @@ def copy_playbook(config: Config) -> Playbook:
         kind=config.kind.value,
         mode=config.mode.value,
         phases=(
-            PhaseSpec(name=PhaseName.PREPARE, steps=(Preflight(), MakeBackup(), Census(), MakePlan()), changes=False),
+            PhaseSpec(
+                name=PhaseName.PREPARE,
+                steps=(Preflight(), MakeBackup(), *archived(config), Census(), MakePlan()),
+                changes=False,
+            ),
             PhaseSpec(
                 name=PhaseName.BACKFILL,
                 steps=(

@@ -61,8 +61,13 @@ class RoleFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Connections: the server's for ordinary roles, the role's and the database's (None: no limit), and those in use."""
+    """Connections: the server's for ordinary roles, the role's and the database's (None: no limit), and those in use.
 
+    `maximum` is the server's max_connections, `reserved` what of it ordinary roles never get.
+    """
+
+    maximum: int = 0
+    reserved: int = 0
     server: int = 0
     server_used: int = 0
     role: int | None = None
@@ -159,7 +164,10 @@ select kind || ' ' || name from (
 order by 1
 """
 _LIMITS = """
-select current_setting('max_connections')::int
+select current_setting('max_connections')::int as maximum,
+       current_setting('superuser_reserved_connections')::int
+       + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0) as reserved,
+       current_setting('max_connections')::int
        - case when r.rolsuper then 0 else current_setting('superuser_reserved_connections')::int
               + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0) end as server,
        (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as server_used,

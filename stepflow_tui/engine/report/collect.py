@@ -27,6 +27,7 @@ def collect(run_dir: Path, state_dir: Path) -> Report:
     with RunReader(run_dir) as reader:
         run = reader.run() or {}
         tables = [_table(t) for t in reader.tables()]
+        gauges = reader.gauges()
         return {
             "run": run_dir.name,
             "name": run.get("name"),
@@ -56,6 +57,9 @@ def collect(run_dir: Path, state_dir: Path) -> Report:
             "source": run.get("source") or {},
             "errors": _errors(reader),
             "application": _application(reader, run),
+            "window": reader.gauges().get("window"),
+            "availability": (gauges.get("availability") or {}).get("phases") or {},
+            "application_state": gauges.get("application"),
         }
 
 

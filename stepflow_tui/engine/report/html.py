@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from stepflow_tui.engine.report.markdown import headline, item_state
+from stepflow_tui.engine.report.markdown import (
+    AVAILABILITY_HEAD,
+    HEALTH_HEAD,
+    availability_rows,
+    headline,
+    health_rows,
+    item_state,
+)
+from stepflow_tui.engine.report.window import WINDOW_HEAD, window_rows
 
 Report = dict[str, Any]
 
@@ -30,6 +38,9 @@ def render(report: Report) -> str:
         _discrepancies,
         _rejects,
         _application,
+        _window,
+        _availability,
+        _health,
         _checklist,
         _notes,
         _rollbacks,
@@ -153,6 +164,18 @@ def _rejects(report: Report) -> str:
 def _application(report: Report) -> str:
     items = "".join(f"<li>{text(i)}</li>" for i in report.get("application", []))
     return _section("What to change in your application", f"<ul>{items}</ul>" if items else "")
+
+
+def _window(report: Report) -> str:
+    return _section("Maintenance window", _table(WINDOW_HEAD, window_rows(report)))
+
+
+def _availability(report: Report) -> str:
+    return _section("Availability", _table(AVAILABILITY_HEAD, availability_rows(report)))
+
+
+def _health(report: Report) -> str:
+    return _section("Health of the application", _table(HEALTH_HEAD, health_rows(report)))
 
 
 def _checklist(report: Report) -> str:

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stepflow_tui.engine.model.state import PhaseName
+from stepflow_tui.engine.report.window import WINDOW_HEAD, window_rows
+
 Report = dict[str, Any]
 
 _MARKS = re.compile(r"[\\|`<>*_\[\]&~$]")
@@ -19,7 +22,7 @@ def render(report: Report) -> str:
     """The whole report as one Markdown text, ending in a newline."""
     sections = (
         _summary, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
-        _checklist, _notes, _rollbacks, _alerts, _audit,
+        _window, _availability, _health, _checklist, _notes, _rollbacks, _alerts, _audit,
     )  # fmt: skip
     return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
 
@@ -187,6 +190,67 @@ def _rejects(report: Report) -> str:
 def _application(report: Report) -> str:
     items = report.get("application", [])
     return "## What to change in your application\n\n" + "\n".join(f"- {cell(i)}" for i in items) if items else ""
+
+
+def availability_rows(report: Report) -> list[tuple[str, ...]]:
+    """Phase by phase and the sum: seconds without an answer, longest gap, failed requests, seconds measured and not measured."""
+    phases: dict[str, Report] = report.get("availability") or {}
+    order = {phase.value: n for n, phase in enumerate(PhaseName)}
+    rows = sorted(phases.items(), key=lambda row: order.get(row[0], len(order)))
+    if len(rows) > 1:
+        rows.append(("all", _sum(phases.values())))
+    return [
+        (
+            name,
+            *(f"{p.get(key, 0.0):.1f}" for key in ("unavailable_seconds", "longest_gap_seconds")),
+            f"{p.get('failed', 0)} of {p.get('requests', 0)}",
+            *(f"{p.get(key, 0.0):.1f}" for key in ("measured_seconds", "unmeasured_seconds")),
+        )
+        for name, p in rows
+    ]
+
+
+AVAILABILITY_HEAD = (
+    "phase",
+    "seconds unavailable",
+    "longest gap",
+    "failed requests",
+    "seconds measured",
+    "not measured",
+)
+
+
+def _sum(phases: Iterable[Report]) -> Report:
+    found = list(phases)
+    total = {key: sum(p.get(key, 0) for p in found) for p in found for key in p}
+    return total | {"longest_gap_seconds": max(p.get("longest_gap_seconds", 0.0) for p in found)}
+
+
+def _window(report: Report) -> str:
+    rows = window_rows(report)
+    return "## Maintenance window\n\n" + table(WINDOW_HEAD, rows) if rows else ""
+
+
+def _availability(report: Report) -> str:
+    rows = availability_rows(report)
+    if not rows:
+        return ""
+    note = "Seconds from a request that failed to the next one that was answered. Not measured: no engine was there to ask."
+    return f"## Availability\n\n{note}\n\n" + table(AVAILABILITY_HEAD, rows)
+
+
+def health_rows(report: Report) -> list[tuple[str, ...]]:
+    """What each health check said last."""
+    checks = (report.get("application_state") or {}).get("health") or []
+    return [(h["what"], "healthy" if h["ok"] else "NOT healthy", h["reason"], f"{h['seconds']:.3f}") for h in checks]
+
+
+HEALTH_HEAD = ("health check", "answer", "reason", "seconds")
+
+
+def _health(report: Report) -> str:
+    rows = health_rows(report)
+    return "## Health of the application\n\n" + table(HEALTH_HEAD, rows) if rows else ""
 
 
 def item_state(item: Report) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,11 @@ from stepflow_tui.engine.sqlite.capture_state import (
 )
 from stepflow_tui.engine.sqlite.capture_write import PATIENCE_SECONDS, in_one_write
 from stepflow_tui.engine.sqlite.catalog import read_schema
-from stepflow_tui.engine.sqlite.connect import open_application, shown
+from stepflow_tui.engine.sqlite.connect import open_application, open_living, shown
+from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
 __all__ = [
-    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "let_go", "log_size", "newest", "open_application", "prune",
+    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "install_within", "is_installed", "let_go", "log_size", "newest", "open_application", "prune",
     "renew_triggers", "stamp", "uninstall",
 ]  # fmt: skip
 
@@ -83,12 +85,17 @@ async def install(
     before = identity(path)
 
     def work(conn: sqlite3.Connection) -> Installed:
-        return _found(conn, path, run_id) or _install(conn, plan, run_id, path)
+        return install_within(conn, plan, run_id, path)
 
     installed = await in_one_write(path, what, work, patience_seconds=patience_seconds)
     if (installed.device, installed.inode) != before:
         raise replaced(path, "it was replaced while capture was being installed")
     return installed
+
+
+def install_within(conn: sqlite3.Connection, plan: CapturePlan, run_id: str, path: Path) -> Installed:
+    """`install` inside a transaction of the caller, who commits it."""
+    return _found(conn, path, run_id) or _install(conn, plan, run_id, path)
 
 
 def _found(conn: sqlite3.Connection, path: Path, run_id: str) -> Installed | None:
@@ -159,6 +166,22 @@ async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIEN
 
     what = f"Removing change capture from {shown(path)}"
     return await in_one_write(path, what, work, patience_seconds=patience_seconds)
+
+
+async def is_installed(path: Path, run_id: str) -> bool:
+    """Whether this run's capture is in the file, whole or not."""
+    return await asyncio.to_thread(_is_installed, path, run_id)
+
+
+def _is_installed(path: Path, run_id: str) -> bool:
+    with sqlite_errors(f"Looking for change capture in {shown(path)}"):
+        try:
+            conn = open_living(path)
+        except sqlite3.OperationalError:  # a hot journal: only who may write can roll it back
+            conn = open_application(path)
+        with closing(conn):
+            control = read_control(conn)
+    return control is not None and control.run == run_id
 
 
 async def let_go(path: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> None:

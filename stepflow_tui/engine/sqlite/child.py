@@ -20,7 +20,7 @@ from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.sqlite.serving import Emit, path_text
 
-__all__ = ["path_text", "run_child"]
+__all__ = ["environment", "path_text", "run_child"]
 
 _LOOK_SECONDS = 0.2
 """How often a waiting parent looks at its control."""
@@ -46,7 +46,7 @@ async def run_child(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=_environment(), limit=_LINE_LIMIT,
+        env=environment(), limit=_LINE_LIMIT,
     )  # fmt: skip
     errors_task = asyncio.create_task(_read_all(process.stderr))
     try:
@@ -118,8 +118,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-def _environment() -> dict[str, str]:
-    """The child must find the very same package, installed or not, whatever its working directory."""
+def environment() -> dict[str, str]:
+    """What a child of ours starts with: the child must find the very same package, installed or not, whatever its working directory."""
     root = str(Path(__file__).resolve().parents[3])
     rest = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{rest}" if rest else root, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -117,25 +117,36 @@ async def fence_state(path: Path) -> FenceState:
 
 def _raise(path: Path, tables: tuple[str, ...], owner: Owner, wait: float) -> FenceFacts:
     with closing(_open(path)) as conn, immediate(conn, path, wait):
-        _need_control(conn, path)
-        guard(conn, _expected(conn, path), path)
-        _need_tables(conn, path, tables)
-        kept = [*_kept(conn), *_take_off(conn, tables)]
-        standing = {name: sql for name, _, sql in _rows(conn, _FENCES)}
-        for name, sql in _fence(tables).items():
-            if standing.get(name) != sql:
-                if name in standing:
-                    _run(conn, f"drop trigger {lite_ident(name)}")
-                _run(conn, sql)
-        _run(
-            conn,
-            f"update {CTL} set fenced=1, owner=?, app_triggers=?",
-            owner.value, json.dumps([asdict(k) for k in kept], ensure_ascii=False),
-        )  # fmt: skip
-        version = stamp(conn, path).schema_version
-        log_max = _one(conn, f"select coalesce(max(n), 0) from {LOG}")
+        facts = fence_within(conn, path, tables, owner)
         failpoint("fence_raise_commit")
     failpoint("fence_raised")
+    return facts
+
+
+def fence_within(conn: sqlite3.Connection, path: Path, tables: tuple[str, ...], owner: Owner) -> FenceFacts:
+    """`raise_fence` inside a transaction of the caller, who commits it.
+
+    Args:
+        conn: holds the write lock.
+        path: the real path of its file.
+    """
+    _need_control(conn, path)
+    guard(conn, _expected(conn, path), path)
+    _need_tables(conn, path, tables)
+    kept = [*_kept(conn), *_take_off(conn, tables)]
+    standing = {name: sql for name, _, sql in _rows(conn, _FENCES)}
+    for name, sql in _fence(tables).items():
+        if standing.get(name) != sql:
+            if name in standing:
+                _run(conn, f"drop trigger {lite_ident(name)}")
+            _run(conn, sql)
+    _run(
+        conn,
+        f"update {CTL} set fenced=1, owner=?, app_triggers=?",
+        owner.value, json.dumps([asdict(k) for k in kept], ensure_ascii=False),
+    )  # fmt: skip
+    version = stamp(conn, path).schema_version
+    log_max = _one(conn, f"select coalesce(max(n), 0) from {LOG}")
     return FenceFacts(log_max=log_max, schema_version=version, kept=tuple(kept))
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from stepflow_tui.engine.application.archive_manifest import archive_of, remove_archive
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import StateDir
@@ -95,7 +96,8 @@ def _prune(state_dir: Path, folder: Path, newest: Backup, keep: int) -> None:
                 needed.add(row["path"] if row else "")
     found = list_backups({folder, *(e.path / "backup" for e in runs)})
     mine = [b for b in found if b.source_path == newest.source_path]
-    prune_backups(mine, keep=max(0, keep - 1), protected=needed)
+    for removed in prune_backups(mine, keep=max(0, keep - 1), protected=needed):
+        remove_archive(archive_of(removed.file))  # a set is kept as a whole, or not at all
 
 
 def folder_of(ctx: RunContext) -> Path:

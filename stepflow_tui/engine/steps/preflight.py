@@ -81,6 +81,7 @@ class Preflight(PlainStep):
             run_id=ctx.run_id,
             stage=CheckStage.RUN,
             target=view,
+            folder=ctx.loaded.path.parent,
         ) as checks:
             aim_at_tables(checks)
             findings = await run_checks(checks)

@@ -10,6 +10,8 @@ import signal
 from typing import Any
 
 from stepflow_tui.engine.alerts.watch import capture_broken
+from stepflow_tui.engine.application.archiving import STEP as ARCHIVE
+from stepflow_tui.engine.checks.application_env import in_force
 from stepflow_tui.engine.checks.checklist import ChecklistFacts, decide_all
 from stepflow_tui.engine.journal.audit import ChainState
 from stepflow_tui.engine.journal.reader import RunReader
@@ -19,6 +21,7 @@ from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.state import ItemState, StepState
 from stepflow_tui.engine.postgres import control
+from stepflow_tui.engine.steps.application.last_look import Looked, health_note, last_look, probes_note, watched_note
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection
@@ -33,7 +36,8 @@ class Settle(PlainStep):
     name = "settle-checklist"
 
     async def apply(self, ctx: RunContext) -> Evidence:
-        """Decide what can be decided now."""
+        """Ask the application once more, then decide what can be decided now."""
+        await last_look(ctx)
         return {"decided": await settle_checklist(ctx, finished=True)}
 
 
@@ -61,6 +65,7 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
     findings = tuple(_finding(r) for r in await journal.findings())
     steps = {r["name"]: r for r in await journal.step_rows()}
     preflight = json.loads(steps["preflight"]["evidence"] or "{}")
+    archive = json.loads(steps[ARCHIVE]["evidence"] or "{}") if ARCHIVE in steps else {}
     proof = steps.get("verify") or steps["prove"]  # a live run proves both sides equal while writes go on
     verified = await _verified(ctx) if proof["state"] == StepState.RUNNING.value or finished else None
     comprehensive = ctx.config.verify.level is Level.COMPREHENSIVE
@@ -79,8 +84,35 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
         decisions_recorded=await asyncio.to_thread(_chain_holds, ctx) if finished else None,
         alerts_open=int(alerts[0]["n"]),
         scratch_removed=await _target_clean(ctx) if finished else None,
+        health_asked=bool(ctx.config.application.health),
+        **_application_facts(ctx),
+        **(await asyncio.to_thread(_settings_facts, ctx) if finished else {}),
+        files_archived=archive.get("complete"),
+        archive_note=archive.get("note", ""),
         capture_healthy=await _capture_healthy(ctx) if finished and "install-capture" in steps else None,
     )
+
+
+def _application_facts(ctx: RunContext) -> dict[str, Any]:
+    """What the last look at the application has shown; nothing before it."""
+    looked = ctx.memory.find(Looked)
+    if looked is None:
+        return {}
+    watched = watched_note(ctx)
+    return {
+        "service_watched": True if watched else None,
+        "watched_note": watched,
+        "health_passed": all(a.ok for a in looked.health) if looked.health else None,
+        "health_note": health_note(looked.health),
+        "functions_passed": all(p.ok for p in looked.probes) if looked.probes else None,
+        "functions_note": probes_note(looked.probes),
+    }
+
+
+def _settings_facts(ctx: RunContext) -> dict[str, Any]:
+    """Whether the application's environment file, as it stands at the end, keeps its rules."""
+    judged = in_force(ctx.config)
+    return {"settings_in_force": judged[0], "settings_note": judged[1]} if judged else {}
 
 
 def _finding(row: dict[str, Any]) -> Finding:

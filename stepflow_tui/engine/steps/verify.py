@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stepflow_tui.engine.application.records import left_out
 from stepflow_tui.engine.bulk.outcome import is_replaced
 from stepflow_tui.engine.bulk.pool import default_streams
 from stepflow_tui.engine.errors import StepFlowError
@@ -74,7 +75,7 @@ class Verify(PlainStep):
             )  # a repair may be refused: this is how it stands
             verdicts = await repair(ctx, job, tables, verdicts, lambda: _objects(ctx, job, plan))
         objects = await _objects(ctx, job, plan)
-        if await source_was_touched(ctx):
+        if await self.touched(ctx):
             verdicts = await _against_the_living(ctx, plan, tables, verdicts)
         await save_verdicts(ctx, await _with_cause(ctx, verdicts), objects)
         await _keep_digests(ctx, verdicts)
@@ -87,6 +88,10 @@ class Verify(PlainStep):
             "level": ctx.config.verify.level.value,
             "sqlite": str(frozen.path),
         }
+
+    async def touched(self, ctx: RunContext) -> bool:
+        """Whether the living source may differ from the file that was compared."""
+        return await source_was_touched(ctx)
 
 
 async def save_verdicts(ctx: RunContext, verdicts: Sequence[TableVerdict], objects: Sequence[Discrepancy]) -> None:
@@ -141,6 +146,7 @@ async def _job(ctx: RunContext, plan: Plan, tables: tuple[TablePlan, ...]) -> Ve
         as_of_ms=ctx.clock.now_ms(),
         plan=plan,
         mask=await mask_of(ctx),
+        left_out=left_out(ctx.run_dir),
     )
 
 

@@ -65,6 +65,10 @@ ALSO: dict[str, str] = {
     "move_anyway": N_(
         "If you move for another reason (reports, other programs, one server for all), choose sqlite-to-postgres."
     ),
+    "how_to_move": N_(
+        "How long may the application be down? A maintenance window (mode offline) stops it, copies and starts it anew; mode "
+        "live moves it while it works, and needs an application that can talk to both databases."
+    ),
     "ask_again": N_("Ask again when “database is locked” occurs, or more than one process writes."),
 }
 """What else to know about a recommendation."""

@@ -8,6 +8,52 @@ from stepflow_tui.engine.texts import Words
 from stepflow_tui.engine.texts.language import N_
 
 FINDINGS: dict[str, Words] = {
+    "archive_source": Words(
+        "Left out of the archive: {names}.",
+        "The source database has its own tested backup; copied as a file it could be torn.",
+        "Nothing to do.",
+    ),
+    "archive_own": Words("Left out of the archive: {names}.", "These are StepFlow's own folders.", "Nothing to do."),
+    "archive_special": Words(
+        "Left out of the archive: {names} ({count}).",
+        "Sockets, pipes and devices hold no data.",
+        "Nothing to do; the application makes them again.",
+    ),
+    "archive_unreadable": Words(
+        "Not archived, because they can't be read: {names} ({count}).",
+        "A backup without them is not complete, and its checklist items fail.",
+        "Give StepFlow's user the right to read them, or take them out of `application.backup`.",
+    ),
+    "archive_vanished": Words(
+        "Gone while the archive was made: {names} ({count}).",
+        "Somebody removed or renamed them meanwhile.",
+        "Nothing to do for temporary files; otherwise make the backup while nobody writes there.",
+    ),
+    "archive_changed_meanwhile": Words(
+        "Changed while the archive was made: {names} ({count}).",
+        "The archive holds what was read the last time; it may be in the middle of a write.",
+        "Nothing to do for logs; otherwise make the backup while nobody writes there.",
+    ),
+    "archive_link_outside": Words(
+        "Symbolic links to what is not in the archive: {names} ({count}).",
+        "The link is kept, what it points to is not.",
+        "Add its target to `application.backup` if it has to be saved.",
+    ),
+    "archive_sparse": Words(
+        "Files with holes: {names} ({count}).",
+        "They look larger than the room they take; holes are kept when they are put back.",
+        "Nothing to do.",
+    ),
+    "archive_not_utf8": Words(
+        "Names that are not UTF-8: {names} ({count}).",
+        "They are archived and put back byte by byte; here they are shown with escapes.",
+        "Nothing to do.",
+    ),
+    "archive_database": Words(
+        "Other SQLite databases, archived as plain files: {names} ({count}).",
+        "Written to meanwhile, such a copy can be torn.",
+        "Stop who writes to them while the archive is made, or save them with a backup of their own.",
+    ),
     "hook_interrupted": Words(
         "The hook {object} was interrupted, and it has no undo: it is run again from its beginning.",
         "Nobody can look how far a command came. Processes of it that still ran and were ended: {ended}.",
@@ -18,10 +64,35 @@ FINDINGS: dict[str, Words] = {
         "Nobody can look how far a command came. Processes of it that still ran and were ended: {ended}.",
         "Nothing has to be done.",
     ),
+    "application_start_failed": Words(
+        "The application did not come up on the new side: {reason}",
+        "{outcome} The end of the log of {object}:\n{log}\nNames in its environment: {variables}.",
+        "Correct what the log tells about, then `stepflow run` again.",
+    ),
     "key_left_not_valid": Words(
         "{count} rows have no parent, so the foreign key {object} was put back NOT VALID.",
         "New rows are checked; the old ones are not.",
         "Clean the rows, then run ALTER TABLE … VALIDATE CONSTRAINT.",
+    ),
+    "offline_locked_out": Words(
+        "{program} (pid {pid}) still has the source {object} open although the application was stopped.",
+        "It is locked out: every write of it is refused from before the copy until the switch, and afterwards by the fence.",
+        "End it, or let the recipe stop it too; after the switch it must write to PostgreSQL.",
+    ),
+    "offline_no_recipe": Words(
+        "Nothing stops and starts the application: {object} is left out.",
+        "The window begins at the item `writers-stopped` of the checklist; whoever still writes then is refused. Nobody starts it either.",
+        "Add `application.recipe` (config.example.yaml shows each kind), or stop it by hand there and start it on the new side.",
+    ),
+    "offline_window_predicted": Words(
+        "The application will stand still for {low_seconds} to {high_seconds} s; the window is {window_seconds} s.",
+        "Measured for the parts that were done already, estimated for the others; starting the application comes on top.",
+        "Nothing has to be done.",
+    ),
+    "offline_window_short": Words(
+        "The application will stand still for {low_seconds} to {high_seconds} s, and the window is only {window_seconds} s.",
+        "When it is over before the switch, the old side is started again by itself: nothing is lost but the time.",
+        "Allow more with `cutover.window`, or accept that it may not suffice.",
     ),
     "rows_repaired": Words(
         "{count} repairs were made in the target, asked for by {by}.",
@@ -59,7 +130,9 @@ ALERTS: dict[str, str] = {
     "way_back_blocked": "SQLite can't hold rows that were written to PostgreSQL, so nobody can go back now: {count}.",
     "way_back_broken": "Changes of PostgreSQL are not brought to SQLite, so nobody can go back now: {reason}",
     "return_log_large": "The log of changes that are not in SQLite yet has grown to {bytes} bytes in PostgreSQL.",
+    "writer_locked_out": "Process {pid} ({program}) still has the source open; every write of it is refused.",
     "verifier_stale": "Nothing was compared for {minutes} min.",
+    "application_unavailable": "The application does not answer, for {seconds} s when this was noticed.",
 }
 
 ADVICE: dict[str, str] = {
@@ -80,7 +153,9 @@ ADVICE: dict[str, str] = {
     "way_back_blocked": "Change the rows that the report names so that SQLite can hold them, or decide to stay.",
     "way_back_broken": "Undo what the journal names; the way back opens by itself then. Or close it with `stepflow cleanup`.",
     "return_log_large": "See why changes are not brought over (the way back is blocked, no engine works), or close it with `stepflow cleanup`.",
+    "writer_locked_out": "End that process, or let the recipe stop it too; nothing of it is lost, it is refused and told so.",
     "verifier_stale": "Look at `stepflow status`: a step that waits, or a side that does not answer.",
+    "application_unavailable": "Look at the application's own log; this ends by itself once it answers. The report counts the seconds.",
 }
 """What to do about an alert."""
 
@@ -99,6 +174,7 @@ PHASES: dict[str, str] = {
 STEPS: dict[str, str] = {
     "preflight": "Preflight checks",
     "backup": "Backup, restored and checked",
+    "service-backup": "Archive the application's files",
     "census": "Type census",
     "plan": "Plan",
     "claim-target": "Take the target for this run",
@@ -114,7 +190,13 @@ STEPS: dict[str, str] = {
     "verify": "Compare both sides",
     "release-target": "Leave the target",
     "install-capture": "Install change capture",
-    "snapshot": "Snapshot with the log's position",
+    "snapshot": "Snapshot that is copied",
+    "predict-window": "Predict the downtime",
+    "stop-application": "Stop the application",
+    "write-lock": "Lock the source against writing",
+    "close-target": "Close the target to everybody else",
+    "sequences": "Set the sequences",
+    "hand-over": "Fence in place of the lock",
     "drop-snapshot": "Delete the snapshot",
     "views": "Views",
     "storage-classes": "Remember storage classes for the way back",

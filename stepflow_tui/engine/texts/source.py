@@ -137,6 +137,11 @@ _SOURCE: dict[str, Words] = {
         "In `mode: copy` nobody may write while StepFlow works: what is written after the backup is not in the target.",
         "Stop them for the time of the run. A source that changed is noticed and ends the run with exit code 5.",
     ),
+    "source_in_use": Words(
+        "{count} process(es) have the source open: {holders}.",
+        "Expected: in `mode: live` the application keeps writing; in `mode: offline` it is stopped first, and whoever stays is locked out and named.",
+        "Look whether you know each of them: all that write have to go to PostgreSQL at the switch.",
+    ),
     "source_holders_unknown": Words(
         "Who has the source open can't be seen on this system.",
         "In `mode: copy` nobody may write while StepFlow works.",
@@ -230,7 +235,7 @@ _SYSTEM: dict[str, Words] = {
     ),
     "config_not_used": Words(
         "The config's section {key} is not used in mode {mode}: nothing of it will happen.",
-        "This version runs no switches, health checks or alert channels, and hooks only at phases that the mode has.",
+        "A copy leaves the application as it is, this version has no alert channels, and hooks run only at phases that the mode has.",
         "Do by hand what it was meant to do, or take the section out.",
     ),
     "logout_kills": Words(
@@ -257,6 +262,16 @@ _SYSTEM: dict[str, Words] = {
         "The state directory {object} is open to other users (mode {mode}).",
         "Run folders in it are closed (0700), but their names can be seen, and moved by whoever may write here.",
         "`chmod 700` it.",
+    ),
+    "busy_timeout_known": Words(
+        "The application waits {milliseconds} ms for a lock of {object} (SQLITE_BUSY_TIMEOUT).",
+        "So long its writes wait while StepFlow holds a lock.",
+        "Nothing to do.",
+    ),
+    "busy_timeout_short": Words(
+        "The application waits {milliseconds} ms for a lock of {object}; the cutover may hold writes up for {freeze} ms.",
+        "Writes during the freeze would end in “database is locked”.",
+        "Set SQLITE_BUSY_TIMEOUT={advised} (PRAGMA busy_timeout = {advised};) in the application before the run, or lower `cutover.max_freeze`.",
     ),
     "backup_dir_not_writable": Words(
         "The backup folder {object} can't be written: {reason}.",

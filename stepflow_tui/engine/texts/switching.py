@@ -92,6 +92,7 @@ VERDICTS: Mapping[str, str] = {
     "held": N_("a person keeps it where it is"),
     "rolled_back": N_("reads were moved back"),
     "shadow": N_("shadow reads only, no application reports yet"),
+    "restart": N_("reads move with the restart of the application"),
 }
 """What the figures of the read switch say; with `_reads` where they are counted."""
 
@@ -111,6 +112,36 @@ TOLD: Mapping[str, str] = {
     "return_mended": N_("the way back is mended, every row that was concerned is in SQLite ({rows})"),
     "return_blocked": N_("the way back is blocked: {message}"),
     "return_open_again": N_("the way back is open again"),
+    "offline_window_began": N_(
+        "the maintenance window has begun: {seconds} s; predicted standstill {predicted_seconds} s"
+    ),
+    "offline_application_stopped": N_("the application is stopped"),
+    "offline_stopped_by_hand": N_(
+        "no recipe stops the application: it counts as stopped now, and its writes are refused"
+    ),
+    "offline_locked": N_("the source is locked: every other writer is refused (held by process {pid})"),
+    "offline_locked_again": N_("the lock was lost and is taken again; nobody wrote in between (held by process {pid})"),
+    "offline_locked_out": N_("locked out: process {pid} ({program}) still has the source open"),
+    "offline_lock_kept": N_("the lock is not free yet, it is kept by {holders}"),
+    "offline_changed_meanwhile": N_("nobody kept the lock for a while, and the source was changed"),
+    "offline_from_zero": N_("the source has changed since it was copied: the copy starts from zero"),
+    "offline_handed_over": N_("the fence stands in place of the lock, without a moment in between (tables: {tables})"),
+    "offline_waits": N_("the run waits with the application stopped: the window goes on, {left_seconds} s are left"),
+    "offline_switched": N_(
+        "the application works with PostgreSQL; it stood still for {seconds} s (predicted: {predicted_seconds} s)"
+    ),
+    "offline_returned": N_("the application works with SQLite as before; it stood still for {seconds} s"),
+    "offline_returned_by_hand": N_(
+        "SQLite takes writes again after {seconds} s: start the application by hand, no recipe does it"
+    ),
+    "application_stage": N_("the application: {stage}"),
+    "application_settings": N_("settings changed in {files}"),
+    "application_switched": N_("the application runs on the new side and is well, {seconds} s after it was stopped"),
+    "application_changed": N_(
+        "settings and code are those of the new side; no recipe restarts the application: do that now"
+    ),
+    "application_failed": N_("the application does not come up, everything is put back: {reason}"),
+    "application_back": N_("the application runs as before, {seconds} s after the way back began"),
     "gate_not_opened": N_("PostgreSQL still refuses writes: {message}"),
     "rows_given_up": N_("rows that SQLite can't hold are given up, as confirmed: {rows} ({named})"),
 }
@@ -137,6 +168,15 @@ GUARDS: Mapping[str, tuple[str, str]] = {
         N_("tables were added to the source after it was planned: {names}"),
     ),
     "rights": (N_("the rights in both databases suffice"), N_("rights are missing")),
+    "application_settings": (
+        N_("the application's settings can be changed"),
+        N_("the application's settings can't be changed: {reason}"),
+    ),
+    "application_recipes": (
+        N_("the application can be stopped, started and put back"),
+        N_("a recipe is not ready: {reason}"),
+    ),
+    "application_health": (N_("the application is well now"), N_("the application is not well now: {reason}")),
     "reverse": (N_("the way back can be opened"), N_("the way back can't be opened")),
 }
 """What must hold before reads or writes move: how it reads when it holds, and when it does not."""

@@ -131,6 +131,16 @@ FINDINGS: dict[str, Words] = {
         "The run, or your applications, would be turned away.",
         "Close idle connections, raise max_connections or the CONNECTION LIMIT of role or database, or lower `copy.streams`.",
     ),
+    "pool_too_large": Words(
+        "The application's pools don't fit {object}: ({size} + {overflow}) × {instances} = {needed} connections, {own} of StepFlow, {used} in use: {total} of {allowed} ({limit}).",
+        "On a busy day instances would be turned away with “too many connections”.",
+        "At most {free} connections for each instance (size + overflow); or raise the limit, use fewer instances, or put a pooler in between.",
+    ),
+    "pool_behind_pooler": Words(
+        "Between here and {object} stands a pooler: the application's pools open up to {needed} connections to it.",
+        "The pooler's own limits count then (max_client_conn, default_pool_size), which can't be read from here.",
+        "Compare {needed} with max_client_conn of the pooler.",
+    ),
     "target_disk": Words(
         "The disk of {object} has {free_bytes} bytes left; the copy usually takes {needed_bytes} (source: {source_bytes}).",
         "A full disk stops the server for everybody.",

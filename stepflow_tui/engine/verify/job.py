@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class VerifyJob:
         as_of_ms: time to stamp on verdicts, when the source is a living one.
         plan: the whole plan, for the catalog part of `comprehensive`; None leaves that part out.
         slow_link: the target is far away: digests instead of values over the wire.
+        left_out: keys of records that functional probes may have left in the target, by table and column (names of either
+            side): a surplus row with such a key is counted apart, and is no difference.
         mask: hides values of sensitive columns in everything that is named.
     """
 
@@ -50,6 +53,13 @@ class VerifyJob:
     plan: Plan | None = None
     slow_link: bool = False
     mask: Mask = NO_MASK
+    left_out: Mapping[str, Mapping[str, Collection[str]]] = field(default_factory=dict)
+
+    def left_out_of(self, table: TablePlan) -> dict[str, frozenset[str]]:
+        """Keys by source column."""
+        named = self.left_out.get(table.source) or self.left_out.get(table.name) or {}
+        columns = {name: column.source for column in table.columns for name in (column.target, column.source)}
+        return {columns[name]: frozenset(keys) for name, keys in named.items() if name in columns}
 
     def table_facts(self, table: TablePlan) -> TableFacts:
         """The census' facts about a table; without any, nothing is assumed."""

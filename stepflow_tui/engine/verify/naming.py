@@ -6,7 +6,7 @@ Everything that is printed here shows sensitive columns as fingerprints. The rep
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -37,6 +37,7 @@ class Differences:
         key: names of the key columns (source); empty without a key.
         limit: at most this many differing rows are named.
         mask: hides the values of sensitive columns.
+        left_out: keys (as text) by source column: surplus rows with one are counted apart.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Differences:
         key: Sequence[str],
         limit: int,
         mask: Mask = NO_MASK,
+        left_out: Mapping[str, Container[str]] | None = None,
     ) -> None:
         self._table = table
         self._columns = columns
@@ -53,6 +55,8 @@ class Differences:
         self._limit = limit
         self._mask = mask
         self._hides = mask.covers(table.source, None)
+        self._left_out = left_out or {}
+        self.left_out = 0
         self.rows = 0
         self.named: list[Discrepancy] = []
         self._named_rows = 0
@@ -80,6 +84,9 @@ class Differences:
 
     def surplus(self, key: Key, found: Found, *, where: str = "") -> None:
         """A target row that the source lacks. `where`: the condition that finds it, when it has no key."""
+        if any(str(key[name]) in keys for name, keys in self._left_out.items() if name in key):
+            self.left_out += 1
+            return
         if not self._take():
             return
         self._held.append((len(self.named), self._content(found)))

@@ -98,7 +98,8 @@ class TableCheck:
         return Tally(self._new_differences(self._columns, names))
 
     def _new_differences(self, columns: Sequence[ColumnPlan], key: Sequence[str]) -> Differences:
-        return Differences(self._table, columns, key, self._job.named, self._job.mask)
+        left_out = self._job.left_out_of(self._table)
+        return Differences(self._table, columns, key, self._job.named, self._job.mask, left_out)
 
     async def _missing_in_target(self, sides: Sides) -> TableVerdict | None:
         """A verdict at once where the target has no such table or its columns aren't as planned."""
@@ -130,11 +131,12 @@ class TableCheck:
         if self._job.level is Level.STANDARD:
             if self._key is not None:
                 await self._key_set(sides, self._key)
-            if not rejected:
+            if not rejected and not tally.differences.left_out:
                 found = await column_differences(self._job, self._table, self._columns, sides)
                 tally.differences.add_named(found)
-        if not tally.differences.rows and tally.source_rows - rejected != tally.target_rows:
-            tally.differences.rows = abs(tally.source_rows - rejected - tally.target_rows)
+        ours = tally.source_rows - rejected + tally.differences.left_out
+        if not tally.differences.rows and ours != tally.target_rows:
+            tally.differences.rows = abs(ours - tally.target_rows)
             tally.reason = (
                 f"{tally.source_rows} rows in the source, {rejected} rejected, {tally.target_rows} in the target"
             )

@@ -16,7 +16,9 @@ from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection
+from stepflow_tui.engine.steps.live.application import finish_move, follow_back
 from stepflow_tui.engine.steps.live.capture import STEP
+from stepflow_tui.engine.steps.live.freeze import open_new_side
 from stepflow_tui.engine.steps.live.gate import GATE_SECONDS, owner_of, run_tables
 from stepflow_tui.engine.steps.live.returning import returned_tables
 
@@ -39,8 +41,11 @@ async def abandon(ctx: RunContext) -> None:
         await _remove_capture(ctx, path)
         return
     if owner is Owner.POSTGRESQL:
+        await open_new_side(ctx)
+        await finish_move(ctx, owner)  # an application that was just being moved is not left where nobody takes writes
         return
     await _remove_capture(ctx, path)
+    await follow_back(ctx)
     async with connection(ctx) as conn:
         if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
             await changelog.remove_changelog(conn, await returned_tables(ctx), wait=GATE_SECONDS)

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from stepflow_tui.engine.model.codec import from_plain, to_plain
+from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.live import CapturePlan, Installed
 from stepflow_tui.engine.plan.capture import capture_plan
 from stepflow_tui.engine.sqlite import capture
@@ -17,6 +18,8 @@ from stepflow_tui.engine.steps.facts import backup_schema, plan_of
 from stepflow_tui.engine.steps.live.figures import keep_figures
 
 STEP = "capture.install-capture"
+_STEPS = {Mode.LIVE: STEP, Mode.OFFLINE: "cutover.hand-over"}
+"""Whose evidence says what was installed."""
 
 
 class InstallCapture(PlainStep):
@@ -61,7 +64,7 @@ async def installed_of(ctx: RunContext) -> Installed:
     """
     known = ctx.memory.find(Installed)
     if known is None:
-        row = await ctx.journal.step_row(STEP)
+        row = await ctx.journal.step_row(_STEPS[ctx.config.mode])
         known = from_plain(Installed, json.loads(row["evidence"])["installed"])
         path = real_path(ctx.config.source.path)
         device, inode = identity(path)

@@ -22,6 +22,7 @@ from stepflow_tui.engine.sqlite.catalog import read_schema
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_living, real_path, shown, side_file
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import connection
@@ -68,6 +69,7 @@ class CleanUp(PlainStep):
                 hint="Look who holds it, then `stepflow run` again: it finishes the clean-up.",
                 code="not_clean",
             )
+        await changeover_of(ctx).forget()
         await ctx.journal.forget_gauges("lag", "wal")
         evidence = {"capture_removed": removed, "row_numbers_dropped": dropped}
         closing = json.loads((await ctx.journal.step_row(STEP))["evidence"] or "{}")
@@ -107,6 +109,7 @@ def _aside(path: Path) -> Path:
 async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:
     if table.rowid_column != ROWID_COLUMN:
         return False
+
     async def drop(conn: asyncpg.Connection) -> None:
         await conn.execute(
             f"alter table {pg_name(table.schema, table.name)} drop column if exists {pg_ident(ROWID_COLUMN)}"

@@ -14,6 +14,7 @@ from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.live.application import follow_back, follow_writes
 from stepflow_tui.engine.steps.live.figures import keep_figures
 from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side, unfreeze
 from stepflow_tui.engine.steps.live.freeze_watch import Watch, watched
@@ -40,32 +41,35 @@ class CutOver(PlainStep):
     loses = "nothing: what is written in PostgreSQL is brought back to SQLite first"
 
     async def apply(self, ctx: RunContext) -> Evidence:
-        """Move writes, in as many tries as the config allows.
+        """Move writes, in as many tries as the config allows; then the application follows them.
 
         Raises:
-            StepFlowError: every try failed before the point of no return; the application writes to SQLite as before.
+            StepFlowError: every try failed before the point of no return, or the application did not come up on the new
+                side and writes were taken back; the application writes to SQLite as before.
         """
         done = None
         if await decided_owner(ctx) is Owner.SQLITE:
             await _wait_for_time(ctx)
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
+        moved = await follow_writes(ctx)
         if done is None:
             await ctx.journal.audit(ctx.answers.who, "cutover", {"finished_by_another_engine": True})
         await ctx.services.stop("switch")  # without a lease reads follow the side that owns writes
         await keep_returning(ctx)
-        return {"owner": Owner.POSTGRESQL.value, **(done.facts if done is not None else {"finished": True})}
+        return {"owner": Owner.POSTGRESQL.value, **moved, **(done.facts if done is not None else {"finished": True})}
 
     async def undo(self, ctx: RunContext) -> Evidence:
-        """Move writes back: fence PostgreSQL, drain, prove, lift SQLite's fence.
+        """Move writes back: fence PostgreSQL, drain, prove, lift SQLite's fence; the application follows them.
 
         Raises:
             NeedsConfirmation: rows would be lost that SQLite can't hold, and the run's name was not typed.
         """
         if await decided_owner(ctx) is Owner.SQLITE:
             await unfreeze(ctx)
-            return {"owner": Owner.SQLITE.value}
-        return await take_back_writes(ctx)
+            return {"owner": Owner.SQLITE.value, **await follow_back(ctx)}
+        taken = await take_back_writes(ctx)
+        return {**taken, **await follow_back(ctx)}
 
 
 async def _wait_for_time(ctx: RunContext) -> None:

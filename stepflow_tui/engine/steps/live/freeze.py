@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow_tui.engine.errors import StepFailed, TargetConnectionError
+from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.sqlite import fence as lite_fence
 from stepflow_tui.engine.sqlite.connect import real_path
@@ -90,6 +91,7 @@ async def _point_of_no_return(ctx: RunContext, done: Frozen, version: int) -> No
     """One commit in the target decides: from here on PostgreSQL owns writes."""
     await ctx.journal.event("cutover_point_of_no_return", {})
     await open_target(ctx, wait=OPEN_SECONDS, version=version)
+    failpoint("freeze_decided")
     await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
     await done.tell(ctx, "writes_open")
     await ctx.journal.audit(ctx.answers.who, "cutover", done.facts)

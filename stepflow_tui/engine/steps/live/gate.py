@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import Drift
+from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.model.state import StepState
@@ -15,6 +16,9 @@ from stepflow_tui.engine.steps.facts import connection, plan_of
 
 if TYPE_CHECKING:
     import asyncpg
+
+_GATED_BY = {Mode.LIVE: "validate.catch-up", Mode.OFFLINE: "backfill.close-target"}
+"""The step that closes the gate for the first time."""
 
 GATE_SECONDS = 30.0
 """Until every table's lock must have been there at once, while nobody waits for it."""
@@ -60,8 +64,8 @@ async def decided_owner(ctx: RunContext) -> Owner:
 async def _there(ctx: RunContext, conn: asyncpg.Connection) -> bool:
     if await conn.fetchval("select to_regclass('_stepflow.gate') is not null"):
         return True
-    caught_up = await ctx.journal.step_row("validate.catch-up")
-    if caught_up["state"] == StepState.DONE.value:
+    installed = await ctx.journal.step_row(_GATED_BY[ctx.config.mode])
+    if installed["state"] == StepState.DONE.value:
         raise Drift(
             "The target no longer says who owns writes: StepFlow's tables in it are gone.",
             detail=f"{ctx.target.describe()}: _stepflow.gate is missing",

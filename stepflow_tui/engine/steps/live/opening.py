@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
+from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
+from stepflow_tui.engine.steps.live.application import CUT_OVER, finish_move, show_application
 from stepflow_tui.engine.steps.live.capture import STEP as CAPTURE
 from stepflow_tui.engine.steps.live.figures import keep_figures
 from stepflow_tui.engine.steps.live.freeze import open_new_side, unfreeze
@@ -20,7 +22,6 @@ from stepflow_tui.engine.steps.live.take_back import look_back
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.tables import consent
 
-CUT_OVER = "cutover.cut-over"
 _GOING = frozenset({StepState.RUNNING.value, StepState.DONE.value, StepState.FAILED.value})
 
 
@@ -31,6 +32,7 @@ async def open_live(ctx: RunContext) -> None:
         Held: another run works on this source.
     """
     await open_run(ctx)
+    await show_application(ctx)
     back = ctx.reason or await ctx.journal.state() is RunState.ROLLING_BACK
     if back or (await ctx.journal.step_row(CAPTURE))["state"] != StepState.DONE.value:
         return
@@ -44,6 +46,7 @@ async def open_live(ctx: RunContext) -> None:
     ctx.journal.gauge("live", {"owner": owner.value})
     if owner is Owner.POSTGRESQL:
         await open_new_side(ctx)  # an engine may have died on its way: nobody waits longer than for this
+        await finish_move(ctx, owner)
         await keep_returning(ctx)
         return
     if await _done(ctx, CUT_OVER):
@@ -55,6 +58,7 @@ async def open_live(ctx: RunContext) -> None:
         )
     if tried:
         await unfreeze(ctx)
+        await finish_move(ctx, owner)
     await keep_tailing(ctx)
     if await _done(ctx, "validate.prove"):
         await keep_proving(ctx)
@@ -69,6 +73,7 @@ async def consent_live(ctx: RunContext, phases: Sequence[str]) -> None:
         if PhaseName.BACKFILL in phases:
             await consent(ctx, phases)
     elif PhaseName.CUTOVER in phases:
+        await changeover_of(ctx).check_back()
         await look_back(ctx)
 
 

@@ -16,11 +16,13 @@ from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite.capture import open_application
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.steps.application.changeover import Ready, changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import backup_schema, connection, plan_of
 from stepflow_tui.engine.steps.live.living import living_schema
 from stepflow_tui.engine.steps.live.prove import clean_pass
+from stepflow_tui.engine.steps.live.reads_by_restart import moves_by_restart
 from stepflow_tui.engine.steps.live.sequences import set_sequences
 from stepflow_tui.engine.steps.live.tailing import keep_tailing, tail_of, undisturbed
 
@@ -93,7 +95,9 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
         poison = sum((await progress.count_poison(conn, ctx.run_id)).values())
     freeze = round(lock_seconds + 2 * tail_seconds + keys * PER_KEY_SECONDS + target_seconds + RETURN_SECONDS, 2)
     behind = (await tail_of(ctx)).lag.changes
-    found = Rehearsal(freeze_seconds=freeze, guards=_guards(ctx, freeze, poison, behind, await _added_tables(ctx)))
+    guards = _guards(ctx, freeze, poison, behind, await _added_tables(ctx))
+    application = map(_application_guard, await changeover_of(ctx).ready())
+    found = Rehearsal(freeze_seconds=freeze, guards=(*guards, *application))
     ctx.journal.gauge("live", {"freeze_seconds": freeze, "rehearsal": found.plain(ctx.clock.now_ms())})
     await ctx.journal.event("cutover_rehearsed", {"freeze_seconds": freeze, "ready": found.ready})
     return found
@@ -101,11 +105,11 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
 
 def refuse_unready(found: Rehearsal) -> None:
     """Raise Refused when a guard does not hold."""
-    missing = [g.code for g in found.guards if not g.ok]
+    missing = [g for g in found.guards if not g.ok]
     if missing:
         raise Refused(
             "The cutover's guards do not all hold.",
-            detail=", ".join(missing),
+            detail=", ".join(f"{g.code} ({g.params['reason']})" if g.params.get("reason") else g.code for g in missing),
             hint="`stepflow cutover --rehearse` shows each with its reason.",
             code="cutover_guards",
         )
@@ -119,10 +123,14 @@ def _guards(ctx: RunContext, freeze: float, poison: int, behind: int, added: lis
         Guard(code="differing", ok=differing == 0, params={"count": differing}),
         Guard(code="poison", ok=poison == 0, params={"count": poison}),
         Guard(code="lag", ok=behind < 10_000, params={"count": behind}),
-        Guard(code="reads", ok=share >= 100, params={"percent": f"{share:g}"}),
+        Guard(code="reads", ok=share >= 100 or moves_by_restart(ctx.config), params={"percent": f"{share:g}"}),
         Guard(code="tables", ok=not added, params={"names": ", ".join(added)}),
         Guard(code="freeze", ok=freeze <= ctx.config.cutover.max_freeze, params={"time": f"{freeze:g} s"}),
     )
+
+
+def _application_guard(ready: Ready) -> Guard:
+    return Guard(code=f"application_{ready.code}", ok=ready.ok, params={"reason": ready.reason})
 
 
 async def _step_seconds(ctx: RunContext) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
 from stepflow_tui.engine.live.reverse import Reverse
 from stepflow_tui.engine.live.reverse_job import ReverseJob
-from stepflow_tui.engine.model.config import BadValue
+from stepflow_tui.engine.model.config import BadValue, Mode
 from stepflow_tui.engine.model.live import CANARY, CTL, Owner
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.postgres import changelog, reverse_rows, touched
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import asyncpg
 
 SERVICE, FIGURES = "return", "return-figures"
+_PROVEN_BY = {Mode.LIVE: "validate.prove", Mode.OFFLINE: "validate.verify"}
+"""The step that compared every row."""
+
 LOOK_SECONDS = 1.0
 POSITION_SECONDS = 10.0
 """For the source's write lock among its writers; nobody is fenced out meanwhile."""
@@ -141,7 +144,7 @@ async def back_seconds(ctx: RunContext, changes: int) -> int:
     async with connection(ctx) as conn:
         keys = await touched.count(conn)
         whole = await touched.whole_tables(conn, [t.source for t in await run_tables(ctx)])
-    compared, cut_over = await _evidence(ctx, "validate.prove"), await _evidence(ctx, "cutover.cut-over")
+    compared, cut_over = await _evidence(ctx, _PROVEN_BY[ctx.config.mode]), await _evidence(ctx, "cutover.cut-over")
     moving, walked = cut_over.get("writes_open_seconds", 0.0), 1.5 * compared.get("seconds", 0.0)
     comparing = walked if whole else min(walked, keys / KEYS_PER_SECOND)  # many keys: tables as a whole
     return math.ceil(START_SECONDS + moving + comparing + changes / CHANGES_PER_SECOND)

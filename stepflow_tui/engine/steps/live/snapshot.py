@@ -38,9 +38,9 @@ class TakeSnapshot(PlainStep):
         Raises:
             Drift: a value that came since the census breaks a type of the approved plan.
         """
-        path, made = await _make(ctx)
+        path, made = await take_snapshot(ctx)
         frozen = await frozen_at(path)
-        await _hold_plan(ctx, frozen)
+        await hold_plan(ctx, frozen)
         ctx.memory.put(frozen)
         position = await asyncio.to_thread(log_position, path)
         return {"path": str(path), "bytes": made.bytes, "position": position, "seconds": round(made.seconds, 3)}
@@ -67,13 +67,18 @@ async def new_snapshot(ctx: RunContext, tables: Collection[str]) -> Frozen:
         Drift: as `TakeSnapshot`.
     """
     await drop_snapshot(ctx)
-    path, _ = await _make(ctx)
+    path, _ = await take_snapshot(ctx)
     frozen = await frozen_at(path)
-    await _hold_plan(ctx, frozen, tables)
+    await hold_plan(ctx, frozen, tables)
     return frozen
 
 
-async def _make(ctx: RunContext) -> tuple[Path, Backup]:
+async def take_snapshot(ctx: RunContext, *, stalls: bool = True) -> tuple[Path, Backup]:
+    """Make it, or take the finished one that lies there.
+
+    Args:
+        stalls: whether an application may be kept waiting by it, so that `source.allow_stall` counts.
+    """
     path = snapshot_path(ctx)
     made = await make_backup(
         await examine(ctx.config.source.path),
@@ -83,7 +88,7 @@ async def _make(ctx: RunContext) -> tuple[Path, Backup]:
         report=ctx.report,
         deadline_s=ctx.config.backup.deadline,
         now_ms=ctx.clock.now_ms(),
-        stall_s=ctx.config.source.allow_stall,
+        stall_s=ctx.config.source.allow_stall if stalls else None,
     )
     return path, made
 
@@ -113,7 +118,7 @@ def log_position(path: Path) -> int:
         return newest(opened)
 
 
-async def _hold_plan(ctx: RunContext, frozen: Frozen, tables: Collection[str] | None = None) -> None:
+async def hold_plan(ctx: RunContext, frozen: Frozen, tables: Collection[str] | None = None) -> None:
     """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts.
 
     Args:

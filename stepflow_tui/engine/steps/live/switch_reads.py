@@ -16,6 +16,7 @@ from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import target_of
 from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
 from stepflow_tui.engine.steps.live.proof import verifier_of
+from stepflow_tui.engine.steps.live.reads_by_restart import moves_by_restart, pass_shadow_reads
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
 from stepflow_tui.engine.steps.live.rehearsals import keep_rehearsing
 from stepflow_tui.engine.steps.live.tailing import tail_of, undisturbed
@@ -30,13 +31,16 @@ LOOK_SECONDS = 0.25
 
 
 class SwitchReads(PlainStep):
-    """Ends when all reads have been on the new side for the soak time."""
+    """Ends when all reads have been on the new side for the soak time; where they move with the application's restart, when
+    the shadow reads have passed."""
 
     name = "switch-reads"
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Lead the switch until it is finished; pauses and orders are looked at between rounds."""
         await keep_switching(ctx)
+        if moves_by_restart(ctx.config):
+            return await pass_shadow_reads(ctx)
         while (controller := ctx.memory.find(SwitchController)) is None or not controller.finished.is_set():
             await ctx.control.checkpoint()
             await ctx.clock.sleep(LOOK_SECONDS)
@@ -46,14 +50,16 @@ class SwitchReads(PlainStep):
     async def undo(self, ctx: RunContext) -> Evidence:
         """All reads on the old side again."""
         await ctx.services.stop(REHEARSALS)
-        await stop_switching(ctx)
+        if not moves_by_restart(ctx.config):
+            await stop_switching(ctx)
         await ctx.journal.forget_gauges("switch")  # its last figures are not those of a run that has no switch any more
         return {"share": 0}
 
 
 async def keep_switching(ctx: RunContext) -> None:
     """Lead the switch, and keep the routers' lease alive, until the service is stopped; rehearse the cutover on demand."""
-    ctx.services.start(SERVICE, lambda: undisturbed(ctx, lambda: _lead(ctx)))
+    if not moves_by_restart(ctx.config):
+        ctx.services.start(SERVICE, lambda: undisturbed(ctx, lambda: _lead(ctx)))
     keep_rehearsing(ctx)
 
 
