@@ -32,6 +32,7 @@ def stand(tmp_path: Path, pg_dsn: str) -> Iterator[Stand]:
 
 
 LIVE = (
+    "freeze_",
     "restore_",
     "application_",
     "settings_",

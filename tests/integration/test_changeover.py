@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from stepflow_tui.engine.application.places import settings_beside, settings_inside
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
 from stepflow_tui.engine.steps.application.bookkeeping import FOLDER
 from stepflow_tui.engine.steps.application.findings import sounds_secret
-from stepflow_tui.engine.steps.application.places import settings_beside, settings_inside
 from stepflow_tui.engine.steps.application.side_settings import SideSettings
 from stepflow_tui.engine.steps.application.state import FILE, Stage, State, StateFile
 from stepflow_tui.engine.steps.application.values import target_values

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from stepflow_tui.engine.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.application.settings import DUMMY_VALUES, DiffLine, plan_edits
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.config_application import Application, Switch
 from stepflow_tui.engine.model.finding import Finding, blocking, info
-from stepflow_tui.engine.steps.application.places import as_released, settings_beside, settings_inside
 
 
 async def run(ctx: CheckContext) -> list[Finding]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 
 from stepflow_tui.engine.application.asking import shown
 from stepflow_tui.engine.application.health import ask, what_of
+from stepflow_tui.engine.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.application.recipes import recipes_of
 from stepflow_tui.engine.application.recipes.base import Recipe, Standing
 from stepflow_tui.engine.application.settings import changed_lines, plan_edits
@@ -23,7 +24,6 @@ from stepflow_tui.engine.config import config_of
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
 from stepflow_tui.engine.model.redact import Redact, redactor
 from stepflow_tui.engine.postgres.connect import Target
-from stepflow_tui.engine.steps.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.steps.application.values import target_values
 
 if TYPE_CHECKING:

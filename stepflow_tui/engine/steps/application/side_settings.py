@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stepflow_tui.engine.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.application.settings import apply_group, check_undo, forget_group, plan_edits, undo_group
 from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.steps.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.steps.application.values import target_values
 from stepflow_tui.engine.steps.facts import target_of
 
