@@ -151,5 +151,15 @@ LONG = (
     "test_hostile.py::test_every_row_arrives_or_is_named[foreign_keys_to",
     "test_hostile.py::test_every_row_arrives_or_is_named[strange_types",
     "test_hostile.py::test_every_row_arrives_or_is_named[floats",
+    "test_which_run.py::test_a_changed_config_is_refused",
+    "test_which_run.py::test_until_a_phase",
+    "test_which_run.py::test_production_needs_the_name",
+    "test_inputs.py::test_a_source_that_can_not_be_used[missing",
+    "test_inputs.py::test_nobody_to_ask",
+    "test_inputs.py::test_a_target_that_is_not_empty",
+    "test_copy_kill.py::test_killed_after_every_segment",
+    "test_hostile.py::test_every_row_arrives_or_is_named[shadowed",
+    "test_hostile.py::test_every_row_arrives_or_is_named[dates_of",
+    "test_hostile.py::test_every_row_arrives_or_is_named[utf16",
 )
 """Parts of test ids: whole live runs of ten seconds to a minute and a half each, and repetitions of what stays."""
