@@ -101,7 +101,9 @@ def cutover_guards(status: Status) -> list[Guard]:
     share = now_percent(status)
     return [
         _guard("engine", (status.get("engine") or {}).get("alive")),
-        _guard("reads", share >= WHOLE or _by_restart(status), percent=percent(share)),
+        _guard("reads_by_restart", True)
+        if _by_restart(status)
+        else _guard("reads", share >= WHOLE, percent=percent(share)),
         *_data(status),
     ]
 

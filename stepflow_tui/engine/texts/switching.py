@@ -160,6 +160,10 @@ GUARDS: Mapping[str, tuple[str, str]] = {
     "owner": (N_("SQLite owns the writes"), N_("PostgreSQL owns the writes: reads follow them")),
     "blockers": (N_("nothing stands in the way back"), N_("values stand in the way back: {count}")),
     "freeze": (N_("the freeze fits the limit"), N_("writes would stand still for {time}, more than the limit")),
+    "reads_by_restart": (
+        N_("reads move with the restart of the application"),
+        N_("reads from the new side: {percent} %"),
+    ),
     "reads": (N_("all reads come from the new side"), N_("reads from the new side: {percent} %")),
     "capture": (N_("change capture is whole"), N_("change capture is broken")),
     "hooks": (N_("the hooks are ready"), N_("a hook is not ready")),
