@@ -18,6 +18,7 @@ from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.postgres import embedded_server
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.embedded import Embedded
+from stepflow_tui.engine.texts import language
 from tests.long import LONG
 
 T = TypeVar("T")
@@ -101,6 +102,14 @@ class Server:
     def admin(self) -> Target:
         """The maintenance database, as superuser."""
         return self._embedded.target("postgres")
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """Every test begins in English: a command run in the test's own process leaves its language behind."""
+    language.use("en")
+    yield
+    language.use("en")
 
 
 @pytest.fixture(scope="session")
