@@ -26,8 +26,11 @@ from stepflow_tui.engine.model.codec import dumps, to_plain
 from stepflow_tui.engine.model.config import Config, Level, MigrationKind, Mode
 from stepflow_tui.engine.model.config_dsn import dsn_identity
 
+BUILT = frozenset({MigrationKind.SQLITE_TO_POSTGRES, MigrationKind.SQLITE_WAL})
+"""The kinds of this version."""
+
 SECTIONS = ("target", "tables", "types", "backup", "copy", "verify", "switch", "capture", "cutover", "observe", "application",
-            "checklist", "hooks", "alerts", "sensitive", "keymap", "database_env")  # fmt: skip
+            "checklist", "hooks", "alerts", "sensitive", "keymap", "database_env", "wal", "benchmark", "monitor", "requirements")  # fmt: skip
 """Mappings that may be written empty (`types:` with every line commented out): the defaults."""
 
 
@@ -50,7 +53,9 @@ class LoadedConfig:
     @property
     def sides(self) -> dict[str, str]:
         """What is moved where, without user and password: a run never goes on with other sides."""
-        target = self.config.target
+        target, source = self.config.target, {"source.path": str(self.config.source.path)}
+        if self.config.in_place:
+            return source
         where = (
             "embedded"
             if target.embedded
@@ -58,7 +63,7 @@ class LoadedConfig:
             if target.dsn
             else "environment"
         )
-        return {"source.path": str(self.config.source.path), "target": where}
+        return source | {"target": where}
 
 
 Check = Callable[[Config], Iterable[tuple[tuple[str, ...], str, str]]]
@@ -131,15 +136,15 @@ def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
     """Kinds of later versions: their other keys mean other things, so nothing more is checked."""
     kind = expanded.get("kind")
     later = False
-    if kind in set(MigrationKind) - {MigrationKind.SQLITE_TO_POSTGRES}:
-        document.add(("kind",), f"{kind} is not in this version", "sqlite-to-postgres is")
+    if kind in set(MigrationKind) - BUILT:
+        document.add(("kind",), f"{kind} is not in this version", f"{' and '.join(sorted(BUILT))} are")
         later = True
     return later
 
 
 def _proves_too_little(config: Config) -> Iterable[tuple[tuple[str, ...], str, str]]:
     """Writes move only after every value was compared: counts and key sets prove too little."""
-    if config.mode is not Mode.COPY and config.verify.level in (Level.BASIC, Level.STANDARD):
+    if config.mode in (Mode.LIVE, Mode.OFFLINE) and not config.in_place and config.verify.level in (Level.BASIC, Level.STANDARD):
         yield (
             ("verify", "level"),
             f"{config.verify.level.value} proves too little to move writes",
@@ -187,6 +192,8 @@ def plan_relevant(config: Config) -> dict[str, Any]:
     # left out where nothing is written, so that runs begun before these keys came go on
     if config.verify.rules:
         found["verify.rules"] = config.verify.model_dump()["rules"]
+    if config.in_place:
+        found |= {"wal.page_size": config.wal.page_size, "wal.auto_vacuum": config.wal.auto_vacuum}
     if config.verify.invariants:
         found["verify.invariants"] = config.verify.model_dump()["invariants"]
     plain: dict[str, Any] = to_plain(found)

@@ -47,7 +47,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert config.verify.level is Level.DETAILED
     assert config.switch.steps == (1, 5, 25, 50, 100)
     assert (config.capture.keep, config.capture.budget) == (7 * 86400, 1 << 30)
-    assert (config.cutover.max_freeze, config.observe.window) == (5, 86400)
+    assert (config.cutover.max_freeze, config.observe.window) == (5, None)
     assert config.switch.rollback_if.error_rate == pytest.approx(0.05)
     assert not config.production
 
@@ -128,7 +128,7 @@ def test_pool_limits_and_two_targets(tmp_path: Path) -> None:
     assert "min is larger than max" in line
 
 
-@pytest.mark.parametrize(("key", "value"), [("kind", "sqlite-wal"), ("kind", "table-to-table")])
+@pytest.mark.parametrize(("key", "value"), [("kind", "files-to-database"), ("kind", "table-to-table")])
 def test_later_kinds_are_named_as_such(tmp_path: Path, key: str, value: str) -> None:
     base = "".join(line for line in MINIMAL.splitlines(True) if not line.startswith(f"{key}:"))
     (line,) = problems(tmp_path, base + f"{key}: {value}\n")

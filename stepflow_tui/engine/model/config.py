@@ -27,6 +27,7 @@ from stepflow_tui.engine.model.config_units import (
     parse_whole,
     problem,
 )
+from stepflow_tui.engine.model.config_wal import Benchmark, Monitor, Requirements, Wal
 from stepflow_tui.engine.model.state import PhaseName
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -48,6 +49,7 @@ class Mode(StrEnum):
     COPY = "copy"  # one exact copy, nobody writes meanwhile
     LIVE = "live"  # capture to observe
     OFFLINE = "offline"  # maintenance window, stop to start
+    IN_PLACE = "in-place"  # the database stays where it is and the application goes on (sqlite-wal)
 
 
 class TablesMode(StrEnum):
@@ -321,9 +323,12 @@ class Cutover(Section):
 
 
 class Observe(Section):
-    """How long the way back is kept, and what happens then."""
+    """How long the new state is watched before the run ends, and what happens then.
 
-    window: Duration = Field(default=86_400.0, ge=0)
+    `window` (seconds) None: a day; where the database stays in its place, a minute while somebody uses it.
+    """
+
+    window: Duration | None = Field(default=None, ge=0)
     then: Literal["wait", "cleanup"] = "wait"
 
 
@@ -347,6 +352,10 @@ class Config(Section):
     capture: Capture = Capture()
     cutover: Cutover = Cutover()
     observe: Observe = Observe()
+    wal: Wal = Wal()
+    benchmark: Benchmark = Benchmark()
+    monitor: Monitor = Monitor()
+    requirements: Requirements = Requirements()
     application: Application = Application()
     sensitive: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     checklist: Checklist = Checklist()
@@ -360,6 +369,20 @@ class Config(Section):
         if value != "production" and value.lower() in ("prod", "production", "live", "prd"):
             raise problem("looks like production, but is not written so", "write environment: production")
         return value
+
+    @model_validator(mode="after")
+    def _own_phases(self) -> Self:
+        """A database that stays in its place has phases of its own: whatever mode is written, but offline, means these."""
+        if self.kind is MigrationKind.SQLITE_WAL and self.mode in (Mode.COPY, Mode.LIVE):
+            object.__setattr__(self, "mode", Mode.IN_PLACE)
+        elif self.kind is not MigrationKind.SQLITE_WAL and self.mode is Mode.IN_PLACE:
+            raise problem("in-place belongs to sqlite-wal", "copy, live or offline")
+        return self
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the database stays where it is: there is no target."""
+        return self.kind is MigrationKind.SQLITE_WAL
 
     @property
     def production(self) -> bool:

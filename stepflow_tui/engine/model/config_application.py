@@ -225,6 +225,8 @@ class Application(Section):
     env: EnvFile | None = None
     pool: Pool | None = None
     backup: tuple[ConfigPath, ...] = ()
+    python: ConfigPath | None = None  # its interpreter: versions of Python, SQLite and packages are read from it
+    sqlite: str | None = Field(default=None, pattern=r"^\d+\.\d+\.\d+$")  # its SQLite library, where no interpreter tells
 
     @field_validator("recipe", mode="before")
     @classmethod

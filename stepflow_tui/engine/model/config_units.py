@@ -76,6 +76,15 @@ def parse_whole(value: Any) -> Any:
     return int(value)
 
 
+def parse_number(value: Any) -> Any:
+    """`500`, `2.5` → a number."""
+    if not isinstance(value, str):
+        return value
+    if not _NUMBER.fullmatch(value.strip()):
+        raise problem("not a number", "such as 500 or 2.5")
+    return float(value)
+
+
 def parse_bool(value: Any) -> Any:
     """Only `true` and `false`; YAML 1.1's yes, no, on and off are refused."""
     if not isinstance(value, str):
@@ -115,6 +124,8 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes."""
 Percent = Annotated[float, BeforeValidator(parse_percent)]
 """A share between 0 and 1."""
+Number = Annotated[float, BeforeValidator(parse_number)]
+"""A number, with decimals or without."""
 Whole = Annotated[int, BeforeValidator(parse_whole)]
 """A whole number."""
 Bool = Annotated[bool, BeforeValidator(parse_bool)]

@@ -10,6 +10,7 @@ from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.settle import settle_checklist
 
 LOOK_SECONDS = 0.5
+DAY_SECONDS = 86_400.0
 STEP, RENAME = "observe.observe", "rename_source"
 
 
@@ -24,6 +25,7 @@ class Observe(PlainStep):
         await settle_checklist(ctx, times=("after",))
         await ctx.journal.set_state(RunState.OBSERVING)
         window, then = ctx.config.observe.window, ctx.config.observe.then
+        window = DAY_SECONDS if window is None else window
         await ctx.journal.event("observing", {"window_seconds": window, "then": then})
         order = await _closed(ctx, window if then == "cleanup" else None)
         await ctx.journal.set_state(RunState.RUNNING)
