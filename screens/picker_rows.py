@@ -79,7 +79,7 @@ def run_line(run: Mapping[str, Any], glyphs: Glyphs, now: datetime, width: int) 
     """State, name, phase, age, environment, and who steers it."""
     sign = _SIGNS.get(str(run.get("state")), "todo")
     named = str(run["id"]) if width >= 100 else str(run.get("name") or run["id"])
-    phase = words.phase(str(run["phase"])) if run.get("phase") else ""
+    phase = words.phase(str(run["phase"]), str(run.get("kind") or "")) if run.get("phase") else ""
     name_width = max(12, width - 2 - 13 - 13 - 9 - 11 - 14)
     state = words.spaced(words.term(run.get("state") or _("unknown")))
     text = Text(style="" if unfinished(run) else "dim")

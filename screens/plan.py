@@ -22,7 +22,10 @@ from screens.pages.view import PlanView
 from screens.plan_shown import PlanShown
 from stepflow_tui.actions import Scope
 from stepflow_tui.engine.model.checklist import ItemKind
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import in_place
+from stepflow_tui.render.live import is_in_place
 from stepflow_tui.render.plan import plan_text, sql_text
 
 
@@ -47,7 +50,9 @@ class PlanScreen(PlanShown):
         config = self.config
         lines = [
             _("The run begins with checks, a tested backup and the plan."),
-            _("Before it changes anything in the target it stops and asks."),
+            _("Before it changes anything it stops and asks.")
+            if self.in_place
+            else _("Before it changes anything in the target it stops and asks."),
         ]
         dialog = ConfirmPlain(_("Start this run?"), lines, _("Start"))
         app_of(self).push_screen(dialog, lambda yes: self._start(config) if yes else None)
@@ -129,18 +134,34 @@ class PlanScreen(PlanShown):
             return
         view, proposed = self.view, host(self).options.folder / f"plan-{self.view.name}"
         lines = [_("The SQL in order of execution, and the plan with findings and risks as JSON.")]
-        dialog = ExportDialog(_("Write the plan"), lines, (".sql", ".json"), proposed)
+        endings: tuple[str, ...] = (".sql", ".json")
+        if self.in_place:
+            lines, endings = [_("The plan with findings and risks as JSON.")], (".json",)
+        dialog = ExportDialog(_("Write the plan"), lines, endings, proposed)
         app_of(self).push_screen(dialog, lambda path: save(self, path, lambda: _texts(view)) if path else None)
+
+
+_ABORTED = N_(
+    "This run is aborted and stays in the list; its backup is kept. The config is opened, and a new run can be started."
+)
 
 
 def _texts(view: PlanView) -> dict[str, str]:
     if view.plan is None:
         return {}
-    return {".sql": sql_text(view.plan), ".json": plan_text(view.plan, view.findings, view.items)}
+    sql = {} if view.plan.kind in IN_PLACE else {".sql": sql_text(view.plan)}
+    return {**sql, ".json": plan_text(view.plan, view.findings, view.items)}
 
 
 def _going_back(status: Mapping[str, Any]) -> Sequence[str]:
     """What ending the run means, as far as it has come."""
+    if is_in_place(status):
+        return [
+            _("The database keeps the mode it is in: B on the run's screen goes back.")
+            if in_place.changed(status)
+            else _("Nothing was changed yet."),
+            _(_ABORTED),
+        ]
     done = [s for p in status["phases"] if p["name"] != "prepare" for s in p["steps"] if s["state"] == "done"]
     changed = (
         _(
@@ -151,7 +172,5 @@ def _going_back(status: Mapping[str, Any]) -> Sequence[str]:
     )
     return [
         changed,
-        _(
-            "This run is aborted and stays in the list; its backup is kept. The config is opened, and a new run can be started."
-        ),
+        _(_ABORTED),
     ]

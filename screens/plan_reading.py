@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from screens.pages.gate import GateFacts
 from screens.pages.view import PlanView, planned_objects
 from stepflow_tui.bridge import WizardOptions
+from stepflow_tui.engine.model.config_wal import Wal
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.texts.language import _
@@ -49,6 +54,7 @@ class JournalPlan:
                 seconds={s["name"]: s["seconds"] for s in steps if s["state"] not in ("pending", "running")},
                 source_bytes=(row.get("source") or {}).get("size"),
                 config=Path(row["config_path"]) if row.get("config_path") else None,
+                wal=wal_of(row.get("config") or {}),
             )
 
 
@@ -70,7 +76,8 @@ class Preview:
         loaded = self._api.load_config(self._config, self._options.env)
         with suppress(asyncio.CancelledError):
             found = asyncio.run(self._work(loaded))
-            return _previewed(self._config, loaded.config.name, found, _size(loaded.config.source.path))
+            size, wal = _size(loaded.config.source.path), loaded.config.wal if loaded.config.in_place else None
+            return replace(_previewed(self._config, loaded.config.name, found, size), wal=wal)
         return None
 
     async def _work(self, loaded: Any) -> Planned:
@@ -110,6 +117,16 @@ def _previewed(config: Path, name: str, found: Planned, source_bytes: int | None
         source_bytes=source_bytes,
         config=config,
     )
+
+
+def wal_of(kept: Mapping[str, Any]) -> Wal | None:
+    """The section `wal` of the config a run was started with, as its journal keeps it."""
+    with suppress(ValueError, yaml.YAMLError):
+        found = yaml.safe_load(str(kept.get("text") or "")) or {}
+        if found.get("kind") in IN_PLACE:
+            section = {key: value for key, value in (found.get("wal") or {}).items() if key != "probe"}
+            return Wal.model_validate(section)
+    return None
 
 
 def _missing(status: Mapping[str, Any]) -> list[str]:

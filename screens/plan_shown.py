@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
 
 from screens.host import host
 from screens.paged import PagedScreen
 from screens.pages.census import CensusPage
+from screens.pages.changes import ChangesPage
 from screens.pages.checklist import ChecklistPage
 from screens.pages.estimates import EstimatesPage
 from screens.pages.findings import FindingsPage
-from screens.pages.lines import CARE, line
+from screens.pages.lines import CARE, Page, line
 from screens.pages.objects import ObjectsPage
 from screens.pages.risks import RisksPage
 from screens.pages.sql import SqlPage
@@ -23,6 +27,7 @@ from screens.widgets.document import Line
 from screens.widgets.guarded import in_background
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.model.finding import Severity
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.render import words
@@ -31,7 +36,7 @@ from stepflow_tui.render import words
 class PlanShown(PagedScreen[PlanView]):
     """Shows the plan of the open run, or with `config` one that is made for looking only."""
 
-    PAGES = (
+    PAGES: ClassVar[tuple[Page[Any], ...]] = (
         StepsPage(),
         CensusPage(),
         SqlPage(),
@@ -42,12 +47,33 @@ class PlanShown(PagedScreen[PlanView]):
         RisksPage(),
     )
 
+    IN_PLACE_PAGES: ClassVar[tuple[Page[Any], ...]] = (StepsPage(), ChangesPage(), FindingsPage(), ChecklistPage(), RisksPage())
+    """Where the database stays in its place there are no types, no SQL, and no objects that could be lost."""
+
     def __init__(self, config: Path | None = None) -> None:
         super().__init__()
         self.config = config
         self._preview: Preview | None = None
         self._journal: JournalPlan | None = None
         self._gate = ""
+        self.in_place = False
+
+    def compose(self) -> ComposeResult:
+        """With the pages that its kind has."""
+        self.in_place = self._kind() in IN_PLACE
+        if self.in_place:
+            self.PAGES = self.IN_PLACE_PAGES  # type: ignore[misc]  # this screen's own
+        yield from super().compose()
+
+    def _kind(self) -> str:
+        """Of the config, or of the open run; "" where the config can't be read, which is told as soon as it is planned."""
+        app = host(self)
+        if self.config is None:
+            return str(app.snapshot.status.get("kind") or "") if app.snapshot is not None else ""
+        try:
+            return str(app.api.load_config(self.config, app.options.env).config.kind.value)
+        except StepFlowError:
+            return ""
 
     def on_mount(self) -> None:
         """Begin with the steps."""
@@ -91,7 +117,10 @@ class PlanShown(PagedScreen[PlanView]):
 
     def make(self, config: Path) -> None:
         """Plan in the background, with an event loop of its own: this one has keys to answer."""
-        self.head(_("Looking at source and target, counting types; nothing is changed. Esc stops it."))
+        looking = _("Looking at source and target, counting types; nothing is changed. Esc stops it.")
+        if self.in_place:
+            looking = _("Looking at the database and what uses it; nothing is changed. Esc stops it.")
+        self.head(looking)
         if self._preview is not None:
             self._preview.stop()
         self._preview = Preview(host(self).api, config, host(self).options)
@@ -119,7 +148,8 @@ def _head(view: PlanView, gate: str) -> Iterator[str]:
     """What the plan is about, the most important first: a narrow terminal cuts the rest."""
     yield _("Plan of {name}").format(name=view.name)
     if gate:
-        yield _("c answers the gate before {phase}").format(phase=words.phase(gate))
+        sorts = (view.plan.kind, view.plan.mode) if view.plan is not None else ()
+        yield _("c answers the gate before {phase}").format(phase=words.phase(gate, *sorts))
     grave = sum(f.severity is Severity.BLOCKING for f in view.findings)
     warned = sum(f.severity is Severity.WARNING for f in view.findings)
     if grave:

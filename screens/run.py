@@ -33,6 +33,7 @@ from screens.widgets.phase_line import PhaseLine
 from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render.live import is_in_place
 
 
 class RunScreen(Viewing, LiveSteering):
@@ -118,12 +119,14 @@ class RunScreen(Viewing, LiveSteering):
     def key_label(self, action: str) -> str:
         """What p does while the engine is paused, and c while a run only keeps its way back."""
         state = self.status.get("state")
+        if action == "back" and is_in_place(self.status):
+            return _("Go back")
         if action == "continue" and state == "observing":
             return _("Clean up")
         return _("Resume") if action == "pause" and state in ("pausing", "paused") else ""
 
     def _enable(self) -> None:
-        could = (*(why_not(action, self.status) for action in DEPENDING), *map(self.key_label, ("continue", "pause")))
+        could = (*(why_not(action, self.status) for action in DEPENDING), *map(self.key_label, ("continue", "pause", "back")))
         if could != self._could:
             self._could = could
             self.refresh_bindings()

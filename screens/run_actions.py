@@ -22,6 +22,7 @@ from stepflow_tui.engine.texts.language import _
 from stepflow_tui.facade import Checked
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.findings import findings_lines
+from stepflow_tui.render.live import is_in_place
 
 ACTING = frozenset(action.method for action in ACTIONS if action.acts)
 """Actions that a read-only session refuses."""
@@ -76,7 +77,11 @@ class Steering(Screen[None]):
 
     def action_abort(self) -> None:
         """End the run, once the name is typed."""
-        lines = [_("The run ends for good; what it made in the target stays until it is rolled back.")]
+        lines = [
+            _("The run ends for good; the database keeps the mode it is in until the run is rolled back.")
+            if is_in_place(self.status)
+            else _("The run ends for good; what it made in the target stays until it is rolled back.")
+        ]
         self._typed(_("Abort {run}?"), lines, "abort", {})
 
     def _typed(self, heading: str, lines: list[str], verb: str, args: dict[str, Any]) -> None:
@@ -133,6 +138,8 @@ class Steering(Screen[None]):
     def _aside(self) -> list[str]:
         """Once the run has written to the target, the checks of an empty target say so."""
         phases = self.status.get("phases") or ()
+        if is_in_place(self.status):
+            return []
         if all(p["state"] == "pending" for p in phases[1:]):
             return []
         return [_("This run has written to the target already: that it is not empty is to be expected."), ""]

@@ -19,10 +19,10 @@ from screens.run_words import (
 )
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
-from stepflow_tui.render import words
+from stepflow_tui.render import in_place, words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import summary
-from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_live, is_offline, lag_line
+from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_in_place, is_live, is_offline, lag_line
 
 SHOWN_TABLES = 4
 
@@ -100,7 +100,7 @@ def _lost(status: Status) -> Said:
 def _at(status: Status) -> Iterator[str]:
     at = current(status)
     if at is not None:
-        yield _("It was at: {phase}, {step}.").format(phase=phase_title(at[0]["name"]), step=title_of(at[1]))
+        yield _("It was at: {phase}, {step}.").format(phase=phase_title(at[0]["name"], status), step=title_of(at[1]))
 
 
 def _pending(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
@@ -117,7 +117,7 @@ def _pending(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
 def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     gate = snapshot.status.get("gate") or {}
     questions = gate.get("questions") or ()
-    phase = phase_title(str(gate.get("phase") or ""))
+    phase = phase_title(str(gate.get("phase") or ""), snapshot.status)
     if not open_gate(snapshot.status):
         return Said(sign="confirm", colour="yellow", head=_("Waiting for an answer."), act=_("Press c to go on."))
     cutting = gate.get("phase") == "cutover"
@@ -167,7 +167,9 @@ def _pausing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     return Said(
         sign="paused",
         colour="yellow",
-        head=_("Pausing: the chunks that are being written are finished first."),
+        head=_("Pausing: what is being done is finished first.")
+        if is_in_place(snapshot.status)
+        else _("Pausing: the chunks that are being written are finished first."),
         lines=tuple(_at(snapshot.status)),
     )
 
@@ -176,7 +178,7 @@ def _paused(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     return Said(
         sign="paused",
         colour="yellow",
-        head=_("Paused. Everything copied so far is kept."),
+        head=_("Paused.") if is_in_place(snapshot.status) else _("Paused. Everything copied so far is kept."),
         lines=tuple(_at(snapshot.status)),
         act=_("Press p to go on."),
     )
@@ -192,6 +194,8 @@ def standing(status: Status) -> Iterator[str]:
 
 
 def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+    if is_in_place(snapshot.status):
+        return Said(sign="now", colour="cyan", head=in_place.observing_line(), act=_("Press B to go back."))
     return Said(
         sign="now",
         colour="cyan",
@@ -205,7 +209,9 @@ def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Sai
     return Said(
         sign="skipped",
         colour="",
-        head=_("Rolled back: what the run did to the target is undone."),
+        head=in_place.rolled_back_line()
+        if is_in_place(snapshot.status)
+        else _("Rolled back: what the run did to the target is undone."),
         lines=tuple(_report(snapshot)),
         act=_(_REPORT_OR_RUNS),
     )
@@ -213,7 +219,11 @@ def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Sai
 
 def _aborted(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     made, act = _("What the run made stays in the target until it is rolled back."), _REPORT_OR_ROLLBACK
-    if not _undoable(snapshot.status):
+    if is_in_place(snapshot.status):
+        made = _("The database keeps the mode it is in until the run is rolled back.")
+        if not in_place.changed(snapshot.status):
+            made = _("Nothing was changed yet.")
+    elif not _undoable(snapshot.status):
         made, act = _("Nothing was changed yet, neither in the source nor in the target."), _REPORT_OR_RUNS
     act = _(act)
     return Said(
@@ -288,7 +298,9 @@ def _incomplete(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said
     return Said(
         sign="confirm",
         colour="yellow",
-        head=_("Ended, but not everything is on the new side."),
+        head=_("Ended, but the tables are not what they were before.")
+        if is_in_place(snapshot.status)
+        else _("Ended, but not everything is on the new side."),
         lines=(*lines, *_report(snapshot)),
         act=_("Press e for the report, 4 for the differences, R to roll back."),
     )

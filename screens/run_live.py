@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from screens.host import host
 from screens.run_actions import Steering
 from screens.run_words import Status
+from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.application import configured, moves_application
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import lost
 from stepflow_tui.render.guards import back_facts
-from stepflow_tui.render.live import in_the_way, is_live, is_offline
+from stepflow_tui.render.in_place import restore_lines
+from stepflow_tui.render.live import in_the_way, is_in_place, is_live, is_offline
 
 LIVE_ONLY = frozenset({"switch", "back", "cutover"})
 """Actions that only live runs have."""
@@ -23,9 +25,10 @@ class LiveSteering(Steering):
 
     def hides_key(self, action: str) -> bool:
         """The last line shows what a run of this sort never has only where it has it."""
-        return (
-            action in LIVE_ONLY and not is_live(self.status) and not (action == "cutover" and is_offline(self.status))
-        )
+        if action not in LIVE_ONLY or is_live(self.status):
+            return False
+        own = "back" if is_in_place(self.status) else "cutover" if is_offline(self.status) else ""
+        return action != own
 
     def action_continue(self) -> None:
         """An observation is ended; else the open gate is answered."""
@@ -51,7 +54,10 @@ class LiveSteering(Steering):
             self.app.push_screen(SwitchDialog(self.snapshot))
 
     def action_back(self) -> None:
-        """All reads to the old side, once the key is pressed again."""
+        """All reads to the old side, once the key is pressed again; where there is no other side, the way back."""
+        if is_in_place(self.status):
+            self.action_rollback()
+            return
         from screens.modals.switch import ReadsBack
 
         if self.snapshot is not None:
@@ -101,13 +107,35 @@ class LiveSteering(Steering):
 
         if self.snapshot is None:
             return
+        if is_in_place(self.status):
+            self._go_back(self.snapshot)
+            return
         heading = _("Roll back {run}?").format(run=clean_line(self.snapshot.run))
         dialog = RollbackDialog(heading, list(rollback_lines(self.status)), str(self.status.get("name")))
         self.app.push_screen(dialog, lambda name: self._roll_back(name, dialog.reason))
 
-    def _roll_back(self, name: str | None, reason: str) -> None:
+    def _go_back(self, snapshot: Snapshot) -> None:
+        from screens.modals.wal_back import WalBack
+
+        self.app.push_screen(WalBack(snapshot), lambda way: self._chosen_way(way, snapshot))
+
+    def _chosen_way(self, way: str | None, snapshot: Snapshot) -> None:
+        """The old mode at once: nothing is lost by it; the backup once a reason and the name are typed."""
+        from screens.modals.rollback import RollbackDialog
+        from screens.modals.wal_back import MODE, RESTORE
+
+        name = str(self.status.get("name"))
+        if way == MODE:
+            host(self).act("rollback", {"reason": _("back to the old journal mode"), "confirm": name})
+        elif way == RESTORE:
+            heading = _("Restore the backup? {run}").format(run=clean_line(snapshot.run))
+            dialog = RollbackDialog(heading, list(restore_lines(self.status)), name)
+            self.app.push_screen(dialog, lambda typed: self._roll_back(typed, dialog.reason, restore=True))
+
+    def _roll_back(self, name: str | None, reason: str, *, restore: bool = False) -> None:
         if name is not None:
-            host(self).act("rollback", {"reason": reason, "confirm": name})
+            wanted = {"restore": True} if restore else {}
+            host(self).act("rollback", {"reason": reason, "confirm": name, **wanted})
 
 
 def rollback_lines(status: Status) -> Iterator[str]:

@@ -17,10 +17,12 @@ from screens.widgets.afterwards import afterwards
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.application import short_line, watched
+from stepflow_tui.render.live import is_in_place
 
 TABS = (2, 3, 4)
 NOW = 1
 WAL = 2
+SWITCH = 3
 APPLICATION = 6
 LOOKS = 3
 """How often a panel that is being shown is asked whether it takes the focus."""
@@ -57,6 +59,8 @@ class Panels(Screen[None]):
         """The panels that are seen in the same place as this one: with much room WAL and application alone."""
         if self.tabbed:
             return self.tabs
+        if SWITCH not in self.tabs:  # each has a place of its own
+            return (number,)
         pair = (WAL, APPLICATION)
         return pair if APPLICATION in self.tabs and number in pair else (number,)
 
@@ -72,10 +76,13 @@ class Panels(Screen[None]):
 
     def first_tab(self, status: Status) -> None:
         """What there is something to see of. A place of the application's own comes with the first word about it."""
+        if is_in_place(status) and SWITCH in self.tabs:
+            self.tabs = tuple(number for number in self.tabs if number != SWITCH)
+            self.query_one("#tabs").add_class("-in-place")
         if not self.tab:
-            self.choose_tab(4 if quiet(status) else WAL)
+            self.choose_tab(4 if quiet(status) and not is_in_place(status) else WAL)
         if watched(status) and APPLICATION not in self.tabs:
-            self.tabs = (*TABS, APPLICATION)
+            self.tabs = (*self.tabs, APPLICATION)
             place = self.query_one("#tabs")
             place.add_class("-app")
             place.set_class(quiet(status), "-first-6")
@@ -173,7 +180,10 @@ class PanelKeys(Panels):
 
     def action_panel_3(self) -> None:
         """To the read switch."""
-        self.go_to(3)
+        if SWITCH in self.tabs:
+            self.go_to(SWITCH)
+        else:
+            self.notify(_("Nothing is switched: the database stays where it is."), markup=False)
 
     def action_panel_4(self) -> None:
         """To the row differences."""

@@ -9,7 +9,7 @@ from screens.run_words import RESUMABLE, Status, lost_alert, open_gate
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 from stepflow_tui.render.guards import now_percent
-from stepflow_tui.render.live import is_live, is_offline
+from stepflow_tui.render.live import is_in_place, is_live, is_offline
 
 PAUSABLE = frozenset({"running", "waiting", "pausing", "paused"})
 ABORTABLE = frozenset({"pending", "running", "waiting", "pausing", "paused", "rolling_back", "failed"})
@@ -67,6 +67,8 @@ def _switch(status: Status) -> str:
 
 
 def _back(status: Status) -> str:
+    if is_in_place(status):
+        return _rollback(status)
     return _switch(status) or ("" if now_percent(status) else _("No reads go to the new side."))
 
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from screens.widgets.cells import cut
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.engine.texts.running import step_title
-from stepflow_tui.render import words
+from stepflow_tui.render import live, words
 from stepflow_tui.render.clean import clean_line
 
 Status = Mapping[str, Any]
@@ -36,9 +36,9 @@ ETA_STATES: Mapping[str, str] = {
 }
 
 
-def phase_title(name: str) -> str:
-    """A phase in the language in use."""
-    return clean_line(words.phase(name))
+def phase_title(name: str, status: Status) -> str:
+    """A phase of this run in the language in use."""
+    return clean_line(live.phase_title(status, name))
 
 
 def title_of(step: Mapping[str, Any]) -> str:
@@ -129,11 +129,11 @@ def next_line(status: Status, width: int, more: str) -> str:
     phase, step = todo[0]
     stop = next_stop(status, at[0])
     if stop is not None and phase["name"] == stop and phase is not at[0]:
-        return _("Next: stops before {phase} and asks.").format(phase=phase_title(stop))
+        return _("Next: stops before {phase} and asks.").format(phase=phase_title(stop, status))
     text = _("Next: {step} (automatic).")
     then = _("Then on to the end.")
     if stop is not None:
-        then = _("Stops before {phase} and asks.").format(phase=phase_title(stop))
+        then = _("Stops before {phase} and asks.").format(phase=phase_title(stop, status))
     room = width - cell_len(text.format(step="")) - cell_len(then) - 1
     return words.sentences(text.format(step=cut(title_of(step), max(SHORTEST, room), more)), then)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -319,6 +319,19 @@ class Facade(Protocol):
         run's name as typed. `key` as the report shows it."""
         ...
 
+    async def benchmark(
+        self,
+        loaded: LoadedConfig,
+        *,
+        state: Path,
+        rounds: int | None = None,
+        seconds: float | None = None,
+        tell: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Mapping[str, Any]:
+        """Both sides measured in turns: compared sides better loads verdicts tables machine settings rounds seconds took notes.
+        `tell` takes the progress: item done total unit."""
+        ...
+
     def report(self, run: RunInfo) -> Mapping[str, Any]: ...
     def report_text(self, run: RunInfo, kind: str) -> str:
         """The report as `md` or `html`."""
@@ -368,8 +381,51 @@ class Facade(Protocol):
         """{state entries head at}; state `whole` when nothing is wrong."""
         ...
 
-    def doctor(self, state: Path) -> Mapping[str, Any]:
-        """{checks[{name state found fix}]}; state is ok, note or missing."""
+    def monitor(
+        self,
+        loaded: LoadedConfig,
+        state: Path,
+        *,
+        every: str | None = None,
+        lasting: str | None = None,
+        once: bool = False,
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Looks and alerts until the time is over: {event: look | alert | alert_cleared, time, …}."""
+        ...
+
+    def monitor_unit(self, loaded: LoadedConfig, state: Path, every: str | None = None) -> Mapping[str, Any]:
+        """{name service file variables[…] user enable}: a unit to install."""
+        ...
+
+    async def doctor(self, state: Path, loaded: LoadedConfig | None = None) -> Mapping[str, Any]:
+        """{checks[{name state found fix}] problems[{code severity what why fix check evidence}] runs[…]}; a check's state is
+        ok, note or missing."""
+        ...
+
+    async def support_bundle(
+        self, state: Path, file: Path, found: Mapping[str, Any], loaded: LoadedConfig | None = None
+    ) -> Mapping[str, Any]:
+        """Write a support bundle to a new file: {file bytes sha256 members[…] run}."""
+        ...
+
+    async def pragmas(self, loaded: LoadedConfig | None, *, stack: str | None = None) -> Mapping[str, Any]:
+        """{profile connection[{name value unit own meaning why risk}] file[…] stacks[…] findings[Finding]}, and of a stack
+        {stack language snippet probe}; None: the shipped profile."""
+        ...
+
+    async def judge_pragmas(self, loaded: LoadedConfig | None, text: str) -> Mapping[str, Any]:
+        """What a probe printed: {fits settings[{name wanted found state note}] sqlite_version wal_reset_bug journal_mode
+        findings[Finding] exit_code}."""
+        ...
+
+    async def ask_pragmas(self, loaded: LoadedConfig) -> Mapping[str, Any]:
+        """The same of what the config's `wal.probe` prints."""
+        ...
+
+    async def optimize(self, loaded: LoadedConfig, state: Path) -> Mapping[str, Any]:
+        """Statistics and one checkpoint of the SQLite source: {path analyzed[…] left_out[{table reason}] limit optimized
+        statistics checkpoint seconds holders[…] holders_known exit_code}; checkpoint None, or {kind done busy frames
+        checkpointed complete wal_bytes_before wal_bytes_after pinned_by[{pid command}]|None}."""
         ...
 
     async def embedded(self, state: Path, action: str) -> Mapping[str, Any]:

@@ -14,11 +14,12 @@ from textual.widgets import Button
 
 from screens.host import app_of, host
 from screens.modals.base import Dialog, Lines, title
+from screens.run_words import phase_title
 from screens.widgets.afterwards import afterwards
 from screens.widgets.choices import Choices
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _, known
-from stepflow_tui.engine.texts.running import PHASES, step_title
+from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 from stepflow_tui.render.alerts import lost_engine
 from stepflow_tui.render.clean import clean, clean_line
@@ -74,7 +75,8 @@ class EngineLost(Dialog[None]):
 
     def _known(self) -> Iterator[str]:
         status = self.snapshot.status
-        phase, step = _(PHASES.get(str(status.get("phase")), "?")), known(step_title(str(status.get("step"))))
+        phase = phase_title(str(status.get("phase") or "?"), status)
+        step = known(step_title(str(status.get("step")), str(status.get("kind"))))
         yield _("State: {state}, in {phase}, step {step}").format(
             state=words.term(status["state"]), phase=phase, step=step
         )
@@ -84,7 +86,7 @@ class EngineLost(Dialog[None]):
             yield _("The process {pid} is there, but does not respond.").format(pid=status["engine"]["pid"])
         else:
             yield _("The process is gone.")
-        told = [line for event in host(self).events for line in event_lines(event)]
+        told = [line for event in host(self).events for line in event_lines(event, str(self.snapshot.status.get("kind") or ""))]
         if told:
             yield _("Last event: {event}").format(event=clean_line(told[-1].strip()))
 

@@ -18,6 +18,7 @@ from screens.host import app_of, host
 from screens.modals.base import Dialog, title
 from screens.pages.gate import GateFacts, gate_lines, gate_title, item_name, open_items, typed_questions, with_settled
 from screens.plan_reading import gate_facts
+from screens.run_words import phase_title
 from screens.widgets.afterwards import afterwards
 from screens.widgets.folded import Folded
 from screens.widgets.reader import Reader
@@ -87,6 +88,7 @@ class GateDialog(Dialog[bool], Fetching):
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self._gate: Mapping[str, Any] = snapshot.status["gate"]
+        self._status = snapshot.status
         self._run_name = str(snapshot.status["name"])
         self._facts = GateFacts()
         self._over: bool | None = None
@@ -97,7 +99,7 @@ class GateDialog(Dialog[bool], Fetching):
     def compose(self) -> ComposeResult:
         """List, note, name, answers."""
         with Vertical(classes="box"):
-            yield title(gate_title(self._gate))
+            yield title(gate_title(self._gate, phase_title(str(self._gate["phase"]), self._status)))
             yield Reader(id="list")
             yield Input(
                 placeholder=_("Done how, or by whom? Enter ticks it, Esc leaves it open"), id="note", max_length=500
@@ -135,7 +137,7 @@ class GateDialog(Dialog[bool], Fetching):
             return
         if not self._sent:
             text = _("The gate before {phase} is no longer open: the run is {state}.")
-            phase, state = words.phase(str(self._gate["phase"])), words.term(snapshot.status["state"])
+            phase, state = phase_title(str(self._gate["phase"]), snapshot.status), words.term(snapshot.status["state"])
             app_of(self).notify(text.format(phase=phase, state=state), markup=False)
         self._close(answered=self._sent)
 

@@ -10,7 +10,7 @@ from screens.pages.checklist import item_lines, owner_of
 from screens.pages.lines import line
 from screens.widgets.document import Line
 from stepflow_tui.engine.model.checklist import ItemKind
-from stepflow_tui.engine.plan.risks import CRITERIA, RISKS
+from stepflow_tui.engine.plan.risks import CRITERIA, IN_PLACE_CRITERIA, IN_PLACE_RISKS, RISKS
 from stepflow_tui.engine.texts import risks as texts
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
@@ -30,7 +30,7 @@ def item_details(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
         yield line(_("owner: {who}").format(who=owner_of(row)))
     if params.get("due"):
         yield line(_("due: {when}").format(when=params["due"]))
-    proved = [_(texts.RISKS[r.id]) for r in RISKS if row["id"] in r.proofs]
-    proved += [_(texts.ACCEPTANCE[c.id]) for c in CRITERIA if row["id"] in c.proofs]
+    proved = [_(texts.RISKS[r.id]) for r in {r.id: r for r in (*RISKS, *IN_PLACE_RISKS)}.values() if row["id"] in r.proofs]
+    proved += [_(texts.ACCEPTANCE[c.id]) for c in {c.id: c for c in (*CRITERIA, *IN_PLACE_CRITERIA)}.values() if row["id"] in c.proofs]
     if proved:
         yield line(_("It is the proof for: {what}").format(what="; ".join(proved)))

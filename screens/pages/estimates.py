@@ -12,7 +12,6 @@ from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.plan.estimates import estimate
 from stepflow_tui.engine.texts.language import N_, _
-from stepflow_tui.engine.texts.running import PHASES
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.width import cells, pad
@@ -65,7 +64,7 @@ def _whole(plan: Plan, source_bytes: int | None) -> Iterator[Line]:
 def _phases(view: PlanView) -> Iterator[Line]:
     if view.plan is None or not view.seconds:
         return
-    names = [(p, _(PHASES.get(p.name) or words.spaced(p.name))) for p in view.plan.phases]
+    names = [(p, words.phase(p.name, view.plan.kind, view.plan.mode)) for p in view.plan.phases]
     width = max((cells(name) for _phase, name in names), default=0)
     yield heading(_("Taken so far"))
     for phase, name in names:

@@ -62,7 +62,7 @@ def typed_questions(gate: Gate) -> list[Row]:
     return asked(gate, "typed")
 
 
-def gate_title(gate: Gate) -> str:
+def gate_title(gate: Gate, phase: str) -> str:
     """`Before backfill: 14 checklist items, 60 warnings, 2 objects`: what there is below, before anybody scrolls."""
     items, warned, lost = (len(asked(gate, kind)) for kind in ("item", "warning", "object"))
     parts = []
@@ -72,7 +72,7 @@ def gate_title(gate: Gate) -> str:
         parts.append(ngettext("{count} warning", "{count} warnings", warned).format(count=warned))
     if lost:
         parts.append(ngettext("{count} object not carried", "{count} objects not carried", lost).format(count=lost))
-    before = _("Before {phase}").format(phase=words.phase(str(gate["phase"])))
+    before = _("Before {phase}").format(phase=phase)
     return words.about(before, words.listed(parts)) if parts else before
 
 

@@ -12,7 +12,7 @@ from screens.widgets.document import Line
 from stepflow_tui.engine.model.plan import PlannedStep
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.texts.language import N_, _, known
-from stepflow_tui.engine.texts.running import PHASES, step_title
+from stepflow_tui.engine.texts.running import step_title
 from stepflow_tui.render import words
 
 _STYLES = {"done": GOOD, "failed": BAD, "running": CARE}
@@ -37,17 +37,17 @@ class StepsPage(Page[PlanView]):
         if view.plan is None:
             return
         for phase in view.plan.phases:
-            yield heading(_(PHASES.get(phase.name) or words.spaced(phase.name)))
+            yield heading(words.phase(phase.name, view.plan.kind, view.plan.mode))
             for step in phase.steps:
-                yield from self._step(step, view, glyphs)
+                yield from self._step(step, view, glyphs, view.plan.kind)
             yield blank()
 
-    def _step(self, step: PlannedStep, view: PlanView, glyphs: Glyphs) -> Iterator[Line]:
+    def _step(self, step: PlannedStep, view: PlanView, glyphs: Glyphs, kind: str) -> Iterator[Line]:
         state = view.steps.get(step.name, "pending")
         sign = glyphs.step(state, danger=step.danger == Danger.TYPED.value)
         word = words.term(state) if view.steps else ""
         yield marked(
-            sign, word, known(step_title(step.name)), _STYLES.get(state, DIM), indent=2, width=8 if word else 0
+            sign, word, known(step_title(step.name, kind)), _STYLES.get(state, DIM), indent=2, width=8 if word else 0
         )
         indent = 14 if word else 6
         if step.danger in _ASKS:

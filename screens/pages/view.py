@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stepflow_tui.engine.model.config_wal import Wal
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan
 
@@ -28,6 +29,7 @@ class PlanView:
         seconds: time each step took so far, by name.
         source_bytes: size of the source file.
         config: the config file it comes from.
+        wal: its section of a conversion in place, as far as it can be read.
     """
 
     name: str
@@ -40,6 +42,7 @@ class PlanView:
     seconds: Mapping[str, float | None] = field(default_factory=dict)
     source_bytes: int | None = None
     config: Path | None = None
+    wal: Wal | None = None
 
 
 def planned_objects(plan: Plan) -> list[dict[str, Any]]:

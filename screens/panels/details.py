@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from screens.run_words import item_words, phase_title, title_of
+from screens.run_words import Status, item_words, phase_title, title_of
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import _
@@ -28,17 +28,17 @@ def step_row(api: Facade, run: Path, name: str) -> Mapping[str, Any]:
         return {}
 
 
-def heading_of(sort: str, about: Mapping[str, Any]) -> str:
+def heading_of(sort: str, about: Mapping[str, Any], status: Status) -> str:
     """What the details are about."""
     if sort == "item":
         return item_words(about)
-    return title_of(about) if sort == "step" else phase_title(str(about["name"]))
+    return title_of(about) if sort == "step" else phase_title(str(about["name"]), status)
 
 
-def details(sort: str, about: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
+def details(sort: str, about: Mapping[str, Any], row: Mapping[str, Any], status: Status) -> Iterator[str]:
     """What is known. `row` is the step's row in the journal, empty where it can't be read."""
     if sort == "item":
-        yield from _item(about)
+        yield from _item(about, status)
     elif sort == "step":
         yield from _step(about, row)
     else:
@@ -77,13 +77,13 @@ def _value(value: object) -> str:
     return clean_line(text)[:LONGEST]
 
 
-def _item(item: Mapping[str, Any]) -> Iterator[str]:
+def _item(item: Mapping[str, Any], status: Status) -> Iterator[str]:
     yield _("Name: {name}").format(name=clean_line(str(item["id"])))
     yield _("State: {state}").format(state=words.term(item["state"]))
     manual = item.get("kind") == "manual"
     yield _("A person ticks it and says why.") if manual else _("StepFlow decides it by itself.")
     if item.get("before"):
-        yield _("Has to be settled before: {phase}").format(phase=phase_title(str(item["before"])))
+        yield _("Has to be settled before: {phase}").format(phase=phase_title(str(item["before"]), status))
     if item.get("by"):
         yield _("By: {who}").format(who=clean_line(str(item["by"])))
     if item.get("at"):

@@ -21,6 +21,7 @@ from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render.live import is_in_place
 from stepflow_tui.render.tables import Standing, TableRow, table_rows, tables_summary
 from stepflow_tui.render.width import cells
 
@@ -40,21 +41,21 @@ class Layout:
     glyphs: Glyphs
 
     @classmethod
-    def fit(cls, rows: Sequence[TableRow], width: int, glyphs: Glyphs) -> Layout:
-        """Columns as wide as their widest entry; the names share the rest."""
+    def fit(cls, rows: Sequence[TableRow], width: int, glyphs: Glyphs, *, in_place: bool = False) -> Layout:
+        """Columns as wide as their widest entry; the names share the rest. `in_place`: before and after, of one table."""
 
         def column(name: str, entries: Sequence[str]) -> Column:
             longest = max(entries, key=len, default="")
             return Column(name=name, width=max(cells(name), len(longest)), right=True)
 
         fixed = [
-            column(_("source rows"), [r.source_rows for r in rows]),
-            column(_("target rows"), [r.target_rows for r in rows]),
+            column(_("rows before") if in_place else _("source rows"), [r.source_rows for r in rows]),
+            column(_("rows after") if in_place else _("target rows"), [r.target_rows for r in rows]),
             column(_("diff"), [r.diff for r in rows]),
             Column(name=_("checked"), width=max(8, cells(_("checked")))),
             Column(name=_("state"), width=2 + max(cells(_("state")), *(cells(r.word) for r in rows), 9)),
         ]
-        both = width >= BOTH_NAMES_FROM
+        both = width >= BOTH_NAMES_FROM and not in_place
         names = (_("source"), _("target")) if both else (_("table"),)
         room = rest(width, fixed, len(names))
         return cls(columns=(*(Column(name=n, width=room) for n in names), *fixed), both=both, glyphs=glyphs)
@@ -114,6 +115,7 @@ class DiffsPanel(Moving, Panel):
         self._level: str | None = None
         self._needle = ""
         self._only = False
+        self._in_place = False
 
     @property
     def listed(self) -> LineList:
@@ -140,6 +142,7 @@ class DiffsPanel(Moving, Panel):
         if (tables, level, state) != self._shown:
             self._shown = (tables, level, state)
             self._all, self._level = table_rows(snapshot.status), level
+            self._in_place = is_in_place(snapshot.status)
             self.show()
 
     def show(self) -> None:
@@ -147,7 +150,7 @@ class DiffsPanel(Moving, Panel):
         chosen, glyphs = self.selected, host(self).glyphs
         wanted = [r for r in self._all if self._wanted(r)]
         self._rows = wanted[:MOST_ROWS]
-        layout = Layout.fit(self._all, self.content_size.width, glyphs)
+        layout = Layout.fit(self._all, self.content_size.width, glyphs, in_place=self._in_place)
         lines = [layout.line(r) for r in self._rows]
         if len(wanted) > MOST_ROWS:
             text = _("{sign} and {count} more (filter with /)")
@@ -160,7 +163,9 @@ class DiffsPanel(Moving, Panel):
 
     def copy_text(self) -> str:
         """All listed tables."""
-        layout = Layout.fit(self._all, max(self.content_size.width, 160), host(self).glyphs)
+        layout = Layout.fit(
+            self._all, max(self.content_size.width, 160), host(self).glyphs, in_place=self._in_place
+        )
         return "\n".join([heading(layout.columns), *(layout.line(r).text.rstrip() for r in self._rows), self._foot()])
 
     def action_details(self) -> None:

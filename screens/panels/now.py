@@ -210,7 +210,7 @@ def _where(status: Status) -> str:
     phase, step = at
     names = [s["name"] for s in phase.get("steps") or ()]
     text = _("{phase}, step {number} of {count}").format(
-        phase=phase_title(phase["name"]), number=names.index(step["name"]) + 1, count=len(names)
+        phase=phase_title(phase["name"], status), number=names.index(step["name"]) + 1, count=len(names)
     )
     if step.get("seconds") is not None and step["state"] == "running":
         text += f" · {_('running for {time}').format(time=words.seconds(step['seconds']))}"

@@ -134,7 +134,7 @@ class StepsPanel(Moving, Panel):
         bridge = host(self).bridge
         if sort == "step" and bridge is not None:
             row = await asyncio.to_thread(step_row, host(self).api, bridge.run.path, str(about["name"]))
-        app_of(self).push_screen(TextDialog(heading_of(sort, about), list(details(sort, about, row)), name="details"))
+        app_of(self).push_screen(TextDialog(heading_of(sort, about, self._status), list(details(sort, about, row, self._status)), name="details"))
 
     def selected(self) -> tuple[str, Mapping[str, Any]] | None:
         """What the cursor is on: its sort (phase, step, item) and what the status says about it."""
@@ -186,7 +186,7 @@ def step_rows(status: Status, width: int, glyphs: Glyphs) -> Iterator[Row]:
         steps = phase.get("steps") or ()
         done = sum(over(phase, s) for s in steps)
         sign, role = phase_sign(phase, glyphs)
-        left = f"{sign} {number} {phase_title(phase['name'])}"
+        left = f"{sign} {number} {phase_title(phase['name'], status)}"
         yield _row(f"phase:{phase['name']}", left, f"{done}/{len(steps)}", width, glyphs, role or "strong")
         for step in steps:
             yield _step(phase["name"], step, width, glyphs)

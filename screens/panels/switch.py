@@ -16,11 +16,13 @@ from screens.widgets.cells import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
+from stepflow_tui.render.in_place import no_other_side
 from stepflow_tui.render.live import (
     arm_line,
     closed,
     compared_line,
     error_rate,
+    is_in_place,
     is_live,
     is_offline,
     lag_line,
@@ -129,6 +131,8 @@ def _row(name: str, arm: Mapping[str, Any]) -> tuple[str, ...]:
 
 def no_switch(status: Status) -> str:
     """Why this run has no read switch, or none yet."""
+    if is_in_place(status):
+        return no_other_side()
     if is_live(status):
         return _("The read switch comes when both sides were compared and are equal.")
     if is_offline(status):

@@ -35,6 +35,15 @@ class AdvisePage(SourcePage):
     NAME: ClassVar[str] = N_("Which migration?")
     INTRO: ClassVar[str] = N_("Name the file and answer what you know; what you leave open does not count.")
 
+    @property
+    def kind(self) -> str:
+        """None is chosen yet."""
+        return ""
+
+    def intro(self) -> str:
+        """The same for all kinds."""
+        return _(self.INTRO)
+
     def ask(self) -> Iterable[Widget]:
         """The path, the questions, the recommendation."""
         yield PathField(_("Path"), self.state.source, self.state.folder)

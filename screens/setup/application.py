@@ -54,7 +54,9 @@ class ApplicationPage(Page):
         with_settings.styles.height = "auto"
         yield with_settings
         yield explained(
-            _("KEY = value; {target_dsn} and the like are filled in at the switch. It is undone with the rest.")
+            _("KEY = value; changed before the conversion, and put back with the rest.")
+            if self.state.in_place
+            else _("KEY = value; {target_dsn} and the like are filled in at the switch. It is undone with the rest.")
         )
         yield text_field(_("Health URL"), told.health, "health", hint="http://127.0.0.1:8000/health")
         yield explained(_("It counts as started when this answers with 200; else the old side is started again."))
@@ -66,7 +68,8 @@ class ApplicationPage(Page):
     def _settings(self, told: ApplicationDraft) -> Iterable[Widget]:
         lines = [f"{key} = {value}" for key, value in told.settings]
         lines += [""] * (max(LEAST_SETTINGS, len(lines) + 1) - len(lines))
-        return [_setting(number, line) for number, line in enumerate(lines)]
+        hint = "DATABASE_URL = {target_dsn}" if not self.state.in_place else "SQLITE_BUSY_TIMEOUT = 30000"
+        return [_setting(number, line, hint) for number, line in enumerate(lines)]
 
     @on(Cycle.Changed, "#recipe")
     def _recipe(self, event: Cycle.Changed) -> None:
@@ -79,7 +82,7 @@ class ApplicationPage(Page):
     def _setting_typed(self, event: Input.Changed) -> None:
         boxes = list(self.query("#settings Input").results(Input))
         if event.input is boxes[-1] and event.value:
-            self.query_one("#settings").mount(_setting(len(boxes), ""))
+            self.query_one("#settings").mount(_setting(len(boxes), "", ""))
 
     @on(Input.Submitted)
     @on(Cycle.Submitted)
@@ -136,9 +139,9 @@ class ApplicationPage(Page):
         return state
 
 
-def _setting(number: int, line: str) -> Field:
+def _setting(number: int, line: str, hint: str) -> Field:
     label = _("Settings") if not number else ""
-    return text_field(label, line, f"setting-{number}", hint="DATABASE_URL = {target_dsn}" if not number else "")
+    return text_field(label, line, f"setting-{number}", hint=hint if not number else "")
 
 
 def setting_of(line: str) -> tuple[str, str]:

@@ -55,14 +55,14 @@ class OptionsPage(Page):
         yield explained(_("Shown on every screen; with `production`, --yes alone confirms nothing."))
         yield text_field(_("Schema"), state.schema, "schema")
         yield explained(_("Where the tables go. It has to be empty."))
-        yield Field(_("Mode"), Cycle([(v, v) for v in CHOICES["mode"]], state.mode, id="mode"))
-        yield Said(_(MODES[state.mode]), id="about-mode", classes="explained")
+        yield Field(_("Mode"), Cycle([(v, v) for v in CHOICES["mode"]], state.fitting_mode, id="mode"))
+        yield Said(_(MODES[state.fitting_mode]), id="about-mode", classes="explained")
         window = text_field(_("Window"), state.window, "window", hint="30m")
-        window.display = state.mode == "offline"
+        window.display = state.fitting_mode == "offline"
         yield window
         about = explained(_("How long it may be down at most; then the old side is started again by itself."))
         about.id = "about-window"
-        about.display = state.mode == "offline"
+        about.display = state.fitting_mode == "offline"
         yield about
         yield Field(_("Verify"), Cycle([(v, v) for v in CHOICES["level"]], state.level, id="level"))
         yield Said(_(LEVELS[state.level]), id="about-level", classes="explained")

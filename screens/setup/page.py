@@ -42,8 +42,12 @@ class Page(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """What the page is about, then its fields."""
-        yield Said(_(self.INTRO), classes="intro")
+        yield Said(self.intro(), classes="intro")
         yield from self.ask()
+
+    def intro(self) -> str:
+        """The sentence on the page, in the language in use."""
+        return _(self.INTRO)
 
     def ask(self) -> Iterable[Widget]:
         """The fields."""

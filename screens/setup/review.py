@@ -31,6 +31,15 @@ class ReviewPage(Page):
         "and asks before it changes anything."
     )
 
+    def intro(self) -> str:
+        """What the run does next."""
+        if self.state.in_place:
+            return _(
+                "This file is written; edit it later as you like. The run then checks the database and what uses it, makes a"
+                " tested backup and a plan, and asks before it changes anything."
+            )
+        return super().intro()
+
     def ask(self) -> Iterable[Widget]:
         """Path, note, text."""
         yield text_field(_("Write to"), self.state.path, "write-to")

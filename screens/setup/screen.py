@@ -25,6 +25,7 @@ from screens.setup.review import ReviewPage
 from screens.setup.source import SourcePage
 from screens.setup.state import SetupState
 from screens.setup.target import TargetPage
+from screens.setup.wal_options import WalOptionsPage
 from screens.widgets.guarded import in_background
 from screens.widgets.key_line import KeyLine
 from screens.widgets.said import Said
@@ -33,6 +34,8 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.clean import clean_line
 
+IN_PLACE_PAGES: dict[type[Page], type[Page] | None] = {TargetPage: None, OptionsPage: WalOptionsPage}
+"""What a database that stays where it is has in place of other pages: there is no target."""
 PAGES: tuple[type[Page], ...] = (
     KindPage,
     SourcePage,
@@ -62,7 +65,7 @@ class SetupScreen(Screen[None]):
 
     def __init__(self, *, advise: bool = False) -> None:
         super().__init__()
-        self.pages: tuple[type[Page], ...] = (AdvisePage, *PAGES) if advise else PAGES
+        self._advise = advise
         self.at = 0
         self.state: SetupState | None = None
 
@@ -81,6 +84,15 @@ class SetupScreen(Screen[None]):
         """Open the first page."""
         self.state = SetupState(folder=host(self).options.folder)
         await self._open(0)
+
+    @property
+    def pages(self) -> tuple[type[Page], ...]:
+        """The pages of the kind that is chosen; up to the choice they are the same for all."""
+        pages: tuple[type[Page], ...] = (AdvisePage, *PAGES) if self._advise else PAGES
+        if self.state is None or not self.state.in_place:
+            return pages
+        own = (IN_PLACE_PAGES.get(page, page) for page in pages)
+        return tuple(page for page in own if page is not None)
 
     @property
     def page(self) -> Page:

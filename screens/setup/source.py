@@ -20,7 +20,7 @@ from screens.widgets.guarded import in_background
 from screens.widgets.said import Said
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.texts.language import N_, _, known
-from stepflow_tui.render.advice import source_rows
+from stepflow_tui.render.advice import source_note, source_rows
 from stepflow_tui.render.clean import clean
 
 PAUSE_SECONDS = 0.25
@@ -39,9 +39,12 @@ def error_text(error: StepFlowError) -> Text:
 class Summary(Said):
     """What was found about a source."""
 
-    def show_facts(self, facts: Mapping[str, Any]) -> None:
-        """As names and values."""
-        self.show(table(source_rows(facts)))
+    def show_facts(self, facts: Mapping[str, Any], kind: str = "") -> None:
+        """As names and values, and what they mean for a kind of migration."""
+        shown = table(source_rows(facts))
+        if note := source_note(facts, kind):
+            shown.append(f"\n{note}", style="bold")
+        self.show(shown)
 
 
 class SourcePage(Page):
@@ -56,6 +59,17 @@ class SourcePage(Page):
         super().__init__(state)
         self._facts = state.facts
 
+    @property
+    def kind(self) -> str:
+        """The kind of migration, where it is chosen already."""
+        return self.state.kind
+
+    def intro(self) -> str:
+        """What the file is there for."""
+        if self.state.in_place:
+            return _("The SQLite file to convert. Here it is only read. Enter shows what is in it, then goes on.")
+        return super().intro()
+
     def ask(self) -> Iterable[Widget]:
         """The path, and what is behind it."""
         yield Container(
@@ -65,7 +79,7 @@ class SourcePage(Page):
     def on_mount(self) -> None:
         """Show what is known already."""
         if self._facts is not None:
-            self.query_one(Summary).show_facts(self._facts)
+            self.query_one(Summary).show_facts(self._facts, self.kind)
 
     @on(PathField.Changed)
     def _changed(self, event: PathField.Changed) -> None:
@@ -85,7 +99,7 @@ class SourcePage(Page):
             summary.show(error_text(error))
             return
         self.state, self._facts = self.state.with_source(typed, facts), facts
-        summary.show_facts(facts)
+        summary.show_facts(facts, self.kind)
 
     @on(PathField.Chosen)
     def _chosen(self) -> None:
@@ -131,5 +145,5 @@ class SourcePage(Page):
                 code="other_kind",
             )
         self.state, self._facts = state.with_source(state.source, facts), facts
-        self.query_one(Summary).show_facts(facts)
+        self.query_one(Summary).show_facts(facts, self.kind)
         return self.state

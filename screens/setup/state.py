@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.model.advice import Advice, Answers
-from stepflow_tui.engine.model.draft import EMBEDDED, FILES, ApplicationDraft, Draft
+from stepflow_tui.engine.model.draft import EMBEDDED, FILES, IN_PLACE, MODES, ApplicationDraft, Draft
+from stepflow_tui.engine.model.draft import VARIABLES as LOOKED_UP
 from stepflow_tui.facade import Facade
 
 SERVER = "server"
@@ -41,7 +42,21 @@ class SetupState:
     backup_dir: str = ""
     owners: Mapping[str, str] = field(default_factory=dict)
     window: str = "30m"
+    max_wait: str = "60s"
+    page_size: str = ""
+    observe: str = ""
     application: ApplicationDraft = field(default_factory=ApplicationDraft)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the database stays where it is: then there is no target."""
+        return self.kind in IN_PLACE
+
+    @property
+    def fitting_mode(self) -> str:
+        """The mode, or the kind's own where it was chosen for another kind."""
+        modes = MODES.get(self.kind, (self.mode,))
+        return self.mode if self.mode in modes else modes[0]
 
     def place(self, typed: str) -> Path:
         """A typed path: relative ones lie in the folder."""
@@ -55,7 +70,7 @@ class SetupState:
 
     def variable(self, api: Facade, env: Mapping[str, str]) -> str:
         """The variable that carries an address with a password, "" where none is needed."""
-        if self.target != SERVER or not self.password:
+        if self.in_place or self.target != SERVER or not self.password:
             return ""
         first, second = VARIABLES
         return first if env.get(first, "") in ("", self.aim(api)) else second
@@ -66,9 +81,9 @@ class SetupState:
         target = f"${{{variable}}}" if variable else self.address if self.target == SERVER else self.target
         return Draft(
             kind=self.kind,
-            mode=self.mode,
+            mode=self.fitting_mode,
             source=self._written(self.source),
-            target=target,
+            target=LOOKED_UP if self.in_place else target,
             name=self.name,
             environment=self.environment,
             schema=self.schema,
@@ -77,6 +92,9 @@ class SetupState:
             backup_dir=self._written(self.backup_dir) if self.backup_dir else "",
             owners={item: person for item, person in self.owners.items() if person},
             window=self.window,
+            max_wait=self.max_wait,
+            page_size=self.page_size,
+            observe=self.observe,
             application=self._application(),
         )
 

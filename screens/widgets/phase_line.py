@@ -50,6 +50,6 @@ def _phases(status: Status, glyphs: Glyphs, *, names: bool) -> Text:
     for number, phase in enumerate(status.get("phases") or (), start=1):
         sign, role = phase_sign(phase, glyphs)
         named = names or phase["name"] == status.get("phase")
-        title = f" {phase_title(phase['name'])}" if named else ""
+        title = f" {phase_title(phase['name'], status)}" if named else ""
         line.append(f" {sign}{number}{title}", STYLES.get(role, ""))
     return line

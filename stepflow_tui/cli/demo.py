@@ -10,8 +10,10 @@ import typer
 
 from stepflow_tui.cli.options import ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.model.state import FINISHED
 from stepflow_tui.engine.texts.language import _
+from stepflow_tui.render import in_place
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade
@@ -29,7 +31,7 @@ def demo(
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, max=100_000_000, help="Rows of the sample.")
     ] = DEMO_ROWS,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to SQLite at the end.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back at the end: to SQLite, or to the old journal mode.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="The shop is a web application, switched by `.env` and a restart.")
     ] = False,
@@ -37,19 +39,25 @@ def demo(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Migrate a sample shop into an embedded PostgreSQL while it is open."""
+    """Migrate a sample shop while it is open: into an embedded PostgreSQL, or (`demo sqlite-wal`) to WAL mode in its place."""
     import asyncio
 
     from stepflow_tui.cli import diagnostics, wizard
     from stepflow_tui.cli.guard import acting
-    from stepflow_tui.cli.init import THIS_VERSION
+    from stepflow_tui.engine.texts.advice import BUILT
     from stepflow_tui.facade import facade
 
     session = session_of(ctx)
     acting(session)
-    if kind != THIS_VERSION:
+    if kind not in BUILT:
         raise diagnostics.UsageError(
-            f"There is no demo of {kind!r} in this version.", hint=f"{THIS_VERSION} is.", code="not_in_this_version"
+            f"There is no demo of {kind!r} in this version.",
+            hint=f"{' and '.join(BUILT)} are.",
+            code="not_in_this_version",
+        )
+    if restart and kind in IN_PLACE:
+        raise diagnostics.UsageError(
+            f"--restart is for sqlite-to-postgres: in {kind} no database is switched.", hint="Leave it out.", code="restart"
         )
     sample = _Sample(kind=kind, rows=rows, restart=restart)
     if not yes and wizard.possible(session):
@@ -66,6 +74,11 @@ class _Sample:
     rows: int
     restart: bool
 
+    @property
+    def in_place(self) -> bool:
+        """Whether its database stays where it is."""
+        return self.kind in IN_PLACE
+
 
 def _in_wizard(session: Session, engine: Facade, sample: _Sample, *, back: bool, keep: bool) -> int:
     """Make the data, open the wizard on its run, close the shop, tidy up once the run has ended."""
@@ -76,10 +89,10 @@ def _in_wizard(session: Session, engine: Facade, sample: _Sample, *, back: bool,
     config = asyncio.run(_make(session, engine, sample))
     session.run = config.parent.name
     code = wizard.open_wizard(session, config=config)
-    if back and _moved(session, engine, config):
+    if back and _moved(session, engine, config, sample.kind):
         run = engine.resolve_run(session.state_path, config.parent.name)
         code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
-    code = demo_live.close_shop(config, code)
+    code = demo_live.close_shop(config, code, in_place=sample.in_place)
     if sample.restart:
         demo_live.tell_availability(session, engine, config)
     settle(session, engine, config, keep=keep)
@@ -90,6 +103,10 @@ async def _make(session: Session, engine: Facade, sample: _Sample) -> Path:
     from stepflow_tui.cli import diagnostics
 
     diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{sample.rows:,}"))
+    if sample.in_place:
+        config = await engine.make_demo(session.state_path, sample.kind, sample.rows)
+        diagnostics.say(_("the shop is open: 8 processes write and 8 read all the time, in a rollback-journal database"))
+        return config
     if sample.restart:
         config = await engine.make_demo(session.state_path, sample.kind, sample.rows, restart=True)
         diagnostics.say(_("the shop is open: a web application with its database in .env, and customers who order"))
@@ -106,7 +123,7 @@ def settle(session: Session, engine: Facade, config: Path, *, keep: bool = False
 
     from stepflow_tui.cli import diagnostics
 
-    ended = has_ended(session, engine, config)
+    ended, status = has_ended(session, engine, config), _status(session, engine, config)
     if keep:
         asyncio.run(engine.keep_demo(session.state_path, config))
     elif ended:
@@ -117,7 +134,7 @@ def settle(session: Session, engine: Facade, config: Path, *, keep: bool = False
                 run=config.parent.name
             )
         )
-    _tell(session, config, keep=keep or not ended)
+    _tell(session, config, keep=keep or not ended, stays=status["kind"] in IN_PLACE)
 
 
 def has_ended(session: Session, engine: Facade, config: Path) -> bool:
@@ -126,9 +143,11 @@ def has_ended(session: Session, engine: Facade, config: Path) -> bool:
     return status["state"] in FINISHED and not status["engine"]["alive"]
 
 
-def _moved(session: Session, engine: Facade, config: Path) -> bool:
-    """Whether writes go to PostgreSQL, and the way back is open."""
+def _moved(session: Session, engine: Facade, config: Path, kind: str) -> bool:
+    """Whether there is something to go back from, and the way back is open."""
     status = _status(session, engine, config)
+    if kind in IN_PLACE:
+        return in_place.changed(status) and bool(status["rollback"]["possible"])
     return status["state"] not in FINISHED and (status.get("live") or {}).get("owner") == "postgresql"
 
 
@@ -146,23 +165,26 @@ async def _demo(session: Session, engine: Facade, sample: _Sample, *, back: bool
     config = await _make(session, engine, sample)
     code = int(diagnostics.ExitCode.FAILED)
     try:
-        code = await demo_live.drive(session, engine, config, back=back, yes=yes)
+        drive = demo_live.drive_in_place if sample.in_place else demo_live.drive
+        code = await drive(session, engine, config, back=back, yes=yes)
     finally:
-        code = await asyncio.to_thread(demo_live.close_shop, config, code)
+        code = await asyncio.to_thread(demo_live.close_shop, config, code, in_place=sample.in_place)
     if sample.restart:
         demo_live.tell_availability(session, engine, config)
     if keep:
         await engine.keep_demo(session.state_path, config)
     elif code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
         await engine.end_demo(session.state_path, config)
-    _tell(session, config, keep=keep)
+    _tell(session, config, keep=keep, stays=sample.in_place)
     return code
 
 
-def _tell(session: Session, config: Path, *, keep: bool) -> None:
+def _tell(session: Session, config: Path, *, keep: bool, stays: bool) -> None:
     from stepflow_tui.cli import diagnostics
 
     folder = session.state_path / "runs" / config.parent.name
     diagnostics.say(_("report: {file}").format(file=folder / "report.html"))
-    if keep:
+    if keep and stays:
+        diagnostics.say(_("kept: {folder}").format(folder=config.parent))
+    elif keep:
         diagnostics.say(_("kept: {folder}; its database: stepflow embedded dsn").format(folder=config.parent))

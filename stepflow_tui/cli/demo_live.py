@@ -52,6 +52,26 @@ async def drive(session: Session, engine: Facade, config: Path, *, back: bool, y
     return await _sent(session, engine, started.run, "cleanup", {"yes": True, "confirm": None, "rename": False})
 
 
+async def drive_in_place(session: Session, engine: Facade, config: Path, *, back: bool, yes: bool) -> int:
+    """Start the run and follow it to its end while the shop goes on, then go back if asked to.
+
+    Returns:
+        The run's exit code.
+    """
+    from stepflow_tui.cli.attach import follow_run
+
+    asks = not yes and diagnostics.interactive(session)
+    loaded = engine.load_config(config, os.environ)
+    started = await engine.start(
+        loaded, state=session.state_path, until=None, plan_file=None, new=False, yes=yes, confirm=None, interactive=asks
+    )
+    code = await follow_run(session, engine, started.run, after=started.after, answers=asks, must_answer=not yes)
+    if session.ended or code:
+        return code
+    await traded(config.parent, "sqlite")
+    return await go_back(session, engine, started.run, config.parent) if back else code
+
+
 def _observes(event: Mapping[str, Any]) -> bool:
     return bool(event["event"] == "observing")
 
@@ -108,14 +128,14 @@ def tell_availability(session: Session, engine: Facade, config: Path) -> None:
         diagnostics.say(f"  {line}")
 
 
-def close_shop(config: Path, code: int) -> int:
+def close_shop(config: Path, code: int, *, in_place: bool = False) -> int:
     """End the shop and tell its figures.
 
     Returns:
         The exit code of the demo: the run's own, but never 0 when something acknowledged is missing.
     """
     figures = keeper.close_shop(config.parent)
-    for line in shop_report(figures):
+    for line in shop_report(figures, in_place=in_place):
         diagnostics.say(line)
     wrong = bool(figures) and not is_right(figures)
     return int(diagnostics.ExitCode.DIFFERENT) if wrong and code == 0 else code

@@ -9,21 +9,21 @@ import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfirmOption, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.model.draft import CHOICES, VARIABLE, VARIABLES, Draft
+from stepflow_tui.engine.model.draft import CHOICES, IN_PLACE, MODES, VARIABLE, VARIABLES, Draft
 from stepflow_tui.engine.texts.advice import BUILT
 from stepflow_tui.engine.texts.language import N_, _
 
 THIS_VERSION = BUILT[0]
-"""The playbook that this version has."""
+"""The playbook that is meant where none is named."""
 
 app = commands()
 
-_MODES = " | ".join(CHOICES["mode"])
+_MODES = "; ".join(f"{kind}: {' | '.join(modes)}" for kind, modes in MODES.items())
 _LEVELS = " | ".join(CHOICES["level"])
 _BAD_VALUES = " | ".join(CHOICES["on_bad_value"])
 
 ModeOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--mode", metavar="MODE", help=f"{_MODES}. live: the application keeps writing; offline: it is stopped."
     ),
@@ -55,14 +55,15 @@ def init(
         typer.Option(
             "--target",
             metavar="T",
-            help="A variable (${DATABASE_URL}), an address without password, `embedded`, or `environment` (libpq's variables).",
+            help="A variable (${DATABASE_URL}), an address without password, `embedded`, or `environment` (libpq's variables);"
+            " sqlite-wal has none.",
         ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")] = DEFAULT_CONFIG,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The run's name; else made from the file's.")
     ] = "",
-    mode: ModeOption = "copy",
+    mode: ModeOption = None,
     window: WindowOption = "30m",
     environment: Annotated[
         str, typer.Option("--environment", metavar="NAME", help="`production` asks for --confirm.")
@@ -106,13 +107,14 @@ def init(
     if output.exists():
         raise _there(output)
     chosen = _kind(session, kind)
+    _check_target(chosen, target)
     looked_up = bool(env_file) or env_prefix is not None
     draft = Draft(
         kind=chosen,
         source=source or ("" if looked_up else diagnostics.need(session, N_("The SQLite file"), "--source FILE")),
-        target=target or (VARIABLES if looked_up else VARIABLE),
+        target=target or (VARIABLES if looked_up or chosen in IN_PLACE else VARIABLE),
         name=name,
-        mode=mode,
+        mode=mode or MODES.get(chosen, CHOICES["mode"])[0],
         window=window,
         environment=environment,
         schema=schema,
@@ -125,7 +127,8 @@ def init(
     )
     api = facade()
     api.save_config(output, api.config_text(draft, output))
-    return _tell(session, output, chosen, api.save_env_example(output, draft))
+    example = None if chosen in IN_PLACE and not looked_up else api.save_env_example(output, draft)
+    return _tell(session, output, chosen, example)
 
 
 def _kind(session: Session, kind: str | None) -> str:
@@ -137,6 +140,15 @@ def _kind(session: Session, kind: str | None) -> str:
         for line in kind_lines():
             emit_text(line)
     return kind or need(session, N_("The playbook"), "KIND, such as `stepflow init sqlite-to-postgres`")
+
+
+def _check_target(kind: str, target: str | None) -> None:
+    from stepflow_tui.cli.diagnostics import UsageError
+
+    if target is not None and kind in IN_PLACE:
+        raise UsageError(
+            f"{kind} has no target: the database stays where it is.", hint="Leave --target out.", code="no_target"
+        )
 
 
 def _owner(pair: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ def plan(
         Path | None, typer.Option("--out", metavar="F", help="Keep the plan in a file, for `run --plan F`.")
     ] = None,
 ) -> int:
-    """Show types, DDL and what will not be carried; change nothing."""
+    """Show what would be done (types, DDL, what will not be carried; or what changes in place); change nothing."""
     import asyncio
 
     from stepflow_tui.cli import output
@@ -53,7 +53,7 @@ def plan(
         lines = (
             findings_lines(result.findings)
             if made is None
-            else plan_lines(made, result.findings, result.items, sql=sql)
+            else plan_lines(made, result.findings, result.items, sql=sql, wal=loaded.config.wal)
         )
         for line in lines:
             output.emit_text(line)

@@ -155,13 +155,19 @@ def rollback(
         str | None,
         typer.Option("--reason", help="Why; goes to the audit and the report. Needed with --yes.", show_default=False),
     ] = None,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore", help="sqlite-wal: put the run's tested backup back; what was written since is lost (kept aside)."
+        ),
+    ] = False,
     yes: YesOption = False,
     confirm: ConfirmOption = None,
     take_control: TakeControl = False,
 ) -> int:
     """Undo what the run did.
 
-    Of a live run after its cutover: PostgreSQL's changes are carried to SQLite first, then SQLite takes writes again.
+    Of a sqlite-wal run: back to the old journal mode, with everything written since. Of a live run after its cutover: PostgreSQL's changes are carried to SQLite first, then SQLite takes writes again.
     `--to cutover` stops there and keeps the copy, so that the cutover can be tried again.
     """
     from stepflow_tui.cli import guard
@@ -175,10 +181,12 @@ def rollback(
     loses = "; ".join((status.get("rollback") or {}).get("loses") or ()) or "nothing"
     for line in back_facts(status):
         say(line)
+    if restore:
+        loses = "everything written since the backup was made"
     guard.plain_confirmation(session, what=f"Roll back {info.id}? Lost now: {loses}.", yes=yes)
     _production_name(status, confirm)
     why = reason or need(session, N_("The reason"), "--reason TEXT")
-    args = {"to": to, "reason": why, "yes": yes, "confirm": confirm}
+    args = {"to": to, "reason": why, "yes": yes, "confirm": confirm, **({"restore": True} if restore else {})}
     return send_intent(
         session, engine, info, "rollback", args, take_control=take_control, wait_for="rolled_back", show=True
     )

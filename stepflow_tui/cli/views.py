@@ -65,9 +65,12 @@ class Running:
         self._running: set[str] = set()
         self._ended: set[str] = set()
         self._first: dict[str, object] | None = None
+        self.kind = ""
 
     def note(self, event: Mapping[str, Any]) -> None:
-        """Take a step's event in."""
+        """Take a step's event in, and which kind of migration it is."""
+        if event["event"] == "run_started":
+            self.kind = str(event.get("kind") or "")
         if event["event"] != "step":
             return
         now, before = (self._running, self._ended) if event["state"] == "running" else (self._ended, self._running)
@@ -121,14 +124,14 @@ class PlainView:
     def event(self, event: Mapping[str, Any]) -> None:
         """The event's lines."""
         self._running.note(event)
-        for line in event_lines(event):
+        for line in event_lines(event, self._running.kind):
             output.emit_text(line)
 
     def progress(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The step's own line."""
         for row in self._running.wholes(rows):
             if self._ticker.lets(row["step"], row["done"]):
-                output.emit_text(f"   {words.about(known(step_title(row['step'])), words.progress(row))}")
+                output.emit_text(f"   {words.about(known(step_title(row['step'], self._running.kind)), words.progress(row))}")
 
     def close(self) -> None:
         """Nothing moves."""
@@ -179,10 +182,12 @@ class BarView:
             refresh_per_second=4,
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._running = Running()
 
     def event(self, event: Mapping[str, Any]) -> None:
         """The event's lines, above the bars; a step that ends takes its bars with it."""
-        for line in event_lines(event):
+        self._running.note(event)
+        for line in event_lines(event, self._running.kind):
             self._bars.console.print(line, soft_wrap=True)
         if event["event"] == "step" and event["state"] != "running":
             self._drop(str(event["step"]))
@@ -197,7 +202,7 @@ class BarView:
             if key not in self._tasks:
                 if finished or len(self._tasks) >= self.MAX_BARS:
                     continue
-                name = key[1] or known(step_title(key[0]))
+                name = key[1] or known(step_title(key[0], self._running.kind))
                 self._tasks[key] = self._bars.add_task(clean_line(name)[:32], total=row["total"], figures="")
             self._bars.update(self._tasks[key], completed=row["done"], total=row["total"], figures=words.progress(row))
             if finished:

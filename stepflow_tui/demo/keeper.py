@@ -26,7 +26,7 @@ from stepflow_tui.demo.names import (
     WEB_PID,
 )
 
-MODULE, WEB_MODULE = "stepflow_tui.demo.shop", "stepflow_tui.demo.web"
+MODULE, WEB_MODULE, CROWD_MODULE = "stepflow_tui.demo.shop", "stepflow_tui.demo.web", "stepflow_tui.demo.crowd"
 END_SECONDS = 60.0
 START_SECONDS = 20.0
 
@@ -42,9 +42,22 @@ def open_shop(folder: Path, dsn: str | None, *, port: int | None = None) -> None
         RuntimeError: it ended at once, or doesn't begin to trade.
     """
     environment = os.environ | ({TARGET_VARIABLE: dsn} if dsn else {}) | ({PORT_VARIABLE: str(port)} if port else {})
+    _open(folder, MODULE, environment)
+
+
+def open_crowd(folder: Path) -> None:
+    """Start writers and readers on `folder/shop.db`; they work until `close_shop`, or until this process is gone.
+
+    Raises:
+        RuntimeError: they ended at once, or don't begin.
+    """
+    _open(folder, CROWD_MODULE, dict(os.environ))
+
+
+def _open(folder: Path, module: str, environment: dict[str, str]) -> None:
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(folder), str(os.getpid())],
+            [sys.executable, "-m", module, str(folder), str(os.getpid())],
             env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + START_SECONDS
@@ -125,6 +138,8 @@ def _process(folder: Path) -> psutil.Process | None:
         return None
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        if {MODULE, str(folder)} <= set(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+        command = set(process.cmdline())
+        ours = str(folder) in command and not command.isdisjoint((MODULE, CROWD_MODULE))
+        if ours and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None

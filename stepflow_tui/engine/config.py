@@ -25,6 +25,7 @@ from stepflow_tui.engine.errors import ConfigError
 from stepflow_tui.engine.model.codec import dumps, to_plain
 from stepflow_tui.engine.model.config import Config, Level, MigrationKind, Mode
 from stepflow_tui.engine.model.config_dsn import dsn_identity
+from stepflow_tui.engine.model.pragmas import config_problems
 
 BUILT = frozenset({MigrationKind.SQLITE_TO_POSTGRES, MigrationKind.SQLITE_WAL})
 """The kinds of this version."""
@@ -93,7 +94,7 @@ def config_of(data: bytes, path: Path, env: Mapping[str, str], checks: Iterable[
     taken = fill_in(document, expanded, env, path.parent) if isinstance(expanded, dict) else {}
     config = _validate(document, expanded, path)
     if config is not None:
-        for keys, text, hint in (found for check in (_proves_too_little, *checks) for found in check(config)):
+        for keys, text, hint in (found for check in (_proves_too_little, _own_pragmas, *checks) for found in check(config)):
             document.add(keys, text, hint)
     if config is None or document.problems:
         raise _error(path, document)
@@ -150,6 +151,10 @@ def _proves_too_little(config: Config) -> Iterable[tuple[tuple[str, ...], str, s
             f"{config.verify.level.value} proves too little to move writes",
             "detailed or comprehensive",
         )
+
+
+def _own_pragmas(config: Config) -> Iterable[tuple[tuple[str, ...], str, str]]:
+    return config_problems(config.wal.pragmas)
 
 
 def _error(path: Path, document: Document) -> ConfigError:

@@ -174,11 +174,27 @@ class Desk:
             )
         await self._way_back_open()
         given = self._answers(command)
+        if command.args.get("restore"):
+            await self._restorable(command, to)
         self.ctx.answers.yes = self.ctx.answers.yes or given.yes
         self.ctx.answers.confirm = given.confirm or self.ctx.answers.confirm
         self.ctx.reason = str(command.args.get("reason") or "rolled back by the operator")
         self.runner.go_back(to)
         return {"to": to}
+
+    async def _restorable(self, command: Command, to: str | None) -> None:
+        """Putting the backup back is a way of its own: only where the database stays in its place, and typed."""
+        if not self.ctx.config.in_place or to is not None:
+            raise UsageError(
+                "--restore belongs to a full rollback of a sqlite-wal run.",
+                hint="`stepflow backups restore` puts other backups back.",
+                code="no_restore_here",
+            )
+        self._typed(command, "Putting the backup back loses everything that was written since it was made.")
+        if await self.ctx.journal.backup() is None:
+            raise Refused(
+                "The run has made no backup yet.", hint="`stepflow backups list` shows what there is.", code="no_backup"
+            )
 
     async def _way_back_open(self) -> None:
         if PhaseName.CLEANUP.value not in self.playbook.names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.texts.advice import ALSO, BUILT, KINDS, NOT_FOR, REASONS, STAY
 from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
@@ -108,6 +109,19 @@ def source_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield _("Open in"), _holders(facts)
     yield _("Free disk"), words.size(facts["free_bytes"])
+
+
+def source_note(facts: Mapping[str, Any], kind: str) -> str:
+    """What was found means for a kind of migration, in a sentence; "" where there is nothing to say."""
+    if kind not in IN_PLACE or facts.get("source") != "sqlite":
+        return ""
+    if facts.get("network"):
+        return _("On a network file system ({filesystem}) WAL can't work: the run refuses it.").format(
+            filesystem=facts.get("filesystem") or "?"
+        )
+    if facts.get("journal_mode") == "wal":
+        return _("In WAL mode already: nothing is converted. A run tunes what stays in the file, and watches.")
+    return _("Its journal mode becomes wal; tables and rows stay as they are.")
 
 
 def _or_unknown(value: Any) -> str:

@@ -14,7 +14,7 @@ from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
-from stepflow_tui.render.live import is_offline
+from stepflow_tui.render.live import is_offline, phase_title
 from stepflow_tui.render.width import cells, pad
 
 Gauge = Mapping[str, Any]
@@ -211,7 +211,7 @@ def phase_table(status: Status, *, short: bool = False) -> Sequence[tuple[str, s
     """Head and rows in the run's order: phase, unavailable, longest gap, failed requests. Empty before the first phase."""
     rows = [
         (
-            clean_line(words.phase(str(name))),
+            clean_line(phase_title(status, str(name))),
             _seconds(phase.get("unavailable_seconds")),
             _seconds(phase.get("longest_gap_seconds")),
             words.count(phase.get("failed")),

@@ -30,12 +30,21 @@ def public_event(row: Mapping[str, Any], run: str) -> dict[str, Any]:
     return {"event": str(row["code"]), "time": iso_utc(row["at_ms"]), "run": run, "seq": row["seq"], **row["data"]}
 
 
-def event_lines(event: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of one event; none for events that are not for people."""
+def event_lines(event: Mapping[str, Any], kind: str = "") -> Iterator[str]:
+    """The lines of one event; none for events that are not for people. `kind`: of the run, where it is known."""
+    event = {**event, KIND: kind} if kind and KIND not in event else event
     code = str(event["event"])
     render = _LINES.get(code.partition("_")[0] if code.startswith(FAMILIES) else code)
     if render is not None:
         yield from (clean_line(line) for line in render(event))
+
+
+KIND = "kind"
+"""Some phases and steps have other titles in one kind of migration."""
+
+
+def _kind(event: Mapping[str, Any]) -> str:
+    return str(event.get(KIND) or "")
 
 
 def _run_started(event: Mapping[str, Any]) -> Iterator[str]:
@@ -48,7 +57,7 @@ def _run_started(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _phase(event: Mapping[str, Any]) -> Iterator[str]:
-    title = words.phase(event["phase"])
+    title = words.phase(event["phase"], _kind(event))
     if event["state"] == "running":
         yield f"== {title}"
     elif event["state"] != "pending":
@@ -56,7 +65,7 @@ def _phase(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _step(event: Mapping[str, Any]) -> Iterator[str]:
-    step, state = known(step_title(event["step"])), words.term(event["state"])
+    step, state = known(step_title(event["step"], _kind(event))), words.term(event["state"])
     if event.get("seconds") is not None and event["state"] in ("done", "failed"):
         yield "   " + _("{step}: {state} in {time}").format(
             step=step, state=state, time=words.seconds(event["seconds"])
@@ -70,7 +79,7 @@ def _finding(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _gate(event: Mapping[str, Any]) -> Iterator[str]:
-    phase = words.phase(event["phase"])
+    phase = words.phase(event["phase"], _kind(event))
     if event["state"] != "open":
         yield _("gate before {phase}: {state}").format(phase=phase, state=words.term(event["state"]))
         return

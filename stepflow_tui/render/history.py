@@ -11,7 +11,7 @@ from typing import Any
 from stepflow_tui.engine.model.events import FAMILIES
 from stepflow_tui.engine.texts import findings, shown
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
-from stepflow_tui.engine.texts.running import ALERTS, PHASES, STEPS
+from stepflow_tui.engine.texts.running import ALERTS, OWN_PHASES, OWN_STEPS, PHASES, STEPS
 from stepflow_tui.engine.texts.switching import CAPTURES, MOMENTS, TOLD
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
@@ -186,16 +186,21 @@ def written(needle: str) -> str:
     return json.dumps(needle, ensure_ascii=False)[1:-1]
 
 
+def _all(texts: Mapping[str, str], own: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
+    """Titles by name, with those that kinds and modes have of their own."""
+    return [*texts.items(), *(pair for table in own.values() for pair in table.items())]
+
+
 def named(needle: str) -> list[Named]:
     """Events whose words in the language in use hold a text that the journal doesn't: code, key, names."""
     wanted = needle.casefold()
 
     def fitting(texts: Iterable[tuple[str, str]]) -> list[str]:
-        return [name for name, text in texts if wanted in _(text).casefold()]
+        return list(dict.fromkeys(name for name, text in texts if wanted in _(text).casefold()))
 
-    phases = fitting(PHASES.items())
+    phases = fitting(_all(PHASES, OWN_PHASES))
     found = [
-        ("step", "step", fitting(STEPS.items())),
+        ("step", "step", fitting(_all(STEPS, OWN_STEPS))),
         ("phase", "phase", phases),
         ("gate", "phase", phases),
         ("finding", "code", fitting((code, words_of.what) for code, words_of in findings().items())),

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.engine.texts.switching import BACK, CAPTURES, MOMENTS, SIGNALS, STRATEGIES, TOLD, VERDICTS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.wal import in_place_lines, wal_lines
 
 Gauge = Mapping[str, Any]
 Status = Mapping[str, Any]
-
-SHOWN_READERS = 4
 
 
 def is_live(status: Status) -> bool:
@@ -27,10 +27,20 @@ def is_live(status: Status) -> bool:
     return "switch_reads" in names or (not names and status.get("live") is not None)
 
 
+def is_in_place(status: Status) -> bool:
+    """Whether the database stays where it is: there is no other side, only another mode."""
+    return status.get("kind") in IN_PLACE
+
+
 def is_offline(status: Status) -> bool:
     """Whether the application is stopped for it, in a maintenance window: writes move, and reads with them."""
     names = {p["name"] for p in status.get("phases") or ()}
-    return "cutover" in names and "switch_reads" not in names
+    return "cutover" in names and "switch_reads" not in names and not is_in_place(status)
+
+
+def phase_title(status: Status, name: str) -> str:
+    """A phase of this run as its title."""
+    return words.phase(name, str(status.get("kind") or ""), "offline" if is_offline(status) else "")
 
 
 class _Shown(dict[str, object]):
@@ -69,39 +79,6 @@ def lag_line(lag: Gauge) -> str:
     return _("behind by {count} changes, {time}").format(
         count=words.count(lag["changes"]), time=words.seconds(lag.get("seconds"))
     )
-
-
-def wal_lines(wal: Gauge) -> Iterator[str]:
-    """The source's log: its mode and size, and who keeps it from being emptied."""
-    mode = clean_line(str(wal.get("mode") or "?"))
-    yield _("journal mode {mode}").format(mode=mode)
-    if wal.get("bytes") is not None or wal.get("frames") is not None:
-        yield _("size {size}, {count} frames, {done} of them in the database file").format(
-            size=words.size(wal.get("bytes")),
-            count=words.count(wal.get("frames")),
-            done=words.count(wal.get("checkpointed")),
-        )
-    if mode == "wal":
-        yield from _readers(wal.get("pinned_by"))
-
-
-def _readers(pinned: Any) -> Iterator[str]:
-    if pinned is None:
-        yield _("who keeps it from being emptied can't be seen on this system")
-        return
-    if not pinned:
-        yield _("nobody keeps it from being emptied")
-    for reader in list(pinned)[:SHOWN_READERS]:
-        text = _("kept by process {pid} for {time}")
-        if reader.get("command"):
-            text = _("kept by process {pid} ({command}) for {time}")
-        yield text.format(
-            pid=clean_line(str(reader.get("pid"))),
-            command=clean_line(str(reader.get("command"))),
-            time=words.seconds(reader.get("age_seconds")),
-        )
-    if len(pinned) > SHOWN_READERS:
-        yield _("and {count} more").format(count=len(pinned) - SHOWN_READERS)
 
 
 def log_line(live: Gauge) -> str:
@@ -314,7 +291,9 @@ def live_lines(status: Status) -> Iterator[str]:
         return
     if status.get("lag") is not None:
         yield lag_line(status["lag"])
-    if status.get("wal") is not None:
+    if is_in_place(status):
+        yield from in_place_lines(status)
+    elif status.get("wal") is not None:
         yield words.about(_("WAL"), words.clauses(wal_lines(status["wal"])))
     yield from filter(None, (log_line(live), verifier_line(live)))
     if status.get("switch") is not None:

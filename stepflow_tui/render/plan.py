@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.engine.model.config_wal import Wal
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import ColumnFacts, Plan, PlannedObject, TablePlan
 from stepflow_tui.engine.plan.estimates import estimate
@@ -16,6 +18,7 @@ from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.findings import finding_json, findings_lines
 from stepflow_tui.render.risks import risk_lines, risks_json
+from stepflow_tui.render.wal_plan import change_lines, in_place_estimate
 from stepflow_tui.render.width import cells, pad
 
 
@@ -32,9 +35,17 @@ def plan_json(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[s
 
 
 def plan_lines(
-    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = (), *, sql: bool
+    plan: Plan,
+    findings: Sequence[Finding],
+    items: Sequence[Mapping[str, Any]] = (),
+    *,
+    sql: bool,
+    wal: Wal | None = None,
 ) -> Iterator[str]:
-    """The whole plan for people. `items` is the checklist."""
+    """The whole plan for people. `items` is the checklist, `wal` the config's section of a conversion in place."""
+    if plan.kind in IN_PLACE:
+        yield from _in_place_lines(plan, findings, items, wal)
+        return
     head = _("Plan of {kind}, mode {mode}; source encoding {encoding}")
     yield head.format(kind=plan.kind, mode=plan.mode, encoding=plan.encoding)
     yield from _phases(plan)
@@ -53,10 +64,38 @@ def plan_lines(
     yield _("Plan hash {hash}").format(hash=plan.hash)
 
 
+def _in_place_lines(
+    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], wal: Wal | None
+) -> Iterator[str]:
+    yield _("Plan of {kind}, mode {mode}").format(kind=plan.kind, mode=plan.mode)
+    yield ""
+    yield _("What changes")
+    yield from (f"  {line}" for line in change_lines(plan, findings, wal))
+    yield from _phases(plan)
+    yield ""
+    yield from in_place_estimate(plan)
+    yield ""
+    yield _("Findings")
+    yield from (f"  {line}" for line in findings_lines(findings))
+    yield ""
+    yield from risk_lines(items, findings)
+    yield ""
+    yield _("Plan hash {hash}").format(hash=plan.hash)
+
+
 def plan_sections(
-    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = ()
+    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]] = (), wal: Wal | None = None
 ) -> Mapping[str, Sequence[str]]:
     """The plan in parts, each with its title."""
+    if plan.kind in IN_PLACE:
+        own = (
+            (_("what changes, and what your application sets"), change_lines(plan, findings, wal)),
+            (_("phases and steps, and what going back would lose"), _phases(plan)),
+            (_("tables and estimates"), in_place_estimate(plan)),
+            (_("findings, with fixes"), findings_lines(findings)),
+            (_("risks, and what proves that they are met"), risk_lines(items, findings)),
+        )
+        return {title: [line for line in lines if line] for title, lines in own}
     left_out = [o for o in plan.objects if not o.carried]
     changed = [o for o in plan.objects if o.carried and o.reason]
     parts = (
@@ -76,19 +115,25 @@ def _phases(plan: Plan) -> Iterator[str]:
     yield ""
     yield _("Phases and steps")
     for phase in plan.phases:
-        yield f"  {words.phrase(phase.name)}"
+        yield f"  {_phase_words(phase.name, plan)}"
         for step in phase.steps:
             danger = (
                 "" if step.danger == "none" else _(" [{danger} confirmation]").format(danger=words.term(step.danger))
             )
             loses = _("; going back would lose: {loses}").format(loses=known(step.loses)) if step.loses else ""
-            yield f"    {step_words(step.name)}{danger}{loses}"
+            yield f"    {step_words(step.name, plan.kind)}{danger}{loses}"
 
 
-def step_words(name: str) -> str:
+def _phase_words(name: str, plan: Plan) -> str:
+    """A phase's name, by which commands take it; with its title where that says something else in this kind."""
+    title = words.phase(name, plan.kind, plan.mode)
+    return words.phrase(name) if title == words.phase(name) else words.about(words.phrase(name), title)
+
+
+def step_words(name: str, kind: str = "") -> str:
     """A step's name as words; in other languages its title, for names are English. A hook's name is none at all."""
     named = language() == "en" and not name.startswith("hook-")
-    return words.spaced(name) if named else known(step_title(name))
+    return words.spaced(name) if named else known(step_title(name, kind))
 
 
 def _tables(plan: Plan) -> Iterator[str]:

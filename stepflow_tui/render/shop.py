@@ -27,9 +27,13 @@ def is_right(figures: Figures) -> bool:
     return bool(figures.get("ended")) and figures.get("lost") == 0 and not figures.get("wrong")
 
 
-def shop_report(figures: Figures) -> Iterator[str]:
-    """What became of the shop's writes and reads, at its end."""
+def shop_report(figures: Figures, *, in_place: bool = False) -> Iterator[str]:
+    """What became of the shop's writes and reads, at its end. `in_place`: its database stayed where it was."""
     if not figures:
+        return
+    if in_place:
+        yield from _one_side(figures)
+        yield from _verdict(figures)
         return
     yield _("acknowledged writes: {count} ({old} in SQLite, {new} in PostgreSQL)").format(
         count=words.count(figures.get("acknowledged")), **_sides(figures.get("writes"))
@@ -43,6 +47,18 @@ def shop_report(figures: Figures) -> Iterator[str]:
         failed=words.count(figures.get("write_errors")),
     )
     yield from _verdict(figures)
+
+
+def _one_side(figures: Figures) -> Iterator[str]:
+    yield _("acknowledged writes: {count}, {failed} failed").format(
+        count=words.count(figures.get("acknowledged")), failed=words.count(figures.get("write_errors"))
+    )
+    yield _("reads: {count}, {failed} failed").format(
+        count=words.count(sum((figures.get("reads") or {}).values())), failed=words.count(figures.get("read_errors"))
+    )
+    yield _("longest wait for a write: {time}").format(
+        time=words.seconds((figures.get("longest_wait_ms") or 0) / 1000)
+    )
 
 
 def _sides(counts: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from stepflow_tui.engine.texts.language import N_, _, known, language
-from stepflow_tui.engine.texts.running import PHASES
+from stepflow_tui.engine.texts.running import OWN_PHASES, PHASES
 
 UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"), N_("changes"))
 """What is counted besides bytes."""
@@ -157,9 +157,15 @@ def when(name: str) -> str:
     return _(WHENS.get(name) or spaced(name))
 
 
-def phase(name: str) -> str:
-    """A phase as its title, the same words wherever a person meets it: `Copy`, not `backfill`."""
-    return _(PHASES.get(name) or spaced(name))
+def phase(name: str, *sorts: str) -> str:
+    """A phase as its title, the same words wherever a person meets it: `Copy`, not `backfill`.
+
+    Args:
+        name: the phase.
+        sorts: kind and mode of the migration, where they are known: some phases mean something else there.
+    """
+    own = (OWN_PHASES[sort].get(name) for sort in sorts if sort in OWN_PHASES)
+    return _(next(filter(None, own), None) or PHASES.get(name) or spaced(name))
 
 
 def term(value: object) -> str:

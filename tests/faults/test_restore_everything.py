@@ -20,7 +20,7 @@ from stepflow_tui.engine import failpoints
 from stepflow_tui.engine.application import putting_back
 from stepflow_tui.engine.application.putting_back import Restore, Stage, place_of, plan_moves
 from stepflow_tui.engine.errors import Refused, StepFailed
-from stepflow_tui.engine.facade.restore_set import restore_everything
+from stepflow_tui.engine.steps.restoring.restore import restore_everything
 
 ROOT = Path(__file__).parents[2]
 CALL = [sys.executable, "-m", "stepflow_tui"]
@@ -181,7 +181,7 @@ def test_killed_anywhere_the_next_one_finishes_or_begins_anew(world: World) -> N
 
 WITHOUT_RECORD = """
 import sys
-from stepflow_tui.engine.facade import restore_set
+from stepflow_tui.engine.steps.restoring import restore as restore_set
 restore_set.unfinished = lambda folder: []
 sys.argv[0] = "stepflow"
 from stepflow_tui.cli.app import run_command_line

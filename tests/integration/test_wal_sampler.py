@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,8 +16,8 @@ import psutil
 import pytest
 
 from stepflow_tui.engine.sqlite import wal_sampler
-from stepflow_tui.engine.sqlite.wal_child import Index, held_slots, look, parse_index, pinning
-from stepflow_tui.engine.sqlite.wal_sampler import Ages, WalSample, WalSampler
+from stepflow_tui.engine.sqlite.wal_child import look
+from stepflow_tui.engine.sqlite.wal_sampler import WalSample, WalSampler
 from tests.run_kit import until
 
 ROOT = Path(__file__).parents[2]
@@ -225,13 +224,13 @@ def test_it_ends_with_its_parent(tmp_path: Path, database: sqlite3.Connection) -
 
 async def test_other_states_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
-    none = {"bytes": 0, "frames": None, "checkpointed": None, "readers": None}
+    none = {"bytes": 0, "frames": None, "checkpointed": None, "readers": None, "users": None, "page_size": None}
     assert look(path) == {"mode": "missing", **none}
     conn = app(path)
     conn.execute("create table t (x)")
-    empty = {"bytes": 0, "frames": 0, "checkpointed": 0, "readers": []}
+    empty = {**none, "frames": 0, "checkpointed": 0, "readers": []}
     conn.close()
-    assert look(path) == {"mode": "rollback", **empty}
+    assert look(path) == {"mode": "rollback", **empty, "users": []}
     conn = app(path)
     conn.execute("pragma journal_mode=wal")
     conn.close()
@@ -247,57 +246,3 @@ async def test_a_system_without_a_lock_table_is_unknown(tmp_path: Path, database
     facts = look(tmp_path / "shop.db", proc=tmp_path / "proc")
     assert facts["readers"] is None
     assert facts["frames"] > 0
-
-
-def index_bytes(frames: int, checkpointed: int, *marks: int, ready: int = 1) -> bytes:
-    header = struct.pack("=IIIBBHII", 3007000, 0, 1, ready, 0, 4096, frames, 9) + bytes(24)
-    return header * 2 + struct.pack("=6I", checkpointed, *marks) + bytes(16)
-
-
-def test_an_index_is_read_whole_or_not_at_all() -> None:
-    sound = index_bytes(751, 151, 0, 151, 751, 0xFFFFFFFF, 0xFFFFFFFF)
-    assert parse_index(sound) == Index(frames=751, checkpointed=151, marks=(0, 151, 751, 0xFFFFFFFF, 0xFFFFFFFF))
-    assert parse_index(sound[:-1]) is None
-    assert parse_index(index_bytes(7, 1, 0, 0, 0, 0, 0, ready=0)) is None
-    torn = bytearray(sound)
-    torn[16] += 1  # a writer is between the two copies
-    assert parse_index(bytes(torn)) is None
-
-
-TABLE = """\
-1: POSIX  ADVISORY  READ 11 fe:00:77 124 124
-2: POSIX  ADVISORY  READ 12 fe:00:77 123 125
-3: POSIX  ADVISORY  WRITE 13 fe:00:77 120 120
-4: -> POSIX  ADVISORY  READ 14 fe:00:77 124 124
-5: POSIX  ADVISORY  READ 15 fe:00:78 124 124
-6: POSIX  ADVISORY  READ 16 08:01:77 124 124
-7: FLOCK  ADVISORY  WRITE 17 fe:00:77 0 EOF
-8: POSIX  ADVISORY  READ 18 fe:00:77 128 128
-9: OFDLCK ADVISORY  READ -1 fe:00:77 124 124
-"""
-
-
-def test_locks_that_count() -> None:
-    assert held_slots(TABLE, {"fe:00"}, 77) == [(11, 1), (12, 0), (12, 1), (12, 2)]
-    assert held_slots(TABLE, {"fe:00", "08:01"}, 78) == [(15, 1)]
-
-
-def test_who_pins() -> None:
-    index = Index(frames=751, checkpointed=151, marks=(0, 151, 751, 0xFFFFFFFF, 0xFFFFFFFF))
-    held = [(1, 0), (2, 1), (3, 2), (4, 3)]
-    assert [(r["pid"], r["mark"]) for r in pinning(index, held)] == [(1, 151), (2, 151)]
-    done = Index(frames=751, checkpointed=751, marks=index.marks)
-    assert [r["pid"] for r in pinning(done, held)] == [2]
-
-
-def test_ages_are_those_of_the_mark() -> None:
-    def reader(pid: int, slot: int, mark: int) -> dict[str, object]:
-        return {"pid": pid, "slot": slot, "mark": mark, "command": f"app{pid}"}
-
-    ages = Ages()
-    assert [p.age_seconds for p in ages.pins([reader(1, 1, 5)], 10.0)] == [0.0]
-    two = ages.pins([reader(2, 2, 7), reader(1, 1, 5), reader(1, 3, 9)], 14.0)
-    assert [(p.pid, p.age_seconds, p.command) for p in two] == [(1, 4.0, "app1"), (2, 0.0, "app2")]
-    assert [p.age_seconds for p in ages.pins([reader(1, 1, 6)], 20.0)] == [0.0]  # another transaction
-    assert ages.pins([], 21.0) == ()
-    assert [p.age_seconds for p in ages.pins([reader(1, 1, 6)], 30.0)] == [0.0]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.facade import compose, env_example
+from stepflow_tui.engine.facade import compose, env_example, pragmas
 from stepflow_tui.engine.facade.find_configs import find_configs
 from stepflow_tui.engine.model.finding import Finding, warning
 
@@ -146,6 +146,25 @@ class Found:
     plan: Any = None
 
 
+def monitor_look(**more: Any) -> dict[str, Any]:
+    """A monitor's look at which all is well."""
+    database = {"file": "/d/shop.db", "mode": "wal", "bytes": 4096, "wal_bytes": 0, "shm_bytes": 32768}
+    return {
+        "event": "look",
+        "time": "2026-01-31T12:00:00.000Z",
+        "database": database | {"frames": 0, "checkpointed": 0, "pinned_by": []},
+        "tables": {"rows": {"t": 1}, "fresh": True, "at": None, "why": ""},
+        "health": [],
+        "logs": [],
+        "processes": {"known": True, "complete": True, "found": []},
+        "disk": {"folder": "/d", "free": 1 << 40, "total": 1 << 41},
+        "target": None,
+        "alerts": [],
+        "exit_code": 0,
+        **more,
+    }
+
+
 @dataclass
 class FakeEngine:
     """Every name of the facade; calls are written down."""
@@ -156,6 +175,8 @@ class FakeEngine:
     fails: Exception | None = None
     application: Mapping[str, Any] = field(default_factory=lambda: {"configured": False, "exit_code": 0})
     health: Sequence[Mapping[str, Any]] = ()
+    problems: Sequence[Mapping[str, Any]] = ()
+    looks: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [monitor_look()])
 
     load_config = staticmethod(load_config)
     config_text = staticmethod(compose.config_text)
@@ -163,6 +184,7 @@ class FakeEngine:
     save_env_example = staticmethod(env_example.save_env_example)
     free_path = staticmethod(compose.free_path)
     find_configs = staticmethod(find_configs)
+    pragmas = staticmethod(pragmas.pragmas)
 
     def RunReader(self, run_dir: Path) -> FakeReader:
         return self.reader
@@ -295,11 +317,27 @@ class FakeEngine:
     def verify_audit(self, state: Path, run: Info) -> Mapping[str, Any]:
         return {"state": "edited", "at": 1, "entries": 1, "head": "ff"}
 
-    def doctor(self, state: Path) -> Mapping[str, Any]:
+    async def monitor(self, loaded: Any, state: Path, **options: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+        self._note("monitor", options)
+        if self.fails:
+            raise self.fails
+        for look in self.looks:
+            yield look
+
+    def monitor_unit(self, loaded: Any, state: Path, every: str | None = None) -> Mapping[str, Any]:
+        self._note("monitor_unit", every)
+        return {"file": "/etc/x.service", "service": "[Unit]\n", "variables": ["A"], "enable": "systemctl enable x"}
+
+    async def doctor(self, state: Path, loaded: Any = None) -> Mapping[str, Any]:
         self._note("doctor", state)
         if self.fails:
             raise self.fails
-        return {"checks": [{"name": "python", "state": "ok", "found": "3.11", "fix": ""}]}
+        checks = [{"name": "python", "state": "ok", "found": "3.11", "fix": ""}]
+        return {"checks": checks, "problems": self.problems, "runs": []}
+
+    async def support_bundle(self, state: Path, file: Path, found: Any, loaded: Any = None) -> Mapping[str, Any]:
+        self._note("support_bundle", file)
+        return {"file": str(file), "bytes": 10, "sha256": "ff", "members": [], "run": None}
 
     async def embedded(self, state: Path, action: str) -> Mapping[str, Any]:
         self._note("embedded", action)

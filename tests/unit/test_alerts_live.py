@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from stepflow_tui.engine.alerts import live, watch
-from stepflow_tui.engine.alerts.live import LIVE_WATCHED, LiveFacts, Since, live_rules, remember
+from stepflow_tui.engine.alerts.lasting import Since
+from stepflow_tui.engine.alerts.live import LIVE_WATCHED, LiveFacts, live_rules, remember
 from stepflow_tui.engine.alerts.watch import Watched
 from stepflow_tui.engine.journal.store import Journal
 from stepflow_tui.engine.model.alert import Alert

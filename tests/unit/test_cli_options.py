@@ -41,6 +41,9 @@ CALLS: dict[str, list[str]] = {
     "report": ["report"],
     "note": ["note", "shop", "words"],
     "audit": ["audit", "show"],
+    "monitor": ["monitor", "--once"],
+    "pragmas": ["pragmas"],
+    "optimize": ["optimize", "--yes"],
     "doctor": ["doctor"],
     "keys": ["keys"],
     "embedded": ["embedded", "dsn"],
@@ -48,7 +51,7 @@ CALLS: dict[str, list[str]] = {
 }
 ACTING = [
     *("run", "continue", "pause", "resume", "tick", "abort", "rollback", "switch", "cutover", "cleanup", "reveal"),
-    *("note", "embedded", "demo"),
+    *("note", "embedded", "demo", "optimize"),
 ]
 
 

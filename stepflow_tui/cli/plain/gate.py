@@ -13,6 +13,7 @@ from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.application import moves_application
 from stepflow_tui.render.events import question_text, summary
+from stepflow_tui.render.live import phase_title
 
 Questions = Sequence[Mapping[str, Any]]
 
@@ -35,7 +36,7 @@ def answer(place: Place, event: Mapping[str, Any], *, told: bool = False) -> Nex
         told: the questions have just been printed.
     """
     questions: Questions = event.get("questions") or ()
-    phase = words.phase(str(event["phase"]))
+    phase = phase_title(place.status, str(event["phase"]))
     if place.desk.session.globals.read_only:
         say(_("The run waits at the gate before {phase}.").format(phase=phase))
         return Next.MENU

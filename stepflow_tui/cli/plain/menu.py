@@ -101,7 +101,7 @@ def _runs(desk: Desk, found: list[Mapping[str, Any]]) -> Iterator[tuple[str, Cal
 def _run(run: Mapping[str, Any]) -> str:
     parts = [words.term(run["state"])]
     if run.get("phase"):
-        parts.append(words.phase(str(run["phase"])))
+        parts.append(words.phase(str(run["phase"]), str(run.get("kind") or "")))
     if run.get("environment"):
         parts.append(str(run["environment"]))
     if run.get("engine_alive"):

@@ -11,6 +11,7 @@ from stepflow_tui.cli.diagnostics import say
 from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.desk import Desk, Next
 from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model.config_wal import Wal
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.texts.language import _
@@ -72,12 +73,12 @@ def show_plan(desk: Desk, config: Path) -> None:
         _show(findings_lines(result.findings))
         say(_("There is no plan before this is settled."))
         return
-    sections(result.plan, result.findings, result.items)
+    sections(result.plan, result.findings, result.items, loaded.config.wal)
 
 
-def sections(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]]) -> None:
+def sections(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], wal: Wal | None = None) -> None:
     """Show the sections that are asked for."""
-    parts = plan_sections(plan, findings, items)
+    parts = plan_sections(plan, findings, items, wal)
     shown = {title: lines for title, lines in parts.items() if lines}
     say(_("Plan of {kind}, mode {mode}, hash {hash}").format(kind=plan.kind, mode=plan.mode, hash=plan.hash))
     while True:

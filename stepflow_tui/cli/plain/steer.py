@@ -16,7 +16,8 @@ from stepflow_tui.render.alerts import alert_advice
 from stepflow_tui.render.control import control_lines
 from stepflow_tui.render.events import alert_text, lost
 from stepflow_tui.render.guards import back_facts
-from stepflow_tui.render.live import in_the_way
+from stepflow_tui.render.in_place import back_lines, backup_made, restore_label, restore_lines
+from stepflow_tui.render.live import in_the_way, is_in_place, phase_title
 
 
 def go_on(place: Place) -> Next:
@@ -149,6 +150,8 @@ def roll_back(place: Place) -> Next:
     if not back.get("possible"):
         say(_("There is nothing to roll back."))
         return Next.MENU
+    if is_in_place(status):
+        return _go_back(place)
     loses = words.clauses(lost(one) for one in back.get("loses") or ()) or _("nothing")
     say(_("Rolling back would lose: {loses}").format(loses=loses))
     for line in (*back_facts(status), *in_the_way(status)):
@@ -156,7 +159,7 @@ def roll_back(place: Place) -> Next:
     phases = [str(p["name"]) for p in status["phases"] if p["state"] in ("done", "running")][1:]
     labels = [
         _("everything"),
-        *(_("until {phase} is next").format(phase=words.phase(p)) for p in phases),
+        *(_("until {phase} is next").format(phase=phase_title(status, p)) for p in phases),
         _("go back"),
     ]
     number = ask.choose(_("How far?"), labels, default=len(labels))
@@ -167,6 +170,27 @@ def roll_back(place: Place) -> Next:
     if not reason or not ask.typed_name(name):
         return Next.MENU
     args = {"to": None if number == 1 else phases[number - 2], "reason": reason, "yes": True, "confirm": name}
+    return Next.MENU if place.send("rollback", args) is None else Next.WATCH
+
+
+def _go_back(place: Place) -> Next:
+    """To the old journal mode, or to the tested backup."""
+    status = place.status
+    for line in back_lines(status):
+        say(line)
+    restore = [restore_label(status)] if backup_made(status) else []
+    labels = [_("Back to the old journal mode"), *restore, _("go back")]
+    number = ask.choose(_("Which way?"), labels, default=len(labels))
+    if number == len(labels):
+        return Next.MENU
+    restoring = number == 2
+    for line in restore_lines(status) if restoring else ():
+        say(line)
+    reason = ask.needed(_("Why (goes to the audit and the report)"))
+    name = str(status["name"])
+    if not reason or (restoring and not ask.typed_name(name)):
+        return Next.MENU
+    args = {"to": None, "reason": reason, "yes": True, "confirm": name, **({"restore": True} if restoring else {})}
     return Next.MENU if place.send("rollback", args) is None else Next.WATCH
 
 

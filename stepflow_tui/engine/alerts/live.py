@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
+from stepflow_tui.engine.alerts.lasting import Lasting, Since, number, program_of
 from stepflow_tui.engine.model.alert import Alert, AlertSeverity
 from stepflow_tui.engine.model.live import Owner
 
@@ -57,18 +57,6 @@ class LiveFacts:
         return self.live.get("verifier") or _NONE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Since:
-    """Since when something lasts, in monotonic seconds, and what it was then."""
-
-    at: float
-    value: Any = None
-
-
-Lasting = Mapping[str, Since]
-"""What lasts, by name."""
-
-
 def remember(facts: LiveFacts, before: Lasting, now: float) -> dict[str, Since]:
     """What lasts now: kept since it began, begun now, or forgotten.
 
@@ -78,8 +66,8 @@ def remember(facts: LiveFacts, before: Lasting, now: float) -> dict[str, Since]:
     """
     found: dict[str, Since] = {}
     if _behind(facts.lag):
-        found["lag"] = before.get("lag") or Since(at=now, value=_number(facts.lag.get("changes")))
-    if _number(facts.wal.get("bytes")) >= WAL_BYTES:
+        found["lag"] = before.get("lag") or Since(at=now, value=number(facts.lag.get("changes")))
+    if number(facts.wal.get("bytes")) >= WAL_BYTES:
         found["wal"] = before.get("wal") or Since(at=now)
     if (compared := _compared(facts)) is not None:
         known = before.get("verifier")
@@ -105,12 +93,8 @@ def live_rules(facts: LiveFacts, lasting: Lasting, now: float, standing: frozens
     ]
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
 def _behind(lag: Gauge) -> bool:
-    return _number(lag.get("seconds")) >= LAG_SECONDS or _number(lag.get("changes")) >= LAG_CHANGES
+    return number(lag.get("seconds")) >= LAG_SECONDS or number(lag.get("changes")) >= LAG_CHANGES
 
 
 def _compared(facts: LiveFacts) -> tuple[Any, ...] | None:
@@ -123,14 +107,14 @@ def _compared(facts: LiveFacts) -> tuple[Any, ...] | None:
 def _lag(facts: LiveFacts, since: Since | None, now: float, standing: bool) -> Iterator[Alert]:
     if since is None:
         return
-    changes = _number(facts.lag.get("changes"))
+    changes = number(facts.lag.get("changes"))
     growing = now - since.at >= HELD_SECONDS and changes >= since.value
     if standing or growing:
-        yield Alert(code="lag_high", params={"changes": int(changes), "seconds": _number(facts.lag.get("seconds"))})
+        yield Alert(code="lag_high", params={"changes": int(changes), "seconds": number(facts.lag.get("seconds"))})
 
 
 def _log(live: Gauge) -> Iterator[Alert]:
-    size, budget = _number(live.get("log_bytes")), _number(live.get("log_budget"))
+    size, budget = number(live.get("log_bytes")), number(live.get("log_budget"))
     if not budget or size < LOG_NEARLY_FULL * budget:
         return
     full = size >= budget
@@ -142,30 +126,33 @@ def _log(live: Gauge) -> Iterator[Alert]:
 
 
 def _wal(wal: Gauge, since: Since | None, now: float) -> Iterator[Alert]:
-    left = _number(wal.get("frames")) - _number(wal.get("checkpointed"))
+    left = number(wal.get("frames")) - number(wal.get("checkpointed"))
     if since is not None and now - since.at >= HELD_SECONDS:
-        yield Alert(code="wal_large", params={"bytes": int(_number(wal.get("bytes"))), "frames": int(left)})
+        yield Alert(code="wal_large", params={"bytes": int(number(wal.get("bytes"))), "frames": int(left)})
     for pin in wal.get("pinned_by") or ():
-        if _number(pin.get("age_seconds")) >= PINNED_SECONDS and left >= PINNED_FRAMES:
+        if number(pin.get("age_seconds")) >= PINNED_SECONDS and left >= PINNED_FRAMES:
             yield _pinned(pin, int(left))
 
 
 def _pinned(pin: Gauge, frames: int) -> Alert:
-    """The program's name only: arguments may hold what no alert should."""
-    program = PurePath((str(pin.get("command") or "?").split() or ["?"])[0]).name
-    seconds = round(_number(pin.get("age_seconds")))
+    seconds = round(number(pin.get("age_seconds")))
     return Alert(
         code="wal_pinned",
         key=str(pin["pid"]),
-        params={"pid": int(pin["pid"]), "program": program, "seconds": seconds, "frames": frames},
+        params={
+            "pid": int(pin["pid"]),
+            "program": program_of(pin.get("command")),
+            "seconds": seconds,
+            "frames": frames,
+        },
     )
 
 
 def _proof(facts: LiveFacts, since: Since | None, now: float) -> Iterator[Alert]:
-    differing = int(_number(facts.verifier.get("differing")))
+    differing = int(number(facts.verifier.get("differing")))
     if differing:
         yield Alert(code="rows_differ", severity=AlertSeverity.CRITICAL, params={"count": differing})
-    poison = int(_number(facts.live.get("poison")))
+    poison = int(number(facts.live.get("poison")))
     if poison:
         yield Alert(code="rows_quarantined", severity=AlertSeverity.CRITICAL, params={"count": poison})
     if since is not None and now - since.at >= STALE_SECONDS:
@@ -184,13 +171,13 @@ def _grave(facts: LiveFacts) -> Iterator[Alert]:
         return
     if params.get("reason"):
         yield Alert(code="way_back_broken", severity=critical, params={"reason": str(params["reason"])})
-    if (rows := int(_number(params.get("rows")))) or not params.get("reason"):
+    if (rows := int(number(params.get("rows")))) or not params.get("reason"):
         yield Alert(code="way_back_blocked", severity=critical, params={"count": rows})
 
 
 def _return_log(live: Gauge) -> Iterator[Alert]:
     """The log of the way back only grows while nothing is brought over."""
     log = live.get("return_log") or _NONE
-    size, budget = _number(log.get("bytes")), _number(log.get("budget"))
+    size, budget = number(log.get("bytes")), number(log.get("budget"))
     if live.get("owner") == Owner.POSTGRESQL.value and budget and size >= LOG_NEARLY_FULL * budget:
         yield Alert(code="return_log_large", params={"bytes": int(size), "budget": int(budget)})

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stepflow_tui.engine.alerts.application import APPLICATION_WATCHED, application_rules
-from stepflow_tui.engine.alerts.live import LIVE_WATCHED, LiveFacts, Since, live_rules, remember
+from stepflow_tui.engine.alerts.lasting import Since
+from stepflow_tui.engine.alerts.live import LIVE_WATCHED, LiveFacts, live_rules, remember
 from stepflow_tui.engine.alerts.rules import WATCHED, WatchFacts, rules
+from stepflow_tui.engine.alerts.wal import WAL_WATCHED, is_watched, remember_wal, wal_rules
 from stepflow_tui.engine.journal.store import Journal
 from stepflow_tui.engine.journal.writer import free_bytes
 from stepflow_tui.engine.model.alert import Alert
@@ -36,7 +38,7 @@ async def look(journal: Journal, watched: Watched | None = None) -> None:
     found += application_rules(gauges.get("availability", {}), gauges.get("application", {}))
     told = await _raise(journal, found, standing)
     for code, key in standing.keys() - told:
-        if code in (*WATCHED, *LIVE_WATCHED, *APPLICATION_WATCHED):
+        if code in (*WATCHED, *LIVE_WATCHED, *APPLICATION_WATCHED, *WAL_WATCHED):
             await journal.resolve_alert(code, key)
 
 
@@ -74,15 +76,17 @@ async def _raise(
 
 
 async def _live(journal: Journal, watched: Watched, standing: dict[tuple[str, str], str]) -> list[Alert]:
-    gauges = journal.gauges()
+    gauges = {name: journal.gauges().get(name) or {} for name in ("lag", "wal", "switch", "live")}
+    wal, now = gauges["wal"], journal.clock.monotonic()
     facts = LiveFacts(
-        **{name: gauges.get(name) or {} for name in ("lag", "wal", "switch", "live")},
+        **{**gauges, "wal": {} if is_watched(wal) else wal},
         capture_broken=await capture_broken(journal),
         working=await journal.state() not in _HALTED,
     )
-    now = journal.clock.monotonic()
-    watched.lasting = remember(facts, watched.lasting, now)
-    return live_rules(facts, watched.lasting, now, frozenset(code for code, _ in standing))
+    before = watched.lasting
+    watched.lasting = {**remember(facts, before, now), **remember_wal(wal, before, now)}
+    found = live_rules(facts, watched.lasting, now, frozenset(code for code, _ in standing))
+    return [*found, *wal_rules(wal, watched.lasting, now, frozenset(standing))]
 
 
 async def _facts(journal: Journal) -> WatchFacts:

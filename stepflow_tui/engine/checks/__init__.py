@@ -32,9 +32,10 @@ from stepflow_tui.engine.checks import (
     system_wal_reset,
     target_pool,
 )
-from stepflow_tui.engine.checks.context import Check, CheckContext, CheckStage, Needs, check_context
+from stepflow_tui.engine.checks.context import COPYING, Check, CheckContext, CheckStage, Needs, check_context
 from stepflow_tui.engine.checks.live import LIVE_CHECKS
 from stepflow_tui.engine.checks.target import TARGET_CHECKS
+from stepflow_tui.engine.checks.wal import APP_CHECKS, REQUIREMENT_CHECKS, WAL_CHECKS
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.finding import Finding, blocking
 
@@ -44,31 +45,34 @@ CHECKS: tuple[Check, ...] = (
     Check(name="source_wal", run=source_wal.run),
     Check(name="source_names", run=source_names.run, needs=Needs.SOURCE),
     Check(name="source_filesystem", run=source_filesystem.run, needs=Needs.SOURCE),
-    Check(name="source_holders", run=source_holders.run, needs=Needs.SOURCE),
+    Check(name="source_holders", run=source_holders.run, needs=Needs.SOURCE, kinds=COPYING),
     Check(name="source_stall", run=source_stall.run, needs=Needs.SOURCE),
-    Check(name="source_busy_timeout", run=source_busy_timeout.run),
+    Check(name="source_busy_timeout", run=source_busy_timeout.run, kinds=COPYING),
     Check(name="source_tables", run=source_tables.run, needs=Needs.SCHEMA),
-    Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA),
-    Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA),
-    Check(name="config_types", run=config_types.run, needs=Needs.SCHEMA),
+    Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA, kinds=COPYING),
+    Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA, kinds=COPYING),
+    Check(name="config_types", run=config_types.run, needs=Needs.SCHEMA, kinds=COPYING),
     Check(name="config_unused", run=config_unused.run),
-    Check(name="system_libraries", run=system_libraries.run),
+    Check(name="system_libraries", run=system_libraries.run, kinds=COPYING),
+    *WAL_CHECKS,
     Check(name="system_wal_reset", run=system_wal_reset.run),
     Check(name="system_state_dir", run=system_state_dir.run),
     Check(name="system_backup_dir", run=system_backup_dir.run),
     Check(name="system_disk", run=system_disk.run),
     Check(name="system_memory", run=system_memory.run),
     Check(name="system_logout", run=system_logout.run),
+    *REQUIREMENT_CHECKS,
     *TARGET_CHECKS,
-    Check(name="target_pool", run=target_pool.run, needs=Needs.TARGET),
+    Check(name="target_pool", run=target_pool.run, needs=Needs.TARGET, kinds=COPYING),
     *LIVE_CHECKS,
+    *APP_CHECKS,
     Check(name="application_health", run=application_health.run),
     Check(name="application_switches", run=application_switches.run),
     Check(name="application_recipes", run=application_recipes.run),
     Check(name="application_env", run=application_env.run),
 )
-"""In the order in which their findings are shown: the source, what the config says of it, this machine, the target, and
-what only live runs need."""
+"""In the order in which their findings are shown: the source, what the config says of it, what only a conversion in place
+needs, this machine, the target, what only live runs need, and the application."""
 
 
 async def run_checks(ctx: CheckContext) -> list[Finding]:
@@ -79,7 +83,7 @@ async def run_checks(ctx: CheckContext) -> list[Finding]:
     """
     found: list[Finding] = []
     for check in CHECKS:
-        if ctx.stage in check.stages and ctx.has(check.needs):
+        if check.asked(ctx):
             found += await _run(check, ctx)
     return found
 

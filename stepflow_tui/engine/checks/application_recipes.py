@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from stepflow_tui.engine.application.recipes import recipes_of
-from stepflow_tui.engine.application.recipes.base import Recipe
+from stepflow_tui.engine.application.recipes.base import Before, Recipe
 from stepflow_tui.engine.checks.application_health import SHORTEST, secrets
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.errors import StepFlowError
@@ -22,7 +23,7 @@ async def run(ctx: CheckContext) -> list[Finding]:
     """Every recipe looks at what stands now, which changes nothing; it refuses what could not be put back."""
     application = ctx.config.application
     if ctx.config.mode is Mode.OFFLINE and not application.recipe:
-        return [info("offline_no_recipe", "application.recipe")]
+        return [info("wal_offline_no_recipe" if ctx.config.in_place else "offline_no_recipe", "application.recipe")]
     if ctx.config.mode is Mode.COPY or ctx.folder is None or not application.recipe:
         return []
     found = list(_moved(ctx))
@@ -32,17 +33,29 @@ async def run(ctx: CheckContext) -> list[Finding]:
             recipes = recipes_of(application, folder=ctx.folder, keep=Path(keep), redact=redact)
         except StepFlowError as error:
             return [*found, _refused("application.recipe", error)]
-        for recipe in recipes:
-            found += await _look(recipe)
+        for recipe, written in zip(recipes, application.recipe, strict=True):
+            # which services of a whole Compose file use the database stands in the file, see `wal_containers`
+            whole = written.kind is RecipeKind.COMPOSE and written.service is None
+            found += await _look(recipe, once=ctx.config.in_place and not whole)
     return found
 
 
-async def _look(recipe: Recipe) -> list[Finding]:
+async def _look(recipe: Recipe, *, once: bool) -> list[Finding]:
     try:
-        await recipe.look()
+        before = await recipe.look()
     except StepFlowError as error:
         return [_refused(recipe.name, error)]
-    return []
+    return list(_several(recipe.name, before)) if once else []
+
+
+def _several(name: str, before: Before) -> Iterator[Finding]:
+    """Pods of a deployment, containers of a service: more than one would share the database's file."""
+    counts = Counter(str(c["service"]) for c in before.get("containers", ()) if isinstance(c, dict) and c.get("running"))
+    for service, count in counts.items():
+        if count > 1:
+            yield blocking("wal_replicas", f"{name}: {service}", what=f"{name}: {service}", count=count)
+    if int(before.get("replicas") or 1) > 1:
+        yield blocking("wal_replicas", name, what=name, count=int(before["replicas"]))
 
 
 def _refused(name: str, error: StepFlowError) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 from stepflow_tui.engine.application.places import as_released, settings_beside, settings_inside
@@ -13,12 +14,27 @@ from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.config_application import Application, Switch
 from stepflow_tui.engine.model.finding import Finding, blocking, info
 
+_TARGET_VALUE = re.compile(r"\{(target_\w+)\}")
+
 
 async def run(ctx: CheckContext) -> list[Finding]:
     """Everything that would make the switch fail blocks now; else what will change is listed, file by file."""
     if ctx.config.mode is Mode.COPY or not ctx.config.application.switches:
         return []
+    if ctx.config.in_place and (found := _of_a_target(ctx.config.application)):
+        return found
     return await asyncio.to_thread(lambda: _tried(_meant(ctx.config.application)))
+
+
+def _of_a_target(application: Application) -> list[Finding]:
+    """Switches that need a value of the target where there is none."""
+    found = []
+    for switch in application.switches:
+        texts = [*switch.assignments.values(), *([switch.to] if switch.to is not None else [])]
+        names = sorted({n for text in texts for n in _TARGET_VALUE.findall(text.get_secret_value())})
+        if names:
+            found.append(blocking("wal_switch_target", switch.file.name, names=", ".join(names)))
+    return found
 
 
 def _meant(application: Application) -> Sequence[Switch]:

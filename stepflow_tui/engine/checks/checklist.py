@@ -46,6 +46,13 @@ class ChecklistFacts:
     functions_note: str = ""
     settings_in_force: bool | None = None  # application.env: the file that stands at the end keeps its rules
     settings_note: str = ""
+    rehearsed: bool | None = None  # in place: a copy went to WAL and back, equal
+    rehearsed_note: str = ""
+    measured: bool | None = None  # in place: the benchmark ended
+    limits_met: bool | None = None  # in place: its limits
+    measured_note: str = ""
+    wal_active: bool | None = None  # in place: value, connection and header agree
+    code_deployed: bool | None = None  # in place: recipes carried out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +101,16 @@ def _said(ok: bool | None, good: str, bad: str) -> Decision | None:
     return Decision(state=ItemState.TICKED, note=good) if ok else Decision(state=ItemState.FAILED, note=bad)
 
 
-def _fact(name: str, good: str, bad: str) -> Decide:
+def decided_by(name: str, good: str, bad: str) -> Decide:
+    """Decided by a fact that is true or false."""
+
     def decide(facts: ChecklistFacts) -> Decision | None:
         return _said(getattr(facts, name), good, bad)
 
     return decide
 
 
-def _no_finding(*prefixes: str, good: str, blocking_only: bool = True) -> Decide:
+def no_finding(*prefixes: str, good: str, blocking_only: bool = True) -> Decide:
     """Ticked when the preflight has run and has no grave finding whose code begins like that."""
 
     def decide(facts: ChecklistFacts) -> Decision | None:
@@ -127,7 +136,7 @@ def _archived(facts: ChecklistFacts) -> Decision | None:
     return _said(facts.files_archived, facts.archive_note, facts.archive_note)
 
 
-def _noted(fact: str, note: str) -> Decide:
+def noted(fact: str, note: str) -> Decide:
     """A fact whose note says it in both cases."""
 
     def decide(facts: ChecklistFacts) -> Decision | None:
@@ -160,7 +169,7 @@ def _alerts(facts: ChecklistFacts) -> Decision | None:
 
 
 def _env_complete(facts: ChecklistFacts) -> Decision | None:
-    judged = _no_finding(
+    judged = no_finding(
         "env_missing", "env_placeholder", "env_weak", "env_short", "env_not_demanded", "env_not_readable",
         good="complete, no placeholders, secrets strong", blocking_only=False,
     )  # fmt: skip
@@ -168,7 +177,7 @@ def _env_complete(facts: ChecklistFacts) -> Decision | None:
 
 
 def _service_healthy(facts: ChecklistFacts) -> Decision | None:
-    asked = _no_finding("application_unhealthy_now", good="every health check passed", blocking_only=False)
+    asked = no_finding("application_unhealthy_now", good="every health check passed", blocking_only=False)
     return asked(facts) if facts.health_asked else None
 
 
@@ -185,23 +194,23 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="documents-ready", when="before"),
     ChecklistItem(
         id="system-requirements", when="before", holds=_PREPARED,
-        decide=_no_finding("memory_", "sqlite_too_old", "driver_", good="memory, Python and libraries suffice", blocking_only=False),
+        decide=no_finding("memory_", "sqlite_too_old", "driver_", good="memory, Python and libraries suffice", blocking_only=False),
     ),
     ChecklistItem(id="dependencies", when="before"),
     ChecklistItem(id="sqlite-version", when="before"),
-    ChecklistItem(id="disk-space", when="before", decide=_no_finding("disk_", "target_disk", good="enough room"), holds=_PREPARED),
+    ChecklistItem(id="disk-space", when="before", decide=no_finding("disk_", "target_disk", good="enough room"), holds=_PREPARED),
     ChecklistItem(id="database-healthy", when="before", holds=_PREPARED,
-                  decide=_fact("backup_tested", "integrity_check clean, foreign keys counted", "integrity_check found damage")),
+                  decide=decided_by("backup_tested", "integrity_check clean, foreign keys counted", "integrity_check found damage")),
     ChecklistItem(id="service-healthy", when="before", configured="application.health", holds=_PREPARED,
                   decide=_service_healthy),
     ChecklistItem(id="holders-known", when="before", holds=_PREPARED,
-                  decide=_fact("holders_known", "listed by pid and command", "this system does not tell")),
+                  decide=decided_by("holders_known", "listed by pid and command", "this system does not tell")),
     ChecklistItem(id="state-recorded", when="before", holds=_PREPARED,
-                  decide=_fact("state_recorded", "stored in the journal", "not in the journal")),
+                  decide=decided_by("state_recorded", "stored in the journal", "not in the journal")),
     ChecklistItem(id="baseline-taken", when="before"),
-    ChecklistItem(id="target-ready", when="before", decide=_no_finding("target_", "password_refused", "database_missing", good="no blocking finding"), holds=_PREPARED),
-    ChecklistItem(id="target-schema", when="before", decide=_no_finding("existing_", "target_existing", good="tables and columns fit"), holds=_PREPARED),
-    ChecklistItem(id="pool-fits", when="before", decide=_no_finding("target_connections", "pool_", good="enough free connections", blocking_only=False),
+    ChecklistItem(id="target-ready", when="before", decide=no_finding("target_", "password_refused", "database_missing", good="no blocking finding"), holds=_PREPARED),
+    ChecklistItem(id="target-schema", when="before", decide=no_finding("existing_", "target_existing", good="tables and columns fit"), holds=_PREPARED),
+    ChecklistItem(id="pool-fits", when="before", decide=no_finding("target_connections", "pool_", good="enough free connections", blocking_only=False),
                   holds=_PREPARED),
     ChecklistItem(id="env-complete", when="before", decide=_env_complete, configured="application.env"),
     ChecklistItem(id="monitoring-ready", when="before"),
@@ -209,30 +218,30 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="sensitive-named", when="before"),
     ChecklistItem(id="other-readers", when="before"),
     ChecklistItem(id="directories-ready", when="before", holds=_PREPARED,
-                  decide=_no_finding("backup_dir_not", "state_dir_not", "state_dir_network", good="backup folder written to, state directory usable")),
+                  decide=no_finding("backup_dir_not", "state_dir_not", "state_dir_network", good="backup folder written to, state directory usable")),
     ChecklistItem(id="capture-healthy", when="during", live=True,
-                  decide=_fact("capture_healthy", "every change was recorded", "changes went past it, see the alerts")),
+                  decide=decided_by("capture_healthy", "every change was recorded", "changes went past it, see the alerts")),
     ChecklistItem(id="application-routed", when="during", holds="switch_reads", live=True),
     ChecklistItem(id="application-switched", when="during", holds="observe", live=True, offline=True),
     ChecklistItem(id="writers-stopped", when="during", holds="capture", offline=True),
     ChecklistItem(id="service-watched", when="during", configured="application.availability", added=True,
-                  decide=_noted("service_watched", "watched_note")),
+                  decide=noted("service_watched", "watched_note")),
     ChecklistItem(id="functions-tested", when="during", configured="application.probes", added=True,
-                  decide=_noted("functions_passed", "functions_note")),
-    ChecklistItem(id="data-verified", when="during", decide=_fact("verified_clean", "clean pass", "differences, see the report")),
+                  decide=noted("functions_passed", "functions_note")),
+    ChecklistItem(id="data-verified", when="during", decide=decided_by("verified_clean", "clean pass", "differences, see the report")),
     ChecklistItem(id="alerts-clear", when="during", decide=_alerts),
-    ChecklistItem(id="decisions-recorded", when="during", decide=_fact("decisions_recorded", "audit chain verified", "audit chain broken")),
+    ChecklistItem(id="decisions-recorded", when="during", decide=decided_by("decisions_recorded", "audit chain verified", "audit chain broken")),
     ChecklistItem(id="data-equal", when="after", decide=_comprehensive),
     ChecklistItem(id="health-checked", when="after", configured="application.health", added=True,
-                  decide=_noted("health_passed", "health_note")),
+                  decide=noted("health_passed", "health_note")),
     ChecklistItem(id="functions-verified", when="after", configured="application.probes",
-                  decide=_noted("functions_passed", "functions_note")),
+                  decide=noted("functions_passed", "functions_note")),
     ChecklistItem(id="alerts-checked", when="after", decide=_alerts),
     ChecklistItem(id="performance-compared", when="after"),
     ChecklistItem(id="documents-updated", when="after"),
-    ChecklistItem(id="temporary-removed", when="after", decide=_fact("scratch_removed", "nothing of StepFlow is left in the target", "leftovers in the target")),
+    ChecklistItem(id="temporary-removed", when="after", decide=decided_by("scratch_removed", "nothing of StepFlow is left in the target", "leftovers in the target")),
     ChecklistItem(id="production-settings", when="after", configured="application.env", added=True,
-                  decide=_noted("settings_in_force", "settings_note")),
+                  decide=noted("settings_in_force", "settings_note")),
     ChecklistItem(id="new-side-backed-up", when="after"),
     ChecklistItem(id="watch-continues", when="after"),
     ChecklistItem(id="old-side-archived", when="after"),
@@ -243,9 +252,9 @@ ITEMS: tuple[ChecklistItem, ...] = (
     ChecklistItem(id="rollback-reason", when="rollback_before"),
     ChecklistItem(id="rollback-impact", when="rollback_before"),
     ChecklistItem(id="rollback-scripts", when="rollback_before", decide=_rollback_ready),
-    ChecklistItem(id="rollback-executed", when="rollback_during", decide=_fact("undo_done", "every undo is journalled", "an undo is missing")),
-    ChecklistItem(id="rollback-result", when="rollback_during", decide=_fact("source_unchanged", "the source is as it was", "the source changed")),
-    ChecklistItem(id="rollback-data", when="rollback_after", decide=_fact("source_unchanged", "the source is as it was", "the source changed")),
+    ChecklistItem(id="rollback-executed", when="rollback_during", decide=decided_by("undo_done", "every undo is journalled", "an undo is missing")),
+    ChecklistItem(id="rollback-result", when="rollback_during", decide=decided_by("source_unchanged", "the source is as it was", "the source changed")),
+    ChecklistItem(id="rollback-data", when="rollback_after", decide=decided_by("source_unchanged", "the source is as it was", "the source changed")),
     ChecklistItem(id="rollback-recorded", when="rollback_after"),
     ChecklistItem(id="rollback-documents", when="rollback_after"),
 )  # fmt: skip
@@ -258,7 +267,7 @@ def items_for(whens: Iterable[str]) -> tuple[ChecklistItem, ...]:
     return tuple(item for item in ITEMS if item.when in wanted)
 
 
-def decide_all(facts: ChecklistFacts) -> dict[str, Decision]:
+def decide_all(facts: ChecklistFacts, items: Iterable[ChecklistItem] = ITEMS) -> dict[str, Decision]:
     """What the facts say about every automatic item; items without an answer yet are left out."""
-    decided = {item.id: item.decide(facts) for item in ITEMS if item.decide is not None}
+    decided = {item.id: item.decide(facts) for item in items if item.decide is not None}
     return {name: decision for name, decision in decided.items() if decision is not None}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import StepFlowError
-from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.config import Config, MigrationKind, Mode
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.sqlite.catalog import read_schema
@@ -38,6 +38,12 @@ class Needs(StrEnum):
     SOURCE = "source"  # a source whose rows can be read
     SCHEMA = "schema"  # its catalog
     TARGET = "target"  # a target that answers
+
+
+COPYING = frozenset({MigrationKind.SQLITE_TO_POSTGRES})
+"""Kinds that have a target."""
+IN_PLACE = frozenset({MigrationKind.SQLITE_WAL})
+"""Kinds whose database stays where it is: there is nothing but the file, its machine and its application."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,12 +87,20 @@ class CheckContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One preflight check as data."""
+    """One preflight check as data. `kinds`, `modes` and `stages` tell which runs it is asked in."""
 
     name: str
     run: Callable[[CheckContext], Awaitable[list[Finding]]]
     needs: Needs = Needs.NOTHING
     stages: frozenset[CheckStage] = frozenset(CheckStage)
+    kinds: frozenset[MigrationKind] = frozenset(MigrationKind)
+    modes: frozenset[Mode] = frozenset(Mode)
+
+    def asked(self, ctx: CheckContext) -> bool:
+        """Whether it belongs to this run, and has what it needs."""
+        config = ctx.config
+        belongs = config.kind in self.kinds and config.mode in self.modes and ctx.stage in self.stages
+        return belongs and ctx.has(self.needs)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from stepflow_tui.engine.checks import (
     live_triggers,
     live_writable,
 )
-from stepflow_tui.engine.checks.context import Check, CheckContext, Needs
+from stepflow_tui.engine.checks.context import COPYING, Check, CheckContext, Needs
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.finding import Finding
 
@@ -44,12 +44,12 @@ async def _target(ctx: CheckContext) -> list[Finding]:
 
 
 LIVE_CHECKS: tuple[Check, ...] = (
-    Check(name="live_leftovers", run=_moving(live_leftovers.run), needs=Needs.SOURCE),
-    Check(name="live_writable", run=_moving(live_writable.run), needs=Needs.SOURCE),
-    Check(name="live_place", run=_moving(live_place.run), needs=Needs.SOURCE),
-    Check(name="live_owner", run=_moving(live_owner.run), needs=Needs.SOURCE),
-    Check(name="live_journal", run=_live_only(live_journal.run), needs=Needs.SOURCE),
-    Check(name="live_triggers", run=_moving(live_triggers.run), needs=Needs.SCHEMA),
-    Check(name="live_disk", run=_moving(live_disk.run), needs=Needs.SOURCE),
-    Check(name="live_target", run=_moving(_target), needs=Needs.TARGET),
+    Check(name="live_leftovers", run=_moving(live_leftovers.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_writable", run=_moving(live_writable.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_place", run=_moving(live_place.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_owner", run=_moving(live_owner.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_journal", run=_live_only(live_journal.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_triggers", run=_moving(live_triggers.run), needs=Needs.SCHEMA, kinds=COPYING),
+    Check(name="live_disk", run=_moving(live_disk.run), needs=Needs.SOURCE, kinds=COPYING),
+    Check(name="live_target", run=_moving(_target), needs=Needs.TARGET, kinds=COPYING),
 )

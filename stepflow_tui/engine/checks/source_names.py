@@ -10,9 +10,10 @@ from stepflow_tui.engine.sqlite.connect import shown
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
-    """Hard links and single-file mounts stop a WAL file (rows may be in another `-wal`); symlinks are followed and told."""
+    """Hard links and single-file mounts stop a WAL file, and one that shall become one (rows may be in another `-wal`);
+    symlinks are followed and told."""
     examined = ctx.examined
-    grave = blocking if examined.wal else warning
+    grave = blocking if examined.wal or ctx.config.in_place else warning
     found = []
     if examined.links > 1:
         others = ", ".join(examined.other_names) or "outside its folder"

@@ -17,5 +17,6 @@ async def run(ctx: CheckContext) -> list[Finding]:
     needed = estimate_seconds(ctx.examined)
     if not stalls(ctx) or needed <= ctx.config.source.allow_stall:
         return []
-    return [blocking("backup_would_stall", ctx.source_text, seconds=round(needed), allowed_seconds=round(ctx.config.source.allow_stall),
+    code = "wal_backup_stalls" if ctx.config.in_place else "backup_would_stall"
+    return [blocking(code, ctx.source_text, seconds=round(needed), allowed_seconds=round(ctx.config.source.allow_stall),
                      holders=ctx.holders.text)]  # fmt: skip

@@ -19,7 +19,7 @@ from stepflow_tui.engine.checks import (
     target_version,
     target_writable,
 )
-from stepflow_tui.engine.checks.context import Check, CheckContext, Needs
+from stepflow_tui.engine.checks.context import COPYING, Check, CheckContext, Needs
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.postgres.view import TargetView
 
@@ -50,7 +50,7 @@ def _of_view(
 
 
 TARGET_CHECKS: tuple[Check, ...] = tuple(
-    Check(name=module.NAME, run=_of_view(module.run), needs=Needs.TARGET) for module in _MODULES
+    Check(name=module.NAME, run=_of_view(module.run), needs=Needs.TARGET, kinds=COPYING) for module in _MODULES
 )
 
 

@@ -49,7 +49,7 @@ async def application_plan(loaded: LoadedConfig, *, look: bool = False) -> dict[
         something stands in the way.
     """
     application = loaded.config.application
-    redact = _redactor(loaded.config)
+    redact = redactor_of(loaded.config)
     problems: list[dict[str, str]] = []
     settings = await asyncio.to_thread(_settings, loaded, problems, redact)
     with tempfile.TemporaryDirectory(prefix="stepflow-") as keep:
@@ -86,7 +86,7 @@ async def application_trial(text: str, path: Path, env: Mapping[str, str]) -> di
 
 async def application_health(loaded: LoadedConfig) -> list[dict[str, Any]]:
     """Every health check asked once, now, all at the same time: {what ok reason seconds status}."""
-    config, redact = loaded.config, _redactor(loaded.config)
+    config, redact = loaded.config, redactor_of(loaded.config)
 
     async def sql(statement: str) -> Any:
         connection = await _target(config).connect()
@@ -192,7 +192,7 @@ def _problem(error: StepFlowError, redact: Redact) -> dict[str, str]:
     }
 
 
-def _redactor(config: Config) -> Redact:
+def redactor_of(config: Config) -> Redact:
     """Blots out every secret of the config, whatever shows it."""
     return redactor({text for text in _secrets(config) if len(text) >= LONG_ENOUGH})
 

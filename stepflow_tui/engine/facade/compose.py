@@ -12,10 +12,11 @@ from pydantic_core import PydanticCustomError
 
 from stepflow_tui.engine.checks.checklist import ITEMS
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.facade.compose_application import application_lines, check_application
+from stepflow_tui.engine.facade.compose_application import application_lines, check_application, example_lines
+from stepflow_tui.engine.facade.compose_wal import check_wal, wal_lines
 from stepflow_tui.engine.facade.compose_words import as_json, plain, quoted, relative
 from stepflow_tui.engine.model.config_units import parse_duration
-from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, VARIABLES, Draft
+from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, IN_PLACE, MODES, VARIABLES, ApplicationDraft, Draft
 from stepflow_tui.engine.texts.advice import BUILT, KINDS
 from stepflow_tui.engine.texts.checklist import TITLES
 from stepflow_tui.engine.texts.language import N_, _
@@ -25,6 +26,8 @@ COMMENTS: dict[str, str] = {
     "mode": N_("copy: one exact copy, nobody writes meanwhile"),
     "mode_live": N_("live: the application keeps writing; reads, then writes move"),
     "mode_offline": N_("offline: a maintenance window; stopped, copied, compared, started again"),
+    "mode_in_place": N_("in-place: the application goes on; its database is converted where it is"),
+    "mode_offline_in_place": N_("offline: the application is stopped, its database converted, then it starts again"),
     "environment": N_("production asks for --confirm"),
     "embedded": N_("a PostgreSQL of StepFlow's own"),
     "libpq": N_("no address: PGHOST, PGDATABASE … and ~/.pgpass"),
@@ -134,10 +137,10 @@ def _check(draft: Draft) -> None:
     if draft.kind not in BUILT:
         raise UsageError(
             f"The playbook {draft.kind} is not in this version.",
-            hint=f"{', '.join(BUILT)} is.",
+            hint=f"{' and '.join(BUILT)} are.",
             code="not_in_this_version",
         )
-    for key, choices in CHOICES.items():
+    for key, choices in (CHOICES | {"mode": MODES[draft.kind]}).items():
         if getattr(draft, key) not in choices:
             raise UsageError(
                 f"{getattr(draft, key)!r} is no {key}.", hint=f"One of {', '.join(choices)}.", code="unknown_choice"
@@ -145,7 +148,9 @@ def _check(draft: Draft) -> None:
     if draft.mode == "offline":
         _check_window(draft.window)
     check_application(draft.application)
-    if draft.mode != "copy" and draft.level in ("basic", "standard"):
+    if draft.kind in IN_PLACE:
+        check_wal(draft)
+    elif draft.mode != "copy" and draft.level in ("basic", "standard"):
         raise UsageError(
             f"A run in mode {draft.mode} moves writes, and {draft.level} verification proves too little for that.",
             hint="Choose detailed or comprehensive.",
@@ -205,31 +210,45 @@ def _check_rest(draft: Draft) -> None:
 
 
 def _lines(draft: Draft, path: Path) -> Iterator[str]:
-    yield "# " + _("Made by `stepflow init`. `stepflow check {file}` looks at both sides.").format(file=path.name)
+    in_place = draft.kind in IN_PLACE
+    made = (
+        _("Made by `stepflow init`. `stepflow check {file}` looks at the database and what uses it.")
+        if in_place
+        else _("Made by `stepflow init`. `stepflow check {file}` looks at both sides.")
+    )
+    yield f"# {made.format(file=path.name)}"
     yield "version: 1"
     yield _line(f"name: {plain(draft.name or suggested_name(draft.source, draft.kind))}", "name")
     yield f"kind: {draft.kind}"
-    yield _line(f"mode: {draft.mode}", "mode")
-    yield _line("", "mode_live")
-    yield _line("", "mode_offline")
+    first, *others = ("mode_in_place", "mode_offline_in_place") if in_place else ("mode", "mode_live", "mode_offline")
+    yield _line(f"mode: {draft.mode}", first)
+    yield from (_line("", other) for other in others)
     yield _line(f"environment: {plain(draft.environment)}", "environment")
     yield from _variables(draft, path)
     if draft.source:
         yield "source:"
         yield f"  path: {quoted(relative(draft.source, path))}"
-    yield from _target(draft)
-    yield _line("# types:", "types")
-    yield '#   by_column: {orders: {total: "numeric(12,2)"}}'
+    if not in_place:
+        yield from _target(draft)
+        yield _line("# types:", "types")
+        yield '#   by_column: {orders: {total: "numeric(12,2)"}}'
     if draft.backup_dir:
         yield "backup:"
         yield _line(f"  dir: {quoted(relative(draft.backup_dir, path))}", "backup")
-    yield "verify:"
-    yield _line(f"  level: {draft.level}", "level")
-    yield "copy:"
-    yield _line(f"  on_bad_value: {draft.on_bad_value}", "on_bad_value")
+    elif in_place:
+        yield _line("# backup: {dir: ./backups}", "backup")
+    if in_place:
+        yield from wal_lines(draft)
+    else:
+        yield "verify:"
+        yield _line(f"  level: {draft.level}", "level")
+        yield "copy:"
+        yield _line(f"  on_bad_value: {draft.on_bad_value}", "on_bad_value")
     if draft.mode == "offline":
         yield "cutover:"
         yield _line(f"  window: {draft.window}", "window")
+    if draft.mode != "copy" and draft.application == ApplicationDraft():
+        yield from example_lines(in_place=in_place)
     yield from application_lines(draft.application, path)
     yield from _checklist(draft)
 

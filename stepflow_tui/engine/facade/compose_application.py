@@ -15,6 +15,9 @@ from stepflow_tui.engine.texts.language import N_, _
 COMMENTS: dict[str, str] = {
     "application": N_("all optional; `stepflow application plan` shows what it comes to"),
     "set": N_("{target_dsn} and the like are filled in at the switch"),
+    "recipe": N_("stops and starts it: systemd compose docker kubectl git directory command"),
+    "python": N_("its interpreter: versions of SQLite and packages are read from it"),
+    "saved": N_("folders and files saved beside the database"),
     "health": N_("it counts as started when this answers with 200"),
     "availability": N_("asked every second from the first phase to the last"),
 }
@@ -116,6 +119,21 @@ def application_lines(draft: ApplicationDraft, path: Path) -> Iterator[str]:
     if draft.availability:
         yield _line("  availability:", "availability")
         yield f"    http: {as_json(draft.availability)}"
+
+
+def example_lines(*, in_place: bool) -> Iterator[str]:
+    """The section as comments, for a person to fill in. `in_place`: there is no other database to switch to."""
+    yield _line("# application:", "application")
+    if not in_place:
+        yield "#   switches:"
+        yield "#     - file: .env"
+        yield _line('#       set: {DATABASE_URL: "{target_dsn}"}', "set")
+    yield _line("#   recipe: {kind: systemd, unit: app}", "recipe")
+    yield _line('#   health: [{http: "http://127.0.0.1:8000/health"}]', "health")
+    yield _line('#   availability: {http: "http://127.0.0.1:8000/health"}', "availability")
+    yield _line("#   backup: [./config, ./uploads]", "saved")
+    if in_place:
+        yield _line("#   python: venv/bin/python", "python")
 
 
 def _value(key: str, value: str, path: Path) -> str:

@@ -10,14 +10,16 @@ import shlex
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from stepflow_tui.demo.keeper import close_shop, open_shop, open_web, web_command
+from stepflow_tui.demo.keeper import close_shop, open_crowd, open_shop, open_web, web_command
 from stepflow_tui.demo.names import SETTINGS, URL_VARIABLE, WEB_LOG, WEB_PID
 from stepflow_tui.engine.errors import Held, StepFailed
 from stepflow_tui.engine.journal.rundir import StateDir
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite.sample import make_shop
 
@@ -46,13 +48,30 @@ async def make_demo(state: Path, kind: str, rows: int, *, restart: bool = False)
     folder = folder_of_state.path / "demo" / run_dir.name
     await asyncio.to_thread(folder.parent.mkdir, mode=0o700, exist_ok=True)
     await asyncio.to_thread(folder.mkdir, mode=0o700)
-    await asyncio.to_thread(make_shop, folder / "shop.db", rows, wal=True)
+    in_place = kind in IN_PLACE
+    await asyncio.to_thread(make_shop, folder / "shop.db", rows, wal=not in_place)
     config = folder / "stepflow.yaml"
+    if in_place:
+        config.write_text(yaml.safe_dump(_in_place(name, kind), sort_keys=False), encoding="utf-8")
+        await _opened(open_crowd, config.parent)
+        return config
     port = _free_port() if restart else None
     settings = _settings(name, kind) | ({} if port is None else _application(folder, port))
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     await _open(folder_of_state.path, config, name, port)
     return config
+
+
+def _in_place(name: str, kind: str) -> dict[str, object]:
+    """Everything short: it is watched for a few seconds, and the benchmark's sides take turns as often as they must."""
+    return {
+        "version": 1,
+        "name": name,
+        "kind": kind,
+        "source": {"path": "./shop.db", "busy_timeout": "10s"},
+        "benchmark": {"writers": 4, "readers": 4, "seconds": "500ms", "rounds": 5},
+        "observe": {"window": "5s"},
+    }
 
 
 def _settings(name: str, kind: str) -> dict[str, object]:
@@ -106,7 +125,18 @@ async def _open(root: Path, config: Path, name: str, port: int | None) -> None:
             await asyncio.to_thread(open_web, config.parent, port)
         await asyncio.to_thread(open_shop, config.parent, server.target(name).application_uri(), port=port)
     except RuntimeError as exc:
-        raise StepFailed("The demo's shop does not start.", detail=str(exc), code="demo_shop") from exc
+        raise _not_started(exc) from exc
+
+
+async def _opened(start: Callable[[Path], None], folder: Path) -> None:
+    try:
+        await asyncio.to_thread(start, folder)
+    except RuntimeError as exc:
+        raise _not_started(exc) from exc
+
+
+def _not_started(cause: RuntimeError) -> StepFailed:
+    return StepFailed("The demo's shop does not start.", detail=str(cause), code="demo_shop")
 
 
 async def end_demo(state: Path, config: Path) -> None:
@@ -115,7 +145,11 @@ async def end_demo(state: Path, config: Path) -> None:
     Runs and reports stay.
     """
     await asyncio.to_thread(close_shop, config.parent)
-    name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    if settings["kind"] in IN_PLACE:
+        await asyncio.to_thread(shutil.rmtree, config.parent, ignore_errors=True)
+        return
+    name = settings["name"]
     server = await _server(state, config)
     await server.drop_database(name)
     await server.release()
@@ -127,12 +161,20 @@ async def end_demo(state: Path, config: Path) -> None:
 
 def _others(mine: Path) -> bool:
     """Whether another demo kept its database: the run of each has pinned the server."""
-    return any(p != mine and p.is_dir() for p in mine.parent.glob("demo-*"))
+    return any(p != mine and p.is_dir() and _has_server(p) for p in mine.parent.glob("demo-*"))
+
+
+def _has_server(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return yaml.safe_load((folder / "stepflow.yaml").read_text(encoding="utf-8"))["kind"] not in IN_PLACE
+    return True
 
 
 async def keep_demo(state: Path, config: Path) -> None:
     """End the shop; database, folder and server stay (until `stepflow embedded stop`)."""
     await asyncio.to_thread(close_shop, config.parent)
+    if yaml.safe_load(config.read_text(encoding="utf-8"))["kind"] in IN_PLACE:
+        return
     server = await _server(state, config)
     await server.pin()
     await server.release()

@@ -20,6 +20,7 @@ from stepflow_tui.engine.model.checklist import ItemSpec
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import ItemState
+from stepflow_tui.engine.plan.in_place import plan_in_place
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.postgres.connect import Target
@@ -67,7 +68,7 @@ async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None 
     async with AsyncExitStack() as resources:
         if create_target is not None:
             await _create(loaded, create_target)
-        view = await standalone_view(loaded.config, state_dir.path, resources)
+        view = await _view(loaded, state_dir.path, resources)
         async with check_context(
             loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
         ) as ctx:
@@ -80,7 +81,7 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
     """Checks, census of the living source, plan. The target is only looked at, and may be away."""
     state_dir = StateDir.open(state, os.environ)
     async with AsyncExitStack() as resources:
-        view = await standalone_view(loaded.config, state_dir.path, resources)
+        view = await _view(loaded, state_dir.path, resources)
         async with check_context(
             loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
         ) as ctx:
@@ -115,17 +116,20 @@ def _item(spec: ItemSpec, decision: Decision | None) -> dict[str, Any]:
     }
 
 
-def _stands_before(findings: Sequence[Finding], view: TargetView) -> bool:
+def _stands_before(findings: Sequence[Finding], view: TargetView | None) -> bool:
     """A plan can be made while the target is away or full of tables; not without a source or with a wrong config."""
     about_target = ("target_", "check_failed", "database_missing", "password_refused", "backup_", "disk_")
     return any(f.severity is Severity.BLOCKING and not f.code.startswith(about_target) for f in findings)
 
 
 async def _planned(
-    loaded: LoadedConfig, ctx: CheckContext, view: TargetView, state: Path
+    loaded: LoadedConfig, ctx: CheckContext, view: TargetView | None, state: Path
 ) -> tuple[Plan, Sequence[Finding]] | None:
     if ctx.readable is None or ctx.schema is None:
         return None
+    phases = planned_phases(playbook_for(loaded.config))
+    if view is None:
+        return plan_in_place(ctx.schema, ctx.config, phases), []
     census = await census_of(
         ctx.readable.path,
         ctx.schema,
@@ -134,18 +138,25 @@ async def _planned(
         frozen=ctx.readable.frozen or ctx.readable.immutable,
         mask=source_mask(ctx.schema, ctx.config, state),
     )
-    made = make_plan(ctx.schema, census, ctx.config, view, planned_phases(playbook_for(loaded.config)))
+    made = make_plan(ctx.schema, census, ctx.config, view, phases)
     return made.plan, [*census.findings, *made.findings, *window_findings(made.plan, ctx.config)]
 
 
-def _code(findings: Sequence[Finding], view: TargetView) -> int:
-    if view.error is not None and view.error.exit_code == ExitCode.CONNECTION:
+def _code(findings: Sequence[Finding], view: TargetView | None) -> int:
+    if view is not None and view.error is not None and view.error.exit_code == ExitCode.CONNECTION:
         return int(ExitCode.CONNECTION)
     return int(ExitCode.REFUSED if any(f.severity is Severity.BLOCKING for f in findings) else ExitCode.OK)
 
 
+async def _view(loaded: LoadedConfig, state: Path, resources: AsyncExitStack) -> TargetView | None:
+    """Where the database stays in its place there is no target: nothing is asked, not even the environment."""
+    return None if loaded.config.in_place else await standalone_view(loaded.config, state, resources)
+
+
 async def _create(loaded: LoadedConfig, admin_dsn: str) -> None:
     config = loaded.config
+    if config.in_place:
+        raise ConfigError("A conversion in place has no target that could be made.", hint="Leave --create-target out.")
     if config.target.embedded:
         raise ConfigError("The embedded target makes its database by itself.", hint="Leave --create-target out.")
     if not urlsplit(admin_dsn).scheme.startswith("postgres"):

@@ -82,22 +82,23 @@ def _service(loaded: LoadedConfig, words: list[str], variables: list[str]) -> st
         "",
         "[Service]",
         "Type=oneshot",
-        f"WorkingDirectory={_unit_text(str(loaded.path.parent))}",
+        f"WorkingDirectory={unit_text(str(loaded.path.parent))}",
         *needed,
-        f"ExecStart={' '.join(_unit_word(w) for w in words)}",
+        f"ExecStart={' '.join(unit_word(w) for w in words)}",
         "UMask=0077",
         "Nice=10",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _unit_text(text: str) -> str:
+def unit_text(text: str) -> str:
+    """A text of a unit, free of what systemd would replace."""
     return text.replace("%", "%%")
 
 
-def _unit_word(word: str) -> str:
+def unit_word(word: str) -> str:
     """A word of ExecStart: quoted, and free of what systemd would replace."""
-    return '"' + _unit_text(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$") + '"'
+    return '"' + unit_text(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$") + '"'
 
 
 def _timer(name: str, seconds: int) -> str:

@@ -22,7 +22,8 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     engine = reader.engine()
     steps, progress = reader.steps(), reader.progress()
     gauges = reader.gauges()
-    phases = [_phase(p, steps, progress) for p in reader.phases()]
+    kind = str(run["kind"]) if run else ""
+    phases = [_phase(p, steps, progress, kind) for p in reader.phases()]
     step = (
         steps[0]
         if steps and run and run["state"] == RunState.ROLLED_BACK
@@ -64,15 +65,17 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     }
 
 
-def _phase(phase: dict[str, Any], steps: list[dict[str, Any]], progress: list[dict[str, Any]]) -> dict[str, Any]:
+def _phase(
+    phase: dict[str, Any], steps: list[dict[str, Any]], progress: list[dict[str, Any]], kind: str
+) -> dict[str, Any]:
     own = [s for s in steps if s["phase"] == phase["name"]]
-    return {"name": phase["name"], "state": phase["state"], "steps": [_step(s, progress) for s in own]}
+    return {"name": phase["name"], "state": phase["state"], "steps": [_step(s, progress, kind) for s in own]}
 
 
-def _step(step: dict[str, Any], progress: list[dict[str, Any]]) -> dict[str, Any]:
+def _step(step: dict[str, Any], progress: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return {
         "name": step["name"],
-        "title": step_title(step["name"]),
+        "title": step_title(step["name"], kind),
         "state": step["state"],
         "danger": step["danger"],
         "seconds": _seconds(step),

@@ -19,6 +19,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "on_bad_value": ("reject", "bytea", "replace"),
 }
 """What may be chosen, the gentlest first; `Draft` has the defaults."""
+MODES: dict[str, tuple[str, ...]] = {"sqlite-to-postgres": CHOICES["mode"], "sqlite-wal": ("in-place", "offline")}
+"""Modes of each kind, its own way first."""
+IN_PLACE = frozenset({"sqlite-wal"})
+"""Kinds whose database stays where it is: they have no target."""
 
 
 RECIPES: dict[str, tuple[str, ...]] = {
@@ -53,7 +57,7 @@ class ApplicationDraft:
 class Draft:
     """What is to be written. `source` as typed (relative to the current folder), `target` an address without password, a
     `${VARIABLE}`, `embedded` or `environment`; `name` empty: made from the source's. `owners`: checklist item → person; `window`: how long an
-    offline run may take. `env_file` or
+    offline run may take. `max_wait`, `page_size` ("" as it is) and `observe` ("" as the kind has it) belong to `sqlite-wal`, which has no target. `env_file` or
     `env_prefix`: source (empty) and target (`variables`) are looked up in the environment and that file."""
 
     source: str
@@ -69,5 +73,8 @@ class Draft:
     owners: Mapping[str, str] = field(default_factory=dict)
     window: str = "30m"
     application: ApplicationDraft = field(default_factory=ApplicationDraft)
+    max_wait: str = "60s"
+    page_size: str = ""
+    observe: str = ""
     env_file: str = ""
     env_prefix: str | None = None

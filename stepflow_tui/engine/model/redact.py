@@ -9,6 +9,10 @@ from typing import Any
 MASK = "***"
 _URI_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", re.IGNORECASE)
 _PASSWORD_WORD = re.compile(r"(\bpassword\s*=\s*)(?!#fp:[0-9a-f]{10}\b)('(?:[^'\\]|\\.)*'|[^\s&;,]+)", re.IGNORECASE)
+_VARIABLE = re.compile(
+    r"(\b[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE)=)(?!#fp:[0-9a-f]{10}\b)('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s&;,]+)"
+)
+"""`DB_PASSWORD=…`, as shells and files of environment variables write it."""
 _QUOTED = re.compile(r"(?s)b?'.*'|b?\".*\"")
 _SHORTEST = 4
 """Shorter secrets would blot out ordinary words; the forms around a password are found by pattern anyway."""
@@ -23,6 +27,7 @@ def redactor(secrets: Iterable[str]) -> Redact:
 
     def redact(text: str) -> str:
         text = _URI_PASSWORD.sub(rf"\g<1>{MASK}@", text)
+        text = _VARIABLE.sub(rf"\g<1>{MASK}", text)
         text = _PASSWORD_WORD.sub(rf"\g<1>{MASK}", text)
         return pattern.sub(MASK, text) if pattern else text
 

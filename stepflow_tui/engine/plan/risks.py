@@ -109,6 +109,30 @@ CRITERIA: tuple[RiskSpec, ...] = (
 """What makes a migration accepted: no risks, but proved alike."""
 
 
+IN_PLACE_ITEM = "mode-active"
+"""An item that only runs have whose database stays where it is: theirs are other risks."""
+
+_MOVED = {spec.id: spec for spec in (*RISKS, *CRITERIA)}
+IN_PLACE_RISKS: tuple[RiskSpec, ...] = (
+    _MOVED["data-loss"],
+    _MOVED["outage"],
+    _MOVED["wrong-configuration"],
+    RiskSpec(
+        id="wal-incompatible", impact=Weight.HIGH, likelihood=Weight.MEDIUM, proofs=("sqlite-version", "holders-known"),
+        codes=("sqlite_too_old", "source_too_new", "wal_", "library_versions", "source_network"),
+    ),
+    RiskSpec(id="wal-copied", impact=Weight.HIGH, likelihood=Weight.MEDIUM, proofs=("other-readers",)),
+    RiskSpec(id="wal-grows", impact=Weight.MEDIUM, likelihood=Weight.MEDIUM, proofs=("watch-continues",)),
+    RiskSpec(id="wal-no-gain", impact=Weight.LOW, likelihood=Weight.MEDIUM, proofs=("performance-compared",)),
+)  # fmt: skip
+IN_PLACE_CRITERIA: tuple[RiskSpec, ...] = (
+    RiskSpec(id="wal-active", proofs=(IN_PLACE_ITEM,)),
+    RiskSpec(id="wal-data", proofs=("data-equal",)),
+    RiskSpec(id="wal-performance", proofs=("performance-compared",)),
+    *(_MOVED[name] for name in ("deployed", "storage-works", "users-can-work", "monitoring-works", "documented")),
+)
+
+
 def risks(items: Sequence[Mapping[str, Any]], findings: Iterable[Finding]) -> tuple[Risk, ...]:
     """The register as it stands.
 
@@ -116,12 +140,16 @@ def risks(items: Sequence[Mapping[str, Any]], findings: Iterable[Finding]) -> tu
         items: the checklist; of each row `id` and `state` count.
         findings: all that was found; only blocking ones turn a risk red.
     """
-    return _judged(RISKS, items, findings)
+    return _judged(IN_PLACE_RISKS if _stays(items) else RISKS, items, findings)
 
 
 def acceptance(items: Sequence[Mapping[str, Any]]) -> tuple[Risk, ...]:
     """The acceptance criteria as they stand."""
-    return _judged(CRITERIA, items, ())
+    return _judged(IN_PLACE_CRITERIA if _stays(items) else CRITERIA, items, ())
+
+
+def _stays(items: Sequence[Mapping[str, Any]]) -> bool:
+    return any(item["id"] == IN_PLACE_ITEM for item in items)
 
 
 def _judged(

@@ -39,8 +39,12 @@ def _playbook(config: Config) -> Playbook:
         from stepflow_tui.engine.playbooks.offline import offline_playbook
 
         return offline_playbook(config)
+    if config.kind is MigrationKind.SQLITE_WAL:
+        from stepflow_tui.engine.playbooks.sqlite_wal import wal_playbook
+
+        return wal_playbook(config)
     raise ConfigError(
         f"There is no playbook for {config.kind.value} in mode {config.mode.value}.",
-        hint="This version has sqlite-to-postgres in the modes copy, live and offline.",
+        hint="This version has sqlite-to-postgres in the modes copy, live and offline, and sqlite-wal.",
         code="no_playbook",
     )

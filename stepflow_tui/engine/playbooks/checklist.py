@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stepflow_tui.engine.checks.checklist import ITEMS, ChecklistItem
+from stepflow_tui.engine.checks.checklist_in_place import IN_PLACE_ITEMS
 from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
 from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.state import PhaseName
@@ -22,11 +23,12 @@ def items_of(config: Config) -> tuple[ItemSpec, ...]:
     """Default items first, then the config's, in order. An item of the config with a default's id replaces it."""
     own = _own(config)
     names = {i.id for i in own}
+    listed = IN_PLACE_ITEMS if config.in_place else ITEMS
     wanted = (
-        i for i in ITEMS if i.id not in names and _belongs(i, config.mode) and (not i.added or _decidable(i, config))
+        i for i in listed if i.id not in names and _belongs(i, config.mode) and (not i.added or _decidable(i, config))
     )
     defaults = (_held(_restarted(_stopped(_decided(i, config), config), config)) for i in wanted)
-    return tuple(spec if config.mode is Mode.COPY else _earlier(spec) for spec in (*defaults, *own))
+    return tuple(spec if config.mode is Mode.COPY else _due(spec, config) for spec in (*defaults, *own))
 
 
 def _belongs(item: ChecklistItem, mode: Mode) -> bool:
@@ -65,9 +67,11 @@ def _decided(item: ChecklistItem, config: Config) -> ItemSpec:
     return replace(item.spec, kind=ItemKind.AUTO, before=before)
 
 
-def _earlier(spec: ItemSpec) -> ItemSpec:
-    """The source is changed, or the application stopped, before the copy: what must be settled before that is due earlier."""
-    return replace(spec, before=PhaseName.CAPTURE.value) if spec.before == PhaseName.BACKFILL.value else spec
+def _due(spec: ItemSpec, config: Config) -> ItemSpec:
+    """The source is changed, or the application stopped, before the copy: what must be settled before that is due earlier.
+    Where nothing is copied, it is due before the conversion."""
+    first = PhaseName.CUTOVER if config.in_place else PhaseName.CAPTURE
+    return replace(spec, before=first.value) if spec.before in (PhaseName.BACKFILL.value, PhaseName.CAPTURE.value) else spec
 
 
 def _held(spec: ItemSpec) -> ItemSpec:

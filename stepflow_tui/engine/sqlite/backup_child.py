@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.errors import Refused, StepFailed
-from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_frozen, open_own, side_file
+from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_frozen, open_living, open_own, side_file
 from stepflow_tui.engine.sqlite.integrity import check_foreign_keys, check_integrity
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.sqlite.probe_child import look
@@ -23,17 +23,17 @@ def handle(request: dict[str, Any], emit: Emit) -> Any:
     """Dispatch one request: `test`, `seal`, `recover` or `copy`."""
     path = text_path(request["path"])
     if request["op"] == "test":
-        return test(path)
+        return test(path, living=request.get("living", False))
     if request["op"] == "seal":
         return seal(path)
     copy = text_path(request["copy"])
     return recover(path, copy, emit) if request["op"] == "recover" else copy_whole(path, copy, emit)
 
 
-def test(path: Path) -> dict[str, Any]:
+def test(path: Path, *, living: bool = False) -> dict[str, Any]:
     """Open the backup as a restored database would be, and check all of it."""
     with sqlite_errors(f"The test of {path}"):
-        conn = _open_for_test(path)
+        conn = open_living(path) if living else _open_for_test(path)
         try:
             found = check_integrity(conn)
             keys = [] if found["damage"] else check_foreign_keys(conn)

@@ -2,7 +2,8 @@
 every pragma read back.
 
 A frozen file is ours and can't change (`immutable=1`); a living one belongs to an application (`mode=ro`; written
-only by change capture and the way back of a live run, through `open_application`).
+only by change capture and the way back of a live run, through `open_application`, and by the conversion of its
+journal mode, through `open_converting`).
 """
 
 from __future__ import annotations
@@ -110,6 +111,30 @@ def open_application(path: str | os.PathLike[str], *, busy_timeout_ms: int = 200
         set_pragma(conn, "foreign_keys", 0)
         set_pragma(conn, "synchronous", 2)
         set_pragma(conn, "mmap_size", 0)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def open_converting(path: str | os.PathLike[str], *, busy_timeout_ms: int) -> sqlite3.Connection:
+    """Open an application's file to change its journal mode or layout. A hot journal is rolled back by SQLite, as the
+    application's own next connection would do it; entries of the schema that can't be parsed are left out.
+
+    Args:
+        path: the real path (symlinks resolved: side files are named after it).
+        busy_timeout_ms: how long others are waited for. Short: whoever waits for readers keeps new ones out.
+
+    Raises:
+        sqlite3.Error: no database, encrypted, kept out, I/O.
+    """
+    conn = _connect(file_uri(path, "mode=rw"))
+    try:
+        set_pragma(conn, "busy_timeout", busy_timeout_ms)
+        set_pragma(conn, "synchronous", 2)
+        set_pragma(conn, "trusted_schema", 0)
+        set_pragma(conn, "mmap_size", 0)
+        _load_schema(conn)
     except BaseException:
         conn.close()
         raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, side_file
 
 PROC = Path("/proc")
+SAMPLER = "stepflow_tui.engine.sqlite.wal_child"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,17 @@ def scan(path: Path, proc: Path = PROC) -> Holders:
             continue
         holds = _holds(Path(entry.path) / "fd", wanted)
         complete = complete and holds is not None
-        if holds:
+        if holds and not _only_looks(Path(entry.path)):
             found.append(Holder(pid=int(entry.name), command=command_of(Path(entry.path))))
     return Holders(known=True, complete=complete, processes=tuple(sorted(found, key=lambda h: h.pid)))
+
+
+def _only_looks(process: Path) -> bool:
+    """Whether it is the sampler of a WAL panel: it has no connection, takes no lock, and is in nobody's way."""
+    try:
+        return SAMPLER.encode() in (process / "cmdline").read_bytes().split(b"\x00")
+    except OSError:
+        return False
 
 
 def _identities(path: Path) -> set[tuple[int, int]]:

@@ -20,16 +20,27 @@ _LOCAL_FUSE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystem:
-    """Where a path lives. `kind` is "" where the system does not tell (no /proc)."""
+    """Where a path lives. `kind` is "" where the system does not tell (no /proc).
+
+    `device` is `8:1`, `root` what of the file system is mounted there, `options` those of mount and file system.
+    """
 
     kind: str = ""
     mount_point: str = ""
     read_only: bool = False
+    device: str = ""
+    root: str = ""
+    options: frozenset[str] = frozenset()
 
     @property
     def known(self) -> bool:
         """Whether the system told the type."""
         return bool(self.kind)
+
+    @property
+    def layered(self) -> bool:
+        """Whether it is the writable layer of a container (or a live system): what is written there ends with it."""
+        return self.kind in ("overlay", "aufs", "fuse.overlayfs", "fuse.fuse-overlayfs")
 
     @property
     def network(self) -> bool:
@@ -48,7 +59,16 @@ def parse_mountinfo(text: str) -> list[FileSystem]:
         if not separator or len(fields) < 6:
             continue
         options = set(fields[5].split(",")) | set(tail[2].split(",") if len(tail) > 2 else ())
-        mounts.append(FileSystem(kind=tail[0], mount_point=_unescape(fields[4]), read_only="ro" in options))
+        mounts.append(
+            FileSystem(
+                kind=tail[0],
+                mount_point=_unescape(fields[4]),
+                read_only="ro" in options,
+                device=fields[2],
+                root=_unescape(fields[3]),
+                options=frozenset(options),
+            )
+        )
     return mounts
 
 
@@ -83,3 +103,32 @@ def is_file_mount(path: Path, *, mountinfo: Path = MOUNTINFO) -> bool:
     if path.is_dir():
         return False
     return filesystem_of(path, mountinfo=mountinfo).mount_point == os.path.realpath(path)
+
+
+def other_mounts(path: Path, *, mountinfo: Path = MOUNTINFO, root: Path = Path("/")) -> tuple[str, ...]:
+    """Where else this very file is mounted: whoever opens it there has side files of another name.
+
+    Args:
+        path: the real path.
+        mountinfo: of the process that is asked about.
+        root: that process's root, so that a container's mounts are found.
+    """
+    try:
+        status = path.stat()
+        mounts = parse_mountinfo(mountinfo.read_text("utf-8", "surrogateescape"))
+    except OSError:
+        return ()
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    # never a stat on a network mount that may hang; layered file systems show another device than their files do
+    near = [m for m in mounts if not m.network and (m.device == device or Path(m.root).name == path.name)]
+    same = (status.st_dev, status.st_ino)
+    points = dict.fromkeys(m.mount_point for m in near if _identity(root / m.mount_point.lstrip("/")) == same)
+    return tuple(p for p in points if root != Path("/") or p != os.path.realpath(path))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

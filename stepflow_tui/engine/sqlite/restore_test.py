@@ -53,18 +53,19 @@ class RestoreTest:
         return not (self.damage or self.indexes)
 
 
-async def restore_test(path: Path, *, control: Control | None = None) -> RestoreTest:
+async def restore_test(path: Path, *, control: Control | None = None, living: bool = False) -> RestoreTest:
     """`integrity_check` and `foreign_key_check` of a sealed backup, in a child process.
 
     Args:
         path: the backup's file.
         control: pause stops the child, stop and abort end it.
+        living: it is an application's file, which is only read. In rollback-journal mode its writers wait meanwhile.
 
     Raises:
         Refused: `source_corrupt`, the file can't even be opened.
         Stopping: by `control`.
     """
-    found: dict[str, Any] = await run_child(_CHILD, {"op": "test", "path": path_text(path)}, control=control)
+    found: dict[str, Any] = await run_child(_CHILD, {"op": "test", "path": path_text(path), "living": living}, control=control)
     result = from_plain(RestoreTest, found)
     assert isinstance(result, RestoreTest)
     return result

@@ -1,121 +1,242 @@
-"""The child process behind the WAL panel: reads the write-ahead log's index and the system's lock table, once per interval.
+"""The child process behind the WAL panel: reads the write-ahead log's index and who holds its bytes, many times a second.
 
 It opens the database's files by `open()` and closes them again, so it must never hold a SQLite connection: closing a
 descriptor drops every POSIX lock its process holds on that file. It takes no lock itself and changes nothing.
-
-Layout of the index (`-shm`, first 136 bytes, native byte order): https://www.sqlite.org/walformat.html, section 2.1.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import struct
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.engine.sqlite.holders import PROC, command_of
+from stepflow_tui.engine.sqlite.file_locks import READING, WAITING, locks_on
+from stepflow_tui.engine.sqlite.holders import PROC, command_of, scan
 from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
+from stepflow_tui.engine.sqlite.wal_index import INDEX_BYTES, Index, parse_index, pinning
+from stepflow_tui.engine.sqlite.wal_locks import (
+    CHECKPOINT_LOCK,
+    OUTSIDE,
+    RESERVED_BYTE,
+    SHARED_FIRST,
+    SHARED_SIZE,
+    WRITE_LOCK,
+    Lock,
+    Named,
+    asked_slots,
+    held_slots,
+    holder_of,
+    locks_in,
+    name_of,
+    table_of,
+)
 
-INDEX_BYTES = 136
-READ_LOCK = 123
-"""Byte of the first of the five read marks' locks."""
-MARKS = 5
-_UNUSED = 0xFFFFFFFF
+GLIMPSES = 20
+"""Looks at the index between two whole looks: a writer holds its lock for milliseconds."""
+IDLE_SHARE = 20
+"""A look that takes long (a slow disk) is followed by so many times its length of rest."""
+SETTLE_SECONDS = 0.02
+HOLDERS_SECONDS = 5.0
+"""How often the process table is walked for those that have a file in rollback mode open."""
+
+_HEAD_BYTES = 28
 _TRIES = 5
 """A writer updates the header's two copies one after the other; a reader between them looks again."""
-
-_LOCK = re.compile(r"\d+: POSIX +\S+ +READ +(\d+) ([0-9a-f]+:[0-9a-f]+):(\d+) (\d+) (\d+)")
-"""A lock that is held (one that is waited for has `->` before its type)."""
+_UNKNOWN_INDEX: dict[str, Any] = {"salt": None, "change": None, "frames": None, "checkpointed": None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """What the index tells: frames in the log, frames already in the database, and where its five read marks stand."""
+@dataclass(slots=True)
+class Watching:
+    """What one child remembers: how the table names the files, commands of writers, who has the file open."""
 
-    frames: int
-    checkpointed: int
-    marks: tuple[int, ...]
+    path: Path
+    proc: Path = PROC
+    names: dict[tuple[int, int], Named] = field(default_factory=dict)
+    commands: dict[int, str] = field(default_factory=dict)
+    open_by: list[dict[str, Any]] = field(default_factory=list)
+    open_at: float = float("-inf")
+
+    def name(self, descriptor: int) -> Named:
+        """How the table names this file, looked up once."""
+        facts = os.fstat(descriptor)
+        key = (facts.st_dev, facts.st_ino)
+        if key not in self.names:
+            self.names = {**dict(list(self.names.items())[-3:]), key: name_of(descriptor)}
+        return self.names[key]
+
+    def command(self, pid: int) -> str | None:
+        """A process's command line; None for one that has no name here."""
+        return command_of(self.proc / str(pid)) if pid > 0 else None
+
+    def holders(self) -> list[dict[str, Any]]:
+        """Who has the file open, not looked up every time."""
+        now = time.monotonic()
+        if now - self.open_at >= HOLDERS_SECONDS:
+            own = {os.getpid(), os.getppid()}
+            found = scan(self.path, self.proc).processes
+            self.open_by = [{"pid": h.pid, "command": h.command, "what": "open"} for h in found if h.pid not in own]
+            self.open_at = now
+        return self.open_by
 
 
 def handle(request: dict[str, Any], emit: Emit) -> Any:
-    """Emit a look at the database every `every` seconds, until the parent is gone."""
-    path = text_path(request["path"])
+    """Emit a look at the database every `every` seconds with the glimpses since the last one, until the parent is gone."""
+    watching, every = Watching(text_path(request["path"])), float(request["every"])
+    glimpses, told = [], float("-inf")
     while True:
-        emit(look(path))
-        time.sleep(request["every"])
+        began = time.monotonic()
+        glimpses.append(glimpse(watching))
+        if began - told >= every:
+            emit({**_settled(watching), "glimpses": glimpses})
+            glimpses, told = [], began
+        time.sleep(max(every / GLIMPSES, IDLE_SHARE * (time.monotonic() - began)) if every else 0)
 
 
-def look(path: Path, *, proc: Path = PROC) -> dict[str, Any]:
+def _settled(watching: Watching) -> dict[str, Any]:
+    """A look that names those readers only that still stand where they stood a moment ago: each transaction reads first."""
+    first = look(watching.path, watching=watching)
+    if not first["readers"]:
+        return first
+    time.sleep(SETTLE_SECONDS)
+    second = look(watching.path, watching=watching)
+    readers = second["readers"] and [r for r in second["readers"] if r in first["readers"]]
+    return {**second, "readers": readers}
+
+
+def glimpse(watching: Watching) -> dict[str, Any]:
+    """One quick look: where the log stands, and who holds the write and the checkpoint lock.
+
+    Returns:
+        `t` (monotonic seconds), `at_ms`, `mode`, `salt`, `change`, `frames`, `checkpointed` (None: not known), `writer` and
+        `checkpointer` (`pid` and `command`, or None).
+    """
+    found: dict[str, Any] = {
+        "t": time.monotonic(), "at_ms": time.time_ns() // 1_000_000, "mode": "unreadable", **_UNKNOWN_INDEX,
+        "writer": None, "checkpointer": None,
+    }  # fmt: skip
+    with suppress(OSError):
+        descriptor = _open(watching.path)
+        try:
+            head = os.pread(descriptor, _HEAD_BYTES, 0)
+            found["mode"] = "wal" if _is_wal(head) else "rollback"
+            if found["mode"] == "rollback":
+                (found["change"],) = struct.unpack_from(">I", head, 24) if len(head) == _HEAD_BYTES else (None,)
+                found["writer"] = _who(watching, holder_of(descriptor, RESERVED_BYTE))
+        finally:
+            os.close(descriptor)
+        if found["mode"] == "wal":
+            found |= _index_glimpse(watching)
+    return found
+
+
+def _index_glimpse(watching: Watching) -> dict[str, Any]:
+    if _size(_side(watching.path, b"-wal")) == 0:
+        return {"frames": 0, "checkpointed": 0}
+    descriptor = _open(_side(watching.path, b"-shm"))
+    try:
+        index = _index(descriptor)
+        return {
+            **({} if index is None else _plain(index)),
+            "writer": _who(watching, holder_of(descriptor, WRITE_LOCK)),
+            "checkpointer": _who(watching, holder_of(descriptor, CHECKPOINT_LOCK)),
+        }
+    finally:
+        os.close(descriptor)
+
+
+def _plain(index: Index) -> dict[str, Any]:
+    return {
+        "salt": index.salt, "change": index.change, "frames": index.frames, "checkpointed": index.checkpointed,
+    }  # fmt: skip
+
+
+def _who(watching: Watching, lock: Lock | None) -> dict[str, Any] | None:
+    return None if lock is None else {"pid": lock.pid, "command": watching.command(lock.pid)}
+
+
+def look(path: Path, *, proc: Path = PROC, watching: Watching | None = None) -> dict[str, Any]:
     """The state of a database's write-ahead log.
 
     Args:
         path: the real path.
         proc: where the system's tables are (tests give another).
+        watching: what is remembered from look to look.
 
     Returns:
         `mode` is wal, rollback, missing or unreadable; `bytes` the size of `-wal`; `frames` and `checkpointed` are None where
         the index can't be read; `readers` are those that keep frames from being checkpointed, as `pid`, `slot`, `mark` and
-        `command`, None where the system tells no locks.
+        `command`, None where the system tells no locks. `users`: of a file in rollback mode, who has it open, as `pid`,
+        `command` and `what`.
     """
+    watching = watching or Watching(path, proc)
     try:
-        head = _head(path, 20)[0]
+        descriptor = _open(path)
     except FileNotFoundError:
         return _facts("missing")
     except OSError:
         return _facts("unreadable")
-    if len(head) < 20 or head[19] != 2:
-        return _facts("rollback", frames=0, checkpointed=0, readers=[])
-    size = _size(_side(path, b"-wal"))
+    try:
+        head = os.pread(descriptor, _HEAD_BYTES, 0)
+        if not _is_wal(head):
+            hidden = _hidden(descriptor)
+    except OSError:
+        return _facts("unreadable")
+    finally:
+        os.close(descriptor)
+    if _is_wal(head):
+        return _log(watching)
+    return _facts("rollback", frames=0, checkpointed=0, readers=[], users=_users(watching, hidden))
+
+
+def _log(watching: Watching) -> dict[str, Any]:
+    size = _size(_side(watching.path, b"-wal"))
     if size == 0:
         return _facts("wal", frames=0, checkpointed=0, readers=[])
-    index, names = _index(_side(path, b"-shm"))
-    if index is None:
+    try:
+        descriptor = _open(_side(watching.path, b"-shm"))
+    except OSError:
         return _facts("wal", size=size)
-    holders = _held(names, proc)
-    readers = None if holders is None else pinning(index, holders)
-    named = readers and [{**r, "command": command_of(proc / str(r["pid"]))} for r in readers]
-    return _facts("wal", size=size, frames=index.frames, checkpointed=index.checkpointed, readers=named)
+    try:
+        index = _index(descriptor)
+        if index is None:
+            return _facts("wal", size=size)
+        held = _held(watching, descriptor)
+    finally:
+        os.close(descriptor)
+    readers = None if held is None else pinning(index, held)
+    named = readers and [{**r, "command": watching.command(r["pid"])} for r in readers]
+    return _facts(
+        "wal", size=size, frames=index.frames, checkpointed=index.checkpointed, readers=named, page_size=index.page_size
+    )
 
 
-def parse_index(data: bytes) -> Index | None:
-    """The index in these bytes; None while it is not set up, or half written."""
-    if len(data) < INDEX_BYTES or data[:48] != data[48:96] or not data[12]:
+def _held(watching: Watching, descriptor: int) -> list[tuple[int, int]] | None:
+    """Process and mark of every reader; those that the table leaves out are asked for."""
+    table = table_of(watching.proc)
+    if table is None:
         return None
-    (frames,) = struct.unpack_from("=I", data, 16)
-    checkpointed, *marks = struct.unpack_from("=6I", data, 96)
-    return Index(frames=frames, checkpointed=checkpointed, marks=tuple(marks))
+    held = held_slots(locks_in(table, watching.name(descriptor)))
+    known = {slot for _, slot in held}
+    return sorted([*held, *((pid, slot) for pid, slot in asked_slots(descriptor) if slot not in known)])
 
 
-def held_slots(table: str, names: Iterable[str], inode: int) -> list[tuple[int, int]]:
-    """Process and read mark of every shared lock on an index, by the text of `/proc/locks`.
-
-    Args:
-        names: the file's device as `major:minor` in hexadecimal; a file may have several.
-    """
-    wanted = set(names)
-    found = []
-    for pid, device, number, first, last in _LOCK.findall(table):
-        if device in wanted and int(number) == inode:
-            slots = range(max(int(first), READ_LOCK), min(int(last), READ_LOCK + MARKS - 1) + 1)
-            found += [(int(pid), slot - READ_LOCK) for slot in slots]
-    return sorted(found)
+def _hidden(descriptor: int) -> list[dict[str, Any]]:
+    """Who holds locks on a file in rollback mode and is left out of the table."""
+    asked = ((SHARED_FIRST, SHARED_SIZE, READING), (RESERVED_BYTE, 1, WAITING))
+    held = [(holder_of(descriptor, first, size), what) for first, size, what in asked]
+    return [{"pid": h.pid, "command": None, "what": what} for h, what in held if h is not None and h.pid <= OUTSIDE]
 
 
-def pinning(index: Index, held: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Those readers that hold back frames: a checkpoint can't pass their mark.
-
-    A reader of mark 0 reads the database file alone, so nothing can be written into it while frames are outstanding.
-    """
-    found = []
-    for pid, slot in held:
-        mark = index.checkpointed if slot == 0 else index.marks[slot]
-        if mark != _UNUSED and mark < index.frames:
-            found.append({"pid": pid, "slot": slot, "mark": mark})
-    return found
+def _users(watching: Watching, hidden: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Who holds locks on a file in rollback mode, and who else has it open."""
+    locks = locks_on(watching.path, watching.proc) or ()
+    found = {lock.pid: {"pid": lock.pid, "command": lock.command, "what": lock.what} for lock in locks}
+    found |= {user["pid"]: user for user in hidden}
+    return [*found.values(), *(h for h in watching.holders() if h["pid"] not in found)]
 
 
 def _facts(
@@ -125,8 +246,17 @@ def _facts(
     frames: int | None = None,
     checkpointed: int | None = None,
     readers: list[dict[str, Any]] | None = None,
+    users: list[dict[str, Any]] | None = None,
+    page_size: int | None = None,
 ) -> dict[str, Any]:
-    return {"mode": mode, "bytes": size, "frames": frames, "checkpointed": checkpointed, "readers": readers}
+    return {
+        "mode": mode, "bytes": size, "frames": frames, "checkpointed": checkpointed, "readers": readers, "users": users,
+        "page_size": page_size,
+    }  # fmt: skip
+
+
+def _is_wal(head: bytes) -> bool:
+    return len(head) >= 20 and head[19] == 2
 
 
 def _side(path: Path, suffix: bytes) -> Path:
@@ -140,48 +270,15 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _head(path: Path, count: int) -> tuple[bytes, tuple[set[str], int]]:
-    """The first bytes of a file, and how the lock table names it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.pread(descriptor, count, 0), _names(descriptor)
-    finally:
-        os.close(descriptor)
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _index(path: Path) -> tuple[Index | None, tuple[set[str], int]]:
-    names: tuple[set[str], int] = (set(), 0)
+def _index(descriptor: int) -> Index | None:
     for _ in range(_TRIES):
-        try:
-            data, names = _head(path, INDEX_BYTES)
-        except OSError:
-            return None, names
-        if (index := parse_index(data)) is not None:
-            return index, names
-    return None, names
-
-
-def _names(descriptor: int) -> tuple[set[str], int]:
-    """Devices and inode. Some file systems (btrfs, overlays) show another device in `stat` than in the lock table."""
-    facts = os.fstat(descriptor)
-    found = {f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}"}
-    try:
-        info = (PROC / "self" / "fdinfo" / str(descriptor)).read_text("ascii")
-        mount = re.search(r"^mnt_id:\s*(\d+)", info, re.MULTILINE)
-        table = (PROC / "self" / "mountinfo").read_text("utf-8", "surrogateescape")
-        if mount and (row := re.search(rf"^{mount[1]} \d+ (\d+):(\d+) ", table, re.MULTILINE)):
-            found.add(f"{int(row[1]):02x}:{int(row[2]):02x}")
-    except OSError:
-        return found, facts.st_ino
-    return found, facts.st_ino
-
-
-def _held(names: tuple[set[str], int], proc: Path) -> list[tuple[int, int]] | None:
-    try:
-        table = (proc / "locks").read_text("ascii")
-    except OSError:
-        return None
-    return held_slots(table, *names)
+        if (index := parse_index(os.pread(descriptor, INDEX_BYTES, 0))) is not None:
+            return index
+    return None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The source's write-ahead log, sampled while the application works: how large it is, and who keeps it from shrinking.
+"""The source's write-ahead log, sampled while the application works: how large it is, how it is used, and who keeps it
+from shrinking.
 
 The reading is done by a child process (`wal_child`) that holds no connection to the database; it ends with its parent and is
 started again when it dies. What is too old is shown as unknown, never as the present.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,23 +17,27 @@ from typing import Any
 
 from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.sqlite.child import path_text, run_child
+from stepflow_tui.engine.sqlite.holders import SAMPLER
+from stepflow_tui.engine.sqlite.wal_course import Course, Glimpse
 
 EVERY_SECONDS = 1.0
 STALE_SECONDS = 5.0
 """A sample older than that says nothing any more."""
 RESTART_SECONDS = 1.0
 
-_MODULE = "stepflow_tui.engine.sqlite.wal_child"
 _UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """A process that holds an old state of the database open, and for how long it has been seen doing so."""
+    """A process that holds an old state of the database open, and for how long it has been seen doing so.
+
+    `pid` 0 is a process outside this container, -1 one that the system doesn't name; `command` is None for both.
+    """
 
     pid: int
     age_seconds: float
-    command: str
+    command: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,8 @@ class WalSample:
 
     `mode`: wal, rollback, missing, unreadable, or unknown (no fresh look). `bytes` is the size of `-wal`, `frames` the frames
     in use, `checkpointed` how many of them are in the database already; None: not known. `pinned_by` None: this system does
-    not tell who holds locks.
+    not tell who holds locks. `users`: of a file in rollback mode, who has it open (`pid`, `command`, `what`). `course`: what
+    many looks tell together, as `Course.plain`.
     """
 
     mode: str = _UNKNOWN
@@ -49,6 +55,9 @@ class WalSample:
     frames: int | None = None
     checkpointed: int | None = None
     pinned_by: tuple[Pin, ...] | None = None
+    page_size: int | None = None
+    users: tuple[Mapping[str, Any], ...] | None = None
+    course: Mapping[str, Any] = field(default_factory=lambda: Course().plain)
 
     @property
     def gauge(self) -> dict[str, Any]:
@@ -62,6 +71,10 @@ class WalSample:
             "frames": self.frames,
             "checkpointed": self.checkpointed,
             "pinned_by": pins,
+            "page_size": self.page_size,
+            "users": None if self.users is None else [dict(user) for user in self.users],
+            **self.course,
+            **({} if self.mode == "wal" else {"rate": None}),
         }
 
 
@@ -73,7 +86,7 @@ class Ages:
 
     def pins(self, readers: list[dict[str, Any]], now: float) -> tuple[Pin, ...]:
         """The readers with their ages, oldest first; a process that holds several marks is named once."""
-        keys = {(int(r["pid"]), int(r["slot"]), int(r["mark"])): str(r["command"]) for r in readers}
+        keys = {(int(r["pid"]), int(r["slot"]), int(r["mark"])): r["command"] for r in readers}
         self._since = {key: self._since.get(key, now) for key in keys}
         oldest: dict[int, Pin] = {}
         for key in sorted(keys, key=lambda k: self._since[k]):
@@ -97,6 +110,7 @@ class WalSampler:
         self._looked = asyncio.Event()
         self._at: float | None = None
         self._ages = Ages()
+        self._course = Course()
         self._sample = WalSample()
         self.starts = 0
 
@@ -133,18 +147,22 @@ class WalSampler:
             self.starts += 1
             # a sampler that is gone makes the panel say "unknown", it must not end a migration
             with suppress(StepFlowError, OSError):
-                await run_child(_MODULE, request, on_event=self._note)
+                await run_child(SAMPLER, request, on_event=self._note)
             await asyncio.sleep(RESTART_SECONDS)
 
     def _note(self, event: dict[str, Any]) -> None:
         now = self._monotonic()
-        readers = event["readers"]
+        readers, users = event["readers"], event["users"]
+        self._course.add(map(Glimpse.of, event["glimpses"]))
         self._sample = WalSample(
             mode=event["mode"],
             bytes=event["bytes"],
             frames=event["frames"],
             checkpointed=event["checkpointed"],
             pinned_by=None if readers is None else self._ages.pins(readers, now),
+            page_size=event["page_size"],
+            users=None if users is None else tuple(users),
+            course=self._course.plain,
         )
         self._at = now
         self._looked.set()

@@ -109,7 +109,7 @@ async def backup_schema(ctx: RunContext) -> SourceSchema:
 
 async def _snapshot(ctx: RunContext) -> Path | None:
     """The second snapshot of a live or offline run, which the copy reads as long as it is there."""
-    if ctx.config.mode is Mode.COPY:
+    if ctx.config.mode is Mode.COPY or ctx.config.in_place:
         return None
     row = await ctx.journal.step_row("backfill.snapshot")
     path = Path(json.loads(row["evidence"] or "{}").get("path", "")) if row["state"] == StepState.DONE.value else None

@@ -55,9 +55,9 @@ class MakePlan(PlainStep):
             if seen is not None
             else await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
         )
-        made = await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await _phases(ctx))
+        made = await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await listed_phases(ctx))
         await ctx.journal.set_findings("plan", made.findings)
-        await _refuse_drift(ctx, made.plan)
+        await refuse_drift(ctx, made.plan)
         await ctx.journal.save_plan(made.plan)
         ctx.memory.put(made.plan)
         await settle_checklist(ctx, times=("before",))
@@ -72,10 +72,11 @@ class MakePlan(PlainStep):
 
 async def planned_again(ctx: RunContext, frozen: Frozen, census: Census, view: TargetView) -> Plan:
     """The plan as it would be made now, from a newer file; nothing is journalled."""
-    return (await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await _phases(ctx))).plan
+    return (await asyncio.to_thread(make_plan, frozen.schema, census, ctx.config, view, await listed_phases(ctx))).plan
 
 
-async def _phases(ctx: RunContext) -> tuple[PlannedPhase, ...]:
+async def listed_phases(ctx: RunContext) -> tuple[PlannedPhase, ...]:
+    """The run's phases and steps, as its plan lists them."""
     rows = await ctx.journal.step_rows()
     return tuple(
         PlannedPhase(
@@ -85,7 +86,12 @@ async def _phases(ctx: RunContext) -> tuple[PlannedPhase, ...]:
     )
 
 
-async def _refuse_drift(ctx: RunContext, plan: Plan) -> None:
+async def refuse_drift(ctx: RunContext, plan: Plan) -> None:
+    """Stop where `run --plan` named another plan.
+
+    Raises:
+        Drift: the detail names what differs.
+    """
     file = ctx.run_dir / APPROVED
     if not file.exists():
         return

@@ -121,15 +121,31 @@ def raise_for(findings: list[Finding], view: TargetView) -> None:
     Raises:
         TargetConnectionError, Refused: by what was found.
     """
-    blocked = [f for f in findings if f.severity is Severity.BLOCKING]
+    if isinstance(view.error, (TargetConnectionError, Held)) and (blocked := _blocking(findings)):
+        raise type(view.error)(
+            view.error.message, detail=view.error.detail or _lines(blocked), hint=view.error.hint, code=view.error.code
+        )
+    raise_for_findings(findings)
+
+
+def _blocking(findings: list[Finding]) -> list[Finding]:
+    return [f for f in findings if f.severity is Severity.BLOCKING]
+
+
+def _lines(blocked: list[Finding]) -> str:
+    return "\n".join(f"{w.what} {w.fix}".strip() for w in map(render, blocked))
+
+
+def raise_for_findings(findings: list[Finding]) -> None:
+    """Refuse what a finding blocks.
+
+    Raises:
+        Refused: by the first one; where there are several, the detail has them all.
+    """
+    blocked = _blocking(findings)
     if not blocked:
         return
-    lines = "\n".join(f"{w.what} {w.fix}".strip() for w in map(render, blocked))
-    if isinstance(view.error, (TargetConnectionError, Held)):
-        raise type(view.error)(
-            view.error.message, detail=view.error.detail or lines, hint=view.error.hint, code=view.error.code
-        )
-    words = render(blocked[0])
+    words, lines = render(blocked[0]), _lines(blocked)
     if len(blocked) == 1:
         raise Refused(words.what, detail=words.why, hint=words.fix, code=blocked[0].code)
     raise Refused(f"{len(blocked)} checks refuse the run.", detail=lines, code=blocked[0].code)

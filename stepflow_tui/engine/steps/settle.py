@@ -12,7 +12,8 @@ from typing import Any
 from stepflow_tui.engine.alerts.watch import capture_broken
 from stepflow_tui.engine.application.archiving import STEP as ARCHIVE
 from stepflow_tui.engine.checks.application_env import in_force
-from stepflow_tui.engine.checks.checklist import ChecklistFacts, decide_all
+from stepflow_tui.engine.checks.checklist import ITEMS, ChecklistFacts, decide_all
+from stepflow_tui.engine.checks.checklist_in_place import IN_PLACE_ITEMS
 from stepflow_tui.engine.journal.audit import ChainState
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.config import Level
@@ -45,7 +46,7 @@ async def settle_checklist(
     ctx: RunContext, *, finished: bool = False, times: tuple[str, ...] = ("before", "during", "after")
 ) -> int:
     """Decide automatic items from the journal, and run the checks of the config's items. Returns how many were decided."""
-    decided = decide_all(await _facts(ctx, finished=finished))
+    decided = decide_all(await _facts(ctx, finished=finished), IN_PLACE_ITEMS if ctx.config.in_place else ITEMS)
     for name, decision in decided.items():
         await ctx.journal.check_item(name, ok=decision.state is ItemState.TICKED, note=decision.note)
     count = len(decided)
@@ -78,19 +79,39 @@ async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:
         holders_known=preflight.get("holders"),
         state_recorded=bool(run and json.loads(run["source"]).get("size") is not None and backup),
         # the steps that change the target are the claim, and the tables with what belongs to them: each has an undo
-        undo_complete=all(n in steps for n in ("claim-target", "create-tables")) or None,
+        undo_complete=ctx.config.in_place or all(n in steps for n in ("claim-target", "create-tables")) or None,
         verified_clean=verified,
         verified_comprehensive=verified if comprehensive else None,
         decisions_recorded=await asyncio.to_thread(_chain_holds, ctx) if finished else None,
         alerts_open=int(alerts[0]["n"]),
-        scratch_removed=await _target_clean(ctx) if finished else None,
+        scratch_removed=await _target_clean(ctx) if finished and not ctx.config.in_place else None,
         health_asked=bool(ctx.config.application.health),
         **_application_facts(ctx),
+        **(_in_place_facts(steps) if ctx.config.in_place else {}),
         **(await asyncio.to_thread(_settings_facts, ctx) if finished else {}),
         files_archived=archive.get("complete"),
         archive_note=archive.get("note", ""),
         capture_healthy=await _capture_healthy(ctx) if finished and "install-capture" in steps else None,
     )
+
+
+def _in_place_facts(steps: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the conversion's own steps have proved."""
+
+    def proved(step: str) -> dict[str, Any]:
+        row = steps.get(step) or {}
+        found: dict[str, Any] = json.loads(row.get("evidence") or "{}") if row.get("state") == "done" else {}
+        return found
+
+    tried, measured, deployed = proved("rehearse"), proved("benchmark"), proved("change-application")
+    return {
+        "rehearsed": True if tried else None,
+        "rehearsed_note": tried.get("skipped") or "a copy of the backup went to WAL and back, its content equal",
+        "measured": True if measured else None,
+        "limits_met": measured.get("limits_met"),
+        "measured_note": measured.get("note", ""),
+        "code_deployed": True if deployed else None,
+    }
 
 
 def _application_facts(ctx: RunContext) -> dict[str, Any]:

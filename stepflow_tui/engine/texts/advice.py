@@ -5,18 +5,20 @@ from __future__ import annotations
 from stepflow_tui.engine.texts.language import N_
 
 KINDS: dict[str, str] = {
-    "sqlite-wal": N_("Make a SQLite database faster for several users at once, where it is."),
+    "sqlite-wal": N_("Let readers of a SQLite database read on while one process writes: WAL mode, where the file is."),
     "sqlite-to-postgres": N_("Move a SQLite file into PostgreSQL, every row proved equal."),
     "files-to-database": N_("Load JSON, CSV or TSV exports into a database."),
     "table-to-table": N_("Move a PostgreSQL table into a new form while it is used."),
 }
 """The kinds of migration and what each is for."""
 
-BUILT = ("sqlite-to-postgres",)
-"""Kinds that this version can carry out; the others come later."""
+BUILT = ("sqlite-to-postgres", "sqlite-wal")
+"""Kinds that this version can carry out, the one that is meant where none is named first; the others come later."""
 
 NOT_FOR: dict[str, str] = {
-    "sqlite-wal": N_("Not for several machines or a network drive: WAL needs memory that all processes share."),
+    "sqlite-wal": N_(
+        "Not for many writers: still one at a time. Not for several machines, containers or a network drive: WAL needs memory that all processes share."
+    ),
     "sqlite-to-postgres": N_("Not for an application that can't speak PostgreSQL: it has to be changed as well."),
     "files-to-database": N_("Not for files that an application goes on writing: exports are read once."),
     "table-to-table": N_("Not for moving to another server: both tables are in one database."),
@@ -58,7 +60,7 @@ ALSO: dict[str, str] = {
     "outgrow": N_(
         "With {writers} writers or more, a second machine or a network drive, choose sqlite-to-postgres instead."
     ),
-    "wal_meanwhile": N_("Where PostgreSQL is out of reach for now, WAL mode (sqlite-wal) helps readers, not writers."),
+    "wal_meanwhile": N_("Where PostgreSQL is out of reach for now, sqlite-wal helps readers: they read on while one writes. It lets no second writer in."),
     "wal_library": N_(
         "The file was last written by SQLite {written_by}, which has a rare fault in WAL mode: update it first (3.51.3)."
     ),

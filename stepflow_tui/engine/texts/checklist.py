@@ -31,6 +31,8 @@ TITLES: dict[str, str] = {
     "monitoring-ready": "Monitoring and alerts work",
     "rights-limited": "Only named people and least rights; connection encrypted",
     "sensitive-named": "Sensitive data identified",
+    "write-buffer": "Known whether the application buffers writes in memory before it commits them",
+    "attached-databases": "Known whether one transaction spans several attached databases: WAL makes each atomic alone",
     "other-readers": "Backup scripts, reports and other programs that touch the file are adapted",
     "application-routed": "The application reads through StepFlow's client, or a hook switches it",
     "application-switched": "The application writes to PostgreSQL",

@@ -13,6 +13,10 @@ RISKS: dict[str, str] = {
     "incompatibility": N_("Programs do not work with the new side"),
     "users-struggle": N_("Users can't cope with the new side"),
     "crash": N_("The new side crashes"),
+    "wal-incompatible": N_("Programs do not work with a database in WAL mode"),
+    "wal-copied": N_("A backup script copies the file without its -wal"),
+    "wal-grows": N_("The -wal file grows without end"),
+    "wal-no-gain": N_("WAL brings this application nothing"),
 }
 
 MITIGATIONS: dict[str, str] = {
@@ -24,6 +28,10 @@ MITIGATIONS: dict[str, str] = {
     "incompatibility": N_("file mode kept as an option"),
     "users-struggle": N_("training, documents, unchanged interface"),
     "crash": N_("a way back, regular backups"),
+    "wal-incompatible": N_("versions of SQLite asked, file system and holders looked at, a way back that loses nothing"),
+    "wal-copied": N_("asked before the conversion; VACUUM INTO or the backup of SQLite instead of cp"),
+    "wal-grows": N_("size and pinning readers watched, alerts, advice instead of forced checkpoints"),
+    "wal-no-gain": N_("measured on a copy of your own database; if it is not better, it says so"),
 }
 
 ACCEPTANCE: dict[str, str] = {
@@ -35,5 +43,8 @@ ACCEPTANCE: dict[str, str] = {
     ),
     "users-can-work": N_("Users can work"),
     "monitoring-works": N_("Monitoring works"),
+    "wal-active": N_("The database is in WAL mode"),
+    "wal-data": N_("All data is as it was before the conversion"),
+    "wal-performance": N_("The limits of the benchmark are met"),
     "documented": N_("A person can do it from the documents alone"),
 }

@@ -123,6 +123,9 @@ ALERTS: dict[str, str] = {
     "wal_large": "The source's write-ahead log has grown to {bytes} bytes; frames that are not in the database file yet: {frames}.",
     "wal_pinned": "Process {pid} ({program}) has held an old state of the source open for {seconds} s; frames of its "
     "write-ahead log that can't be put away: {frames}.",
+    "wal_starved": "Process {pid} ({program}) has kept frames of the write-ahead log from being put away for {seconds} s; "
+    "frames that wait: {frames}.",
+    "wal_lost": "The database is not in WAL mode any more; what was found: {mode}.",
     "rows_differ": "The continuous comparison has found rows that differ: {count}.",
     "rows_quarantined": "The target refuses rows, which are kept aside: {count}.",
     "switch_rolled_back": "Reads were moved back to the old side by themselves.",
@@ -144,8 +147,12 @@ ADVICE: dict[str, str] = {
     "lag_high": "Look what slows the target down, or at `copy.max_rows_per_second`; no gate opens before it has caught up.",
     "log_nearly_full": "Look why changes are not applied (lag, a target that is down), or allow more with `capture.budget`.",
     "log_full": "Roll back, allow more with `capture.budget`, and start a new run: later changes were not recorded.",
-    "wal_large": "Find out who reads for long; the file shrinks when nobody holds an old state any more.",
+    "wal_large": "See in the panel WAL who reads for long, and let that transaction end. What is put away is used again from the "
+    "file's beginning; the file itself gets smaller by `journal_size_limit`, or when the last connection is closed.",
     "wal_pinned": "End that process's read transaction (or the process); the panel WAL shows who holds what.",
+    "wal_starved": "End that process's read transaction (commit, close the cursor), or restart it; the next checkpoint then puts all "
+    "away by itself. StepFlow ends no process and forces no checkpoint beside live writers.",
+    "wal_lost": "Find out what sets `journal_mode` (the application's start, an older copy of the file put back), then run it again.",
     "rows_differ": "`stepflow verify` names the rows; repair is shown as SQL, done on request, and counted as a defect.",
     "rows_quarantined": "The report names each row and its reason; correct it in the source, then it is tried again.",
     "switch_rolled_back": "Look at the figures with `stepflow switch analytics`; after the cool-down it can be armed again.",
@@ -170,6 +177,12 @@ PHASES: dict[str, str] = {
     "cleanup": "Clean up",
     "complete": "Complete",
 }
+
+OWN_PHASES: dict[str, dict[str, str]] = {
+    "sqlite-wal": {"validate": "Try on a copy", "cutover": "Convert to WAL", "observe": "Watch"},
+    "offline": {"capture": "Stop and lock"},
+}
+"""Other titles of phases, by the kind or mode in which they mean something else."""
 
 STEPS: dict[str, str] = {
     "preflight": "Preflight checks",
@@ -210,7 +223,24 @@ STEPS: dict[str, str] = {
     "clean-up": "Remove what the run made",
     "settle-checklist": "Checklist",
     "rollback": "Rollback",
+    "restore-test": "Restore the backup and check it",
+    "record-state": "Record modes, counts and digests",
+    "benchmark": "Measure both modes",
+    "change-application": "Change the application",
+    "layout": "Page size and free pages",
+    "convert": "Convert to WAL",
+    "tune": "Settings that stay in the file",
+    "watch": "Watch the new mode",
 }
+
+OWN_STEPS: dict[str, dict[str, str]] = {
+    "sqlite-wal": {
+        "backup": "Backup",
+        "rehearse": "Convert a copy, and back",
+        "prove": "Prove that nothing changed",
+    },
+}
+"""Other titles of steps, by the kind in which they do something else."""
 
 
 HOOKS = {"before": N_("Hook {0} before the phase"), "after": N_("Hook {0} after the phase")}
@@ -218,8 +248,8 @@ HOOKS = {"before": N_("Hook {0} before the phase"), "after": N_("Hook {0} after 
 _HOOK = re.compile(r"hook-(before|after)-(\d+)")
 
 
-def step_title(name: str) -> str:
-    """A step's title; a name nobody has titled is shown in words."""
+def step_title(name: str, kind: str = "") -> str:
+    """A step's title in a kind of migration; a name nobody has titled is shown in words."""
     if hook := _HOOK.fullmatch(name):
         return HOOKS[hook[1]].format(hook[2])
-    return STEPS.get(name) or name.replace("_", " ").capitalize()
+    return OWN_STEPS.get(kind, {}).get(name) or STEPS.get(name) or name.replace("_", " ").capitalize()

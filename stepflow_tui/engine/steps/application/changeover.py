@@ -155,15 +155,18 @@ class Changeover(Bookkeeping):
                 self.need_recipes()  # nothing is put back for the sake of a config that lacks something
             await to_the_end(self._guarded(self._over, first))
 
-    async def switch_back(self) -> None:
+    async def switch_back(self, between: First | None = None) -> None:
         """To the old side, from wherever it is; nothing if it is there.
+
+        Args:
+            between: done when the new application is stopped and everything put back, before the old one is started.
 
         Raises:
             StepFlowError: the old application can't be started, or is not as well as it was; calling it again goes on.
         """
         async with self._turn:
             self.need_recipes()
-            await to_the_end(self._back())
+            await to_the_end(self._back(between=between))
 
     async def start_old(self) -> None:
         """Start the application that was stopped, on the old side."""
@@ -296,7 +299,7 @@ class Changeover(Bookkeeping):
         await self.tell("application_failed", level=Level.WARNING, reason=failure.reason)
         return failure
 
-    async def _back(self, *, unstopped: bool = False) -> None:
+    async def _back(self, *, unstopped: bool = False, between: First | None = None) -> None:
         """`unstopped`: the old side could not be stopped just now, so nothing else was done yet; what runs goes on."""
         state = self.state
         outcome = "The old application was not touched."
@@ -306,7 +309,7 @@ class Changeover(Bookkeeping):
             if unstopped:
                 await self._each("start", [recipe for recipe in self.recipes if await lies_still(recipe)])
             else:
-                await self._undo()
+                await self._undo(between)
             if restarts_application(self.config):
                 state.restarted_at_ms = self.ctx.clock.now_ms()
                 await self._well(as_usual(self.config.health, state.usual), new=False)
@@ -316,7 +319,7 @@ class Changeover(Bookkeeping):
             state.failure = None
             await self.save()
 
-    async def _undo(self) -> None:
+    async def _undo(self, between: First | None) -> None:
         with contextlib.suppress(StepFlowError):  # whatever stage the next engine finds, it goes the same way
             await self.enter(Stage.BACK)
         await self._each("stop", tuple(reversed(self.recipes)))
@@ -324,6 +327,8 @@ class Changeover(Bookkeeping):
         failpoint("application_settings_back")
         await self._each("put_back", tuple(reversed(self.recipes)))
         failpoint("application_put_back")
+        if between is not None:
+            await between()
         await self._each("start", self.recipes)
         failpoint("application_old_started")
 

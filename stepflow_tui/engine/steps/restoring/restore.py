@@ -23,7 +23,7 @@ from stepflow_tui.engine.application.putting_back import (
 )
 from stepflow_tui.engine.application.unpack import unpack
 from stepflow_tui.engine.errors import Held, Refused, StepFailed, StepFlowError
-from stepflow_tui.engine.facade.backup_sets import FOLDER, RESTORES, BackupSet, alone, find_set
+from stepflow_tui.engine.steps.restoring.sets import FOLDER, RESTORES, BackupSet, alone, find_set
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import StateDir, engine_alive
@@ -62,8 +62,11 @@ def about_set(state: Path, named: str, *, run: bool = False) -> dict[str, Any]:
     }
 
 
-async def restore_everything(state: Path, named: str) -> dict[str, Any]:
+async def restore_everything(state: Path, named: str, *, own: bool = False) -> dict[str, Any]:
     """Put a set back: what is there moves aside as one set first. A restore that was killed is finished, or undone, first.
+
+    Args:
+        own: it is the engine of that very run that asks.
 
     Returns:
         {set target places[…] sha256 aside[…] strangers[…] files verified finished}; `finished`: an earlier restore of this
@@ -79,7 +82,7 @@ async def restore_everything(state: Path, named: str) -> dict[str, Any]:
     with alone(state / FOLDER):
         found = find_set(state, named)
         job = _Job(state=state, found=found, stamp=_new_stamp(state))
-        await _refuse(job)
+        await _refuse(job, own=own)
         left = await _left(job)
         restore = left if left is not None else await _prepare(job)
         await refuse_in_use(job.target)  # once more, after the long part
@@ -87,10 +90,10 @@ async def restore_everything(state: Path, named: str) -> dict[str, Any]:
         return await _proven(job, restore, finished=left is not None)
 
 
-async def _refuse(job: _Job) -> None:
+async def _refuse(job: _Job, *, own: bool) -> None:
     await refuse_in_use(job.target)
     for entry in StateDir.open(job.state, os.environ).runs(peek_state):
-        if _source_of(entry.path) == job.target:
+        if _source_of(entry.path) == job.target and not (own and entry.id == job.found.id):
             _refuse_run(entry.path)
     if await _fenced(job.target):
         raise owned(f"the run that fenced {printable(str(job.target))}")

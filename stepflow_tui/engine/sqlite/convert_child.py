@@ -1,0 +1,181 @@
+"""The child process that changes a database's journal mode or layout: one short try per request, each on a connection of its own.
+
+Between two tries it holds no connection, no lock and no transaction. It is never killed in the middle of a try while its
+parent lives; where it is (`kill -9`, a loss of power), SQLite's own journal keeps the old state, which the next opening brings
+back, or the new state is there as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.connect import (
+    open_application,
+    open_converting,
+    open_living,
+    set_pragma,
+    shown,
+    side_file,
+)
+from stepflow_tui.engine.sqlite.conversation import answer_all
+from stepflow_tui.engine.sqlite.serving import text_path
+
+_JOURNAL_HEADER = 28
+_AUTO_VACUUM = ("none", "full", "incremental")
+
+_working: list[sqlite3.Connection] = []
+"""The connection of a VACUUM, so that it can be interrupted; short tries are left to end by themselves."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Dispatch one request: `try`, `read` or `layout`."""
+    path = text_path(request["path"])
+    if request["op"] == "read":
+        return {"kept_out": not can_read(path, int(request["busy_ms"]))}
+    same_file_or_refuse(path, (request["dev"], request["inode"]))
+    done = layout(path, request) if request["op"] == "layout" else attempt(path, request["to"], int(request["busy_ms"]))
+    same_file_or_refuse(path, (request["dev"], request["inode"]))
+    return done
+
+
+def same_file_or_refuse(path: Path, identity: tuple[int, int]) -> None:
+    """Look by name whether the file is still the one that was examined."""
+    try:
+        status = path.stat()
+    except OSError:
+        status = None
+    if status is None or (status.st_dev, status.st_ino) != identity:
+        raise Refused(
+            f"{shown(path)} was replaced by another file while it was worked on.",
+            detail="another device or inode stands under its name",
+            hint="Stop whatever replaces it (a restore, a deployment, a rename), look at the new file, then run again.",
+            code="source_replaced",
+        )
+
+
+def attempt(path: Path, to: str, busy_ms: int) -> dict[str, Any]:
+    """One try: `returned`, the mode that SQLite names, or `failed`, its name of the error; `kept_out`: not even readable."""
+    kept_out = True
+    try:
+        with closing(open_converting(path, busy_timeout_ms=busy_ms)) as conn:
+            kept_out = False
+            before = bytes_written()
+            return {"returned": switch(conn, to), "written": _since(before)}
+    except sqlite3.Error as error:
+        failed = _failed(error)
+    # The connection is closed: opening files by hand can't take its locks away any more.
+    return {**failed, "kept_out": kept_out, "journal_idle": journal_idle(side_file(path, "-journal"))}
+
+
+def switch(conn: sqlite3.Connection, to: str) -> str:
+    """The mode the database is in afterwards, by its own answer: not always the one that was asked for, and no error then."""
+    [returned] = conn.execute(f"PRAGMA journal_mode={to}").fetchone()
+    return str(returned)
+
+
+def bytes_written() -> int | None:
+    """What this process has written so far, all of it; None where the system does not tell."""
+    try:
+        found = re.search(r"^wchar: (\d+)$", Path("/proc/self/io").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+def _since(before: int | None) -> int | None:
+    """Bytes that the conversion itself has written: the first page and its journal, whatever the size of the file."""
+    now = bytes_written()
+    return None if before is None or now is None else now - before
+
+
+def can_read(path: Path, busy_ms: int) -> bool:
+    """Whether a shared lock can be had. Waiting for it keeps nobody out."""
+    try:
+        open_living(path, busy_timeout_ms=busy_ms).close()
+    except sqlite3.OperationalError as error:
+        if not _failed(error)["failed"].startswith("SQLITE_BUSY"):
+            raise
+        return False
+    return True
+
+
+def journal_idle(journal: Path) -> bool:
+    """Whether no transaction is under way by it: absent, empty, or its header wiped out."""
+    try:
+        with journal.open("rb", buffering=0) as file:
+            return not any(file.read(_JOURNAL_HEADER))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _failed(error: sqlite3.Error) -> dict[str, Any]:
+    return {"failed": getattr(error, "sqlite_errorname", None) or type(error).__name__, "text": str(error)}
+
+
+def layout(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Set page size and auto-vacuum by rewriting the file (`VACUUM`); `failed` as in `attempt`."""
+    try:
+        with closing(open_application(path, busy_timeout_ms=int(request["busy_ms"]))) as conn:
+            renumbered = rows_to_renumber(conn)
+            if renumbered:
+                return {"renumbered": renumbered}
+            _set_layout(conn, request["page_size"], request["auto_vacuum"])
+            return {"done": True}
+    except sqlite3.Error as error:
+        return _failed(error)
+
+
+def _set_layout(conn: sqlite3.Connection, page_size: int | None, auto_vacuum: str | None) -> None:
+    # Neither answers what it will be: both count from the next VACUUM on.
+    if page_size is not None:
+        conn.execute(f"PRAGMA page_size={page_size}").fetchall()
+    if auto_vacuum is not None:
+        conn.execute(f"PRAGMA auto_vacuum={_AUTO_VACUUM.index(auto_vacuum)}").fetchall()
+    set_pragma(conn, "cell_size_check", 1)
+    _working.append(conn)
+    try:
+        conn.execute("VACUUM")
+    finally:
+        _working.clear()
+
+
+def rows_to_renumber(conn: sqlite3.Connection) -> list[str]:
+    """Tables whose rows would get other rowids by `VACUUM`: no INTEGER PRIMARY KEY, no index, and gaps in their numbers."""
+    tables = conn.execute(
+        "select name from sqlite_schema t where type='table' and rootpage>0 and name not like 'sqlite\\_%' escape '\\'"
+        " and not exists (select 1 from sqlite_schema i where i.type='index' and i.tbl_name=t.name collate nocase)"
+        " order by name"
+    ).fetchall()
+    return [name for (name,) in tables if _has_gaps(conn, name)]
+
+
+def _has_gaps(conn: sqlite3.Connection, table: str) -> bool:
+    columns = conn.execute(f"PRAGMA table_info({lite_ident(table)})").fetchall()
+    # An INTEGER PRIMARY KEY is the rowid, and kept. (Any other primary key has an index or is WITHOUT ROWID.)
+    if any(column[5] for column in columns):
+        return False
+    taken = {column[1].lower() for column in columns}
+    name = next((n for n in ("rowid", "oid", "_rowid_") if n not in taken), None)
+    if name is None:
+        return False
+    query = f"select count(*), coalesce(min({name}), 1), coalesce(max({name}), 0) from {lite_ident(table)}"
+    count, first, last = conn.execute(query).fetchone()
+    return bool((first, last) != (1, count))
+
+
+def _interrupt() -> None:
+    for conn in _working:
+        with suppress(sqlite3.ProgrammingError):
+            conn.interrupt()
+
+
+if __name__ == "__main__":
+    answer_all(answer, interrupt=_interrupt)

@@ -1,0 +1,1 @@
+"""Steps of a conversion in place (`sqlite-wal`), one file per step kind."""
