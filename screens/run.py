@@ -122,7 +122,7 @@ class RunScreen(Viewing, LiveSteering):
         if action == "back" and is_in_place(self.status):
             return _("Go back")
         if action == "continue" and state == "observing":
-            return _("Clean up")
+            return _("End watching") if is_in_place(self.status) else _("Clean up")
         return _("Resume") if action == "pause" and state in ("pausing", "paused") else ""
 
     def _enable(self) -> None:

@@ -195,7 +195,7 @@ def standing(status: Status) -> Iterator[str]:
 
 def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     if is_in_place(snapshot.status):
-        return Said(sign="now", colour="cyan", head=in_place.observing_line(), act=_("Press B to go back."))
+        return Said(sign="now", colour="cyan", head=in_place.observing_line(), act=_("Press B to go back, c to end the watching."))
     return Said(
         sign="now",
         colour="cyan",
@@ -307,7 +307,10 @@ def _incomplete(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said
 
 
 def missing_tables(status: Status) -> list[Mapping[str, Any]]:
-    """Tables whose rows are not all there, or too many."""
+    """Tables whose rows are not all there, or too many. Where the database stays in its place the application goes on
+    writing, so there the comparison alone decides."""
+    if is_in_place(status):
+        return [t for t in status.get("tables") or () if t.get("verified") == "different"]
     return [
         t
         for t in status.get("tables") or ()

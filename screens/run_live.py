@@ -44,6 +44,10 @@ class LiveSteering(Steering):
             _("The observation ends: the way back is closed, and what the run made is removed from both databases."),
             _("Old tables and the old file stay; they are renamed at most, never dropped."),
         ]
+        if is_in_place(self.status):
+            lines = [_("The watching ends, and the run completes. You can still go back afterwards.")]
+            self._typed(_("End the watching? {run}"), lines, "cleanup", {})
+            return
         self._typed(_("Clean up {run}?"), lines, "cleanup", {})
 
     def action_switch(self) -> None:

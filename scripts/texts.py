@@ -65,6 +65,7 @@ ENGLISH_ONLY = (
         for name in ("__init__", "collect", "html", "markdown", "write")
     ),
     "stepflow_tui/engine/texts/",  # tables, collected by name
+    *(f"stepflow_tui/engine/tuning/{name}.py" for name in ("go", "node", "python")),  # source text for applications
     "stepflow_tui/engine/sqlite/sample.py",  # the demo's data
     "stepflow_tui/engine/testing.py",
     "stepflow_tui/engine/failpoints.py",

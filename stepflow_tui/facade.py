@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -400,6 +400,10 @@ class Facade(Protocol):
     async def doctor(self, state: Path, loaded: LoadedConfig | None = None) -> Mapping[str, Any]:
         """{checks[{name state found fix}] problems[{code severity what why fix check evidence}] runs[…]}; a check's state is
         ok, note or missing."""
+        ...
+
+    def bundle_place(self, file: Path) -> None:
+        """Refuse a name that a support bundle can't have, before anything is looked at."""
         ...
 
     async def support_bundle(

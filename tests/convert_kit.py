@@ -23,11 +23,11 @@ sys.stdin.readline()
 
 WRITER = """
 import json, sqlite3, sys, threading, time
-path, name = sys.argv[1:]
+path, name, pause = sys.argv[1:]
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
 conn = sqlite3.connect(path, isolation_level=None)
-done, failed, longest, modes = 0, [], 0.0, set()
+done, failed, longest = 0, [], 0.0
 print("ready", flush=True)
 while not stop.is_set():
     began = time.monotonic()
@@ -41,12 +41,13 @@ while not stop.is_set():
         if conn.in_transaction:
             conn.execute("rollback")
     longest = max(longest, time.monotonic() - began)
+    time.sleep(float(pause))
 print(json.dumps({"done": done, "failed": failed, "longest": longest}), flush=True)
 """
 
 READER = """
 import json, sqlite3, sys, threading, time
-path, name = sys.argv[1:]
+path, name, pause = sys.argv[1:]
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
 conn = sqlite3.connect(path, isolation_level=None)
@@ -62,6 +63,7 @@ while not stop.is_set():
     except sqlite3.Error as error:
         failed.append(str(error))
     longest = max(longest, time.monotonic() - began)
+    time.sleep(float(pause))
 print(json.dumps({"done": done, "failed": failed, "longest": longest}), flush=True)
 """
 

@@ -7,6 +7,7 @@ runs all of them.
 from __future__ import annotations
 
 LONG = (
+    "test_convert_faults.py::test_struck_at_every_call",
     "test_live_fleet.py::test_over_and_back_while_engines_are_killed[rollback-journal]",
     "test_live_fleet.py::test_both_sides_are_equal",
     "test_live_fleet.py::test_there_and_back_again",

@@ -90,9 +90,7 @@ def _refuse_unwritable(out: Path) -> None:
     from stepflow_tui.cli.diagnostics import UsageError
 
     if out.is_dir() or not os.access(out if out.exists() else out.absolute().parent, os.W_OK):
-        raise UsageError(
-            f"{out} can't be written.", hint="Name another file with --out.", code="export_unwritable"
-        )
+        raise UsageError(f"{out} can't be written.", hint="Name another file with --out.", code="export_unwritable")
 
 
 def _write(out: Path, result: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ def cleanup(
     ] = False,
     take_control: TakeControl = False,
 ) -> int:
-    """End a live run: close the way back, leave nothing of StepFlow behind.
+    """End a live run: close the way back, leave nothing of StepFlow behind. Of a sqlite-wal run: end its watch; the way back stays.
 
     After the cutover. Log, triggers and fence are removed from the SQLite file, which stays; triggers and row numbers from
     PostgreSQL. Point the application to PostgreSQL for good first: nothing refuses writes to the old file afterwards.
@@ -35,6 +35,9 @@ def cleanup(
 
     session, engine, info = found(ctx, run)
     status = status_now(engine, info)
+    if status["kind"] == "sqlite-wal":
+        args = {"yes": yes, "confirm": confirm}
+        return send_intent(session, engine, info, "cleanup", args, take_control=take_control, wait_for="completed", show=True)
     typed = typed_confirmation(
         session,
         what=f"This closes the way back of {info.id} and removes StepFlow's own objects; nothing refuses writes to the old file then.",

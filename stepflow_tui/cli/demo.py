@@ -93,8 +93,7 @@ def _in_wizard(session: Session, engine: Facade, sample: _Sample, *, back: bool,
         run = engine.resolve_run(session.state_path, config.parent.name)
         code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
     code = demo_live.close_shop(config, code, in_place=sample.in_place)
-    if sample.restart:
-        demo_live.tell_availability(session, engine, config)
+    _tell_figures(session, engine, config, sample)
     settle(session, engine, config, keep=keep)
     return code
 
@@ -169,14 +168,22 @@ async def _demo(session: Session, engine: Facade, sample: _Sample, *, back: bool
         code = await drive(session, engine, config, back=back, yes=yes)
     finally:
         code = await asyncio.to_thread(demo_live.close_shop, config, code, in_place=sample.in_place)
-    if sample.restart:
-        demo_live.tell_availability(session, engine, config)
+    _tell_figures(session, engine, config, sample)
     if keep:
         await engine.keep_demo(session.state_path, config)
     elif code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
         await engine.end_demo(session.state_path, config)
     _tell(session, config, keep=keep, stays=sample.in_place)
     return code
+
+
+def _tell_figures(session: Session, engine: Facade, config: Path, sample: _Sample) -> None:
+    from stepflow_tui.cli import demo_live
+
+    if sample.restart:
+        demo_live.tell_availability(session, engine, config)
+    if sample.in_place:
+        demo_live.tell_benchmark(session, engine, config)
 
 
 def _tell(session: Session, config: Path, *, keep: bool, stays: bool) -> None:

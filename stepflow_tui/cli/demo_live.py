@@ -14,6 +14,7 @@ from stepflow_tui.demo import keeper
 from stepflow_tui.demo.figures import counters
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
+from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.application import figures, phase_table, table_lines, totals
 from stepflow_tui.render.shop import is_right, shop_report
 
@@ -66,7 +67,7 @@ async def drive_in_place(session: Session, engine: Facade, config: Path, *, back
         loaded, state=session.state_path, until=None, plan_file=None, new=False, yes=yes, confirm=None, interactive=asks
     )
     code = await follow_run(session, engine, started.run, after=started.after, answers=asks, must_answer=not yes)
-    if session.ended or code:
+    if not session.ended or code not in (diagnostics.ExitCode.OK, diagnostics.ExitCode.DIFFERENT):
         return code
     await traded(config.parent, "sqlite")
     return await go_back(session, engine, started.run, config.parent) if back else code
@@ -126,6 +127,16 @@ def tell_availability(session: Session, engine: Facade, config: Path) -> None:
         diagnostics.say(words.about(_("availability, asked once a second"), figures(totals(measured))))
     for line in table_lines(phase_table(status)):
         diagnostics.say(f"  {line}")
+
+
+def tell_benchmark(session: Session, engine: Facade, config: Path) -> None:
+    """What the benchmark on a copy came to; nothing where none was made."""
+    run = engine.resolve_run(session.state_path, config.parent.name)
+    with engine.RunReader(run.path) as reader:
+        steps = reader.steps()
+    found = next((s.get("evidence") for s in steps if s["name"] == "benchmark"), None) or {}
+    if note := found.get("note"):
+        diagnostics.say(words.about(_("benchmark"), clean_line(str(note))))
 
 
 def close_shop(config: Path, code: int, *, in_place: bool = False) -> int:

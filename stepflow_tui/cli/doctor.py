@@ -41,6 +41,8 @@ def doctor(
     from stepflow_tui.keymap import check_keymap
 
     session, api = session_of(ctx), facade()
+    if bundle is not None:
+        api.bundle_place(bundle.absolute())
     loaded = api.load_config(config, os.environ, (check_keymap,)) if config is not None else None
     found = dict(asyncio.run(api.doctor(session.state_path, loaded)))
     if bundle is not None:

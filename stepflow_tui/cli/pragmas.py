@@ -24,17 +24,22 @@ def pragmas(
     config: Annotated[
         Path | None,
         typer.Argument(
-            metavar="CONFIG", help="The config file; without one, stepflow.yaml or the shipped profile.", show_default=False
+            metavar="CONFIG",
+            help="The config file; without one, stepflow.yaml or the shipped profile.",
+            show_default=False,
         ),
     ] = None,
     stack: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="STACK", help="Print the snippet: python, aiosqlite, sqlalchemy, prisma, django, go or node."
+            "--for",
+            metavar="STACK",
+            help="Print the snippet: python, aiosqlite, sqlalchemy, prisma, django, go or node.",
         ),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Print the probe to run inside the application instead (Python without --for).")
+        bool,
+        typer.Option("--probe", help="Print the probe to run inside the application instead (Python without --for)."),
     ] = False,
     check: Annotated[
         str | None, typer.Option("--check", metavar="FILE", help="Judge what a probe printed; - reads standard input.")

@@ -9,7 +9,7 @@ import typer
 
 from stepflow_tui.cli.options import ConfirmOption, NeededRun, RunArgument, TakeControl, YesOption, commands, session_of
 from stepflow_tui.cli.session import Session
-from stepflow_tui.engine.texts.language import N_
+from stepflow_tui.engine.texts.language import N_, _
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
@@ -182,7 +182,7 @@ def rollback(
     for line in back_facts(status):
         say(line)
     if restore:
-        loses = "everything written since the backup was made"
+        loses = _("everything written since the backup was made")
     guard.plain_confirmation(session, what=f"Roll back {info.id}? Lost now: {loses}.", yes=yes)
     _production_name(status, confirm)
     why = reason or need(session, N_("The reason"), "--reason TEXT")

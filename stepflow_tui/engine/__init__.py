@@ -62,6 +62,7 @@ _NAMES = {
     "monitor": "stepflow_tui.engine.facade.monitor",
     "monitor_unit": "stepflow_tui.engine.facade.monitor",
     "doctor": "stepflow_tui.engine.facade.doctor",
+    "bundle_place": "stepflow_tui.engine.facade.bundle",
     "support_bundle": "stepflow_tui.engine.facade.bundle",
     "embedded": "stepflow_tui.engine.facade.care",
     "make_demo": "stepflow_tui.engine.facade.demo",

@@ -94,7 +94,9 @@ def config_of(data: bytes, path: Path, env: Mapping[str, str], checks: Iterable[
     taken = fill_in(document, expanded, env, path.parent) if isinstance(expanded, dict) else {}
     config = _validate(document, expanded, path)
     if config is not None:
-        for keys, text, hint in (found for check in (_proves_too_little, _own_pragmas, *checks) for found in check(config)):
+        for keys, text, hint in (
+            found for check in (_proves_too_little, _own_pragmas, *checks) for found in check(config)
+        ):
             document.add(keys, text, hint)
     if config is None or document.problems:
         raise _error(path, document)

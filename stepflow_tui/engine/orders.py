@@ -80,7 +80,8 @@ class LiveOrders:
                 hint="Cleanup follows the observation after the cutover; `stepflow rollback` takes a run back.",
                 code="not_observing",
             )
-        self._typed(command, "Cleanup removes the way back.")
+        if not self.ctx.config.in_place:  # there the watch ends, and the way back stays
+            self._typed(command, "Cleanup removes the way back.")
         rename = bool(command.args.get("rename"))
         orders_of(self.ctx).put(Order(kind=OrderKind.CLEANUP, who=command.who, rename=rename))
         return {}

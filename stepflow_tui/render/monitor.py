@@ -44,14 +44,14 @@ def _parts(look: Mapping[str, Any]) -> Iterator[str]:
     yield _(mode) if mode else str(database["mode"])
     if database["mode"] == "wal":
         yield _wal(database)
+    if look["health"]:
+        yield _health(look["health"])
     if look["target"] is not None:
         ms = milliseconds(look["target"]["seconds"])
         yield f"PostgreSQL {ms}" if look["target"]["ok"] else _("PostgreSQL away")
-    if look["health"]:
-        yield _health(look["health"])
     memory = [p["memory"] for p in look["processes"]["found"] if p["memory"] is not None]
     if memory:
-        yield _("memory {size}").format(size=words.size(sum(memory)))
+        yield _("mem {size}").format(size=words.size(sum(memory)))
     if look["logs"]:
         yield _("log {count}").format(count=sum(hit["count"] for log in look["logs"] for hit in log["hits"]))
     yield _("free {size}").format(size=words.size(look["disk"]["free"]))

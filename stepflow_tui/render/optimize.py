@@ -21,7 +21,9 @@ def optimized_lines(done: Mapping[str, Any]) -> Iterator[str]:
     count = len(done["analyzed"])
     told = ngettext("analyzed {count} table", "analyzed {count} tables", count).format(count=words.count(count))
     rows = done["limit"] and _("at most {rows} rows of each index").format(rows=words.count(done["limit"]))
-    yield words.about(clean_line(done["path"]), words.listed(filter(None, (told, rows, words.seconds(done["seconds"])))))
+    yield words.about(
+        clean_line(done["path"]), words.listed(filter(None, (told, rows, words.seconds(done["seconds"]))))
+    )
     for row in done["left_out"]:
         reason = _(REASONS[row["reason"]]) if row["reason"] in REASONS else clean_line(row["reason"])
         yield "  " + words.about(_("left out {table}").format(table=clean_line(row["table"])), reason)
@@ -47,6 +49,6 @@ def _checkpoint_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
     sizes = _("-wal: {before} before, {after} now")
     yield "  " + sizes.format(before=words.size(found["wal_bytes_before"]), after=words.size(found["wal_bytes_after"]))
     for pin in found["pinned_by"] or ():
-        yield "  " + _("held up by pid {pid} ({command}), which reads an older state: let it end its transaction").format(
-            pid=pin["pid"], command=clean_line(pin["command"])
-        )
+        yield "  " + _(
+            "held up by pid {pid} ({command}), which reads an older state: let it end its transaction"
+        ).format(pid=pin["pid"], command=clean_line(pin["command"]))

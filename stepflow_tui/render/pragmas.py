@@ -55,7 +55,8 @@ def judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What the application's connection has, setting by setting."""
     head = (_("setting"), _("wanted"), _("found"), _("state"))
     rows = [
-        (row["name"], row["wanted"], clean_line(row["found"] or "-"), _(STATES[row["state"]])) for row in found["settings"]
+        (row["name"], row["wanted"], clean_line(row["found"] or "-"), _(STATES[row["state"]]))
+        for row in found["settings"]
     ]
     yield from table_lines([head, *rows])
     for row in found["settings"]:
@@ -67,4 +68,8 @@ def judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield _("It has the WAL-reset bug (3.7.0 to 3.51.2): update it to 3.51.3 or newer.")
     if found["journal_mode"]:
         yield _("journal mode that it sees: {mode}").format(mode=clean_line(found["journal_mode"]))
-    yield _("Every setting fits.") if found["fits"] else _("Not every setting fits: stepflow pragmas --for prints the snippet.")
+    yield (
+        _("Every setting fits.")
+        if found["fits"]
+        else _("Not every setting fits: stepflow pragmas --for prints the snippet.")
+    )

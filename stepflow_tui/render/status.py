@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.application import application_lines
@@ -42,7 +43,7 @@ def status_lines(status: Mapping[str, Any], *, signs: bool = True) -> Iterator[s
     yield from map(clean_line, live_lines(status))
     yield from window_lines(status)
     yield from application_lines(status, signs=signs)
-    yield from _tables(status.get("tables") or ())
+    yield from _tables(status.get("tables") or (), stays=status.get("kind") in IN_PLACE)
     yield from _gate(status.get("gate"))
     for alert in status.get("alerts") or ():
         yield clean_line(_alert(alert))
@@ -90,13 +91,17 @@ def _step(step: Mapping[str, Any], *, signs: bool) -> str:
     return clean_line(line)
 
 
-def _tables(tables: Any) -> Iterator[str]:
+def _tables(tables: Any, *, stays: bool) -> Iterator[str]:
     off = [t for t in tables if t.get("diff")]
     rows = sum(t.get("source_rows") or 0 for t in tables)
     if tables:
         yield _("tables: {tables}, {rows} rows in the source").format(tables=len(tables), rows=words.count(rows))
     for table in off[:20]:
-        text = _("{source} → {target}: {count} rows difference ({state})")
+        text = (
+            _("{source}: {count} rows more or less than before the conversion ({state})")
+            if stays
+            else _("{source} → {target}: {count} rows difference ({state})")
+        )
         state = words.term(table["state"])
         yield "  " + clean_line(
             text.format(source=table["source"], target=table["target"], count=words.count(table["diff"]), state=state)

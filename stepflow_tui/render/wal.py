@@ -7,6 +7,7 @@ never shown as zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from stepflow_tui.engine.model.times import iso_utc
@@ -73,14 +74,16 @@ def reader_lines(pinned: Any) -> Iterator[str]:
 
 
 def who(process: Gauge) -> str:
-    """`process 12 (python app.py)`."""
+    """`process 12 (python app.py)`; by its pid alone where the system doesn't show what it runs."""
     pid = process.get("pid")
     if pid == 0:
         return _("a process outside this container")
     if pid == -1:
         return _("a process that the system doesn't name")
-    text = _("process {pid} ({command})") if process.get("command") else _("process {pid}")
-    return text.format(pid=clean_line(str(pid)), command=clean_line(str(process.get("command"))))
+    program, *arguments = str(process.get("command") or "").split() or [""]
+    text = _("process {pid}") if program in ("", "?") else _("process {pid} ({command})")
+    command = " ".join([PurePath(program).name or program, *arguments])  # the folders of an interpreter tell nothing
+    return text.format(pid=clean_line(str(pid)), command=clean_line(command))
 
 
 class Row(NamedTuple):

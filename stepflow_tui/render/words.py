@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stepflow_tui.engine.texts.language import N_, _, known, language
 from stepflow_tui.engine.texts.running import OWN_PHASES, PHASES
 
-UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"), N_("changes"))
+UNITS = (N_("rows"), N_("tables"), N_("pages"), N_("objects"), N_("changes"), N_("measurements"))
 """What is counted besides bytes."""
 
 THROTTLES: Mapping[str, str] = {

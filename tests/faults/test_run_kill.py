@@ -48,8 +48,9 @@ LIVE = (
     "return_",
     "reverse_",
     "tail_",
+    "wal_",
 )
-"""Failpoints of live runs and of restores, which a copy does not pass: the suites of these parts kill there."""
+"""Failpoints of live runs, of conversions in place and of restores, which a copy does not pass: the suites of these parts kill there."""
 
 
 def names_in_sources() -> set[str]:

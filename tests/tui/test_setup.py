@@ -100,6 +100,97 @@ async def test_from_nothing_to_a_started_run_by_keyboard(
     assert [i.owner for i in config.checklist.before] == ["Anna"]
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+async def test_a_conversion_in_place_asks_for_no_target(here: Path, snap: Snap, size: tuple[int, int], lang: str) -> None:
+    language.use(lang)
+    app = App(Engine(), here)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await keys(pilot, "n", "home")
+        assert app.screen.query_one(PickList).current == "sqlite-wal"
+        await keys(pilot, "f8")
+        await type_in(pilot, "shop.db")
+        calm(app)
+        snap(app, f"setup-wal-source-{size[0]}-{lang}")
+        await keys(pilot, "f8")
+        assert page(app) == "WalOptionsPage"
+        calm(app)
+        snap(app, f"setup-wal-options-{size[0]}-{lang}")
+        await keys(pilot, "f8", "f8", "f8")
+        assert page(app) == "ReviewPage"
+        calm(app)
+        snap(app, f"setup-wal-review-{size[0]}-{lang}")
+        await keys(pilot, "f8")
+        assert app.begun == [Path("stepflow.yaml")]
+    config = load_config(here / "stepflow.yaml", {}).config
+    assert (config.kind, config.mode, config.source.path) == ("sqlite-wal", "in-place", Path.cwd() / "shop.db")
+
+
+async def test_options_of_a_conversion_are_written(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await keys(pilot, "n", "home", "f8")
+        await type_in(pilot, "shop.db")
+        await keys(pilot, "f8")
+        assert not app.screen.query_one("#field-window").display
+        app.screen.query_one("#mode", Cycle).focus()
+        await keys(pilot, "right")
+        assert app.screen.query_one("#field-window").display
+        assert "stopped" in str(app.screen.query_one("#about-mode").render())
+        sizes = app.screen.query_one("#page-size", Cycle)
+        assert "as it is (4096)" in str(sizes.render())
+        sizes.focus()
+        await keys(pilot, "left")
+        for name, typed in (("wait", "5m"), ("observe", "2h"), ("backup", "bk"), ("window", "10m")):
+            app.screen.query_one(f"#{name}", Input).value = typed
+        await keys(pilot, "f8", "f8", "f8", "f8")
+    config = load_config(here / "stepflow.yaml", {}).config
+    assert (config.mode, config.wal.page_size, config.wal.max_wait) == ("offline", 65536, 300.0)
+    assert (config.observe.window, config.cutover.window, config.backup.dir) == (7200.0, 600.0, Path.cwd() / "bk")
+
+
+@pytest.mark.parametrize(("name", "typed"), [("wait", "soon"), ("observe", "ages"), ("name", "a b")])
+async def test_an_option_of_a_conversion_that_can_t_be_stops_on_its_page(here: Path, name: str, typed: str) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await keys(pilot, "n", "home", "f8")
+        await type_in(pilot, "shop.db")
+        await keys(pilot, "f8")
+        app.screen.query_one(f"#{name}", Input).value = typed
+        await keys(pilot, "f8")
+        assert page(app) == "WalOptionsPage"
+        assert typed in said(app)
+
+
+async def test_another_kind_brings_its_own_pages_and_keeps_the_answers(here: Path) -> None:
+    app = App(Engine(), here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at(pilot, app, "OptionsPage")
+        await keys(pilot, "escape", "escape", "escape", "home", "f8", "f8")
+        assert page(app) == "WalOptionsPage"
+        await keys(pilot, "escape", "escape", "down", "f8", "f8")
+        assert page(app) == "TargetPage"
+        assert setup(app).state is not None
+        assert setup(app).state.source == "shop.db"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [({"journal_mode": "wal"}, "nothing is converted"), ({"network": True, "filesystem": "nfs"}, "can't work"), ({}, "becomes wal")],
+)  # fmt: skip
+async def test_the_source_page_says_what_a_conversion_would_do(here: Path, facts: dict[str, Any], words: str) -> None:
+    app = App(Engine(facts=FACTS | facts), here)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        await keys(pilot, "n", "home", "f8")
+        await type_in(pilot, "shop.db")
+        await settled(pilot)
+        assert words in str(app.screen.query_one("#summary").render())
+
+
 async def test_enter_alone_leads_through_lists_and_paths(here: Path) -> None:
     app = App(Engine(), here)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -150,9 +241,10 @@ async def test_kinds_of_later_versions_are_shown_and_can_t_be_chosen(here: Path)
         listed = app.screen.query_one(PickList)
         assert listed.option_count == 4
         assert listed.current == "sqlite-to-postgres"
-        await keys(pilot, "down", "down", "up", "home")
-        assert listed.current == "sqlite-to-postgres"
-        assert "later version" in listed.get_option_at_index(0).prompt.plain  # type: ignore[union-attr]
+        await keys(pilot, "down", "down", "end")
+        assert listed.current in ("sqlite-wal", "sqlite-to-postgres")
+        for index, later in enumerate((False, False, True, True)):
+            assert ("later version" in listed.get_option_at_index(index).prompt.plain) is later  # type: ignore[union-attr]
 
 
 async def test_advice_follows_the_answers_and_only_what_is_built_is_chosen(here: Path) -> None:
@@ -168,7 +260,7 @@ async def test_advice_follows_the_answers_and_only_what_is_built_is_chosen(here:
         assert "sqlite-wal" in str(advice.render())
         await keys(pilot, "f8")
         assert page(app) == "KindPage"
-        assert setup(app).page.gathered().kind == "sqlite-to-postgres"
+        assert setup(app).page.gathered().kind == "sqlite-wal"
         assert "sqlite-wal" in str(app.screen.query_one("#advised").render())
         await keys(pilot, "escape")
         assert app.screen.query_one("#locked", Cycle).value == "yes"

@@ -96,7 +96,7 @@ def starved(**more: Any) -> Snapshot:
         "acknowledged": False,
         "params": {"pid": 4242, "program": "python report.py", "seconds": 61, "frames": 9_857},
     }
-    return in_place(wal=STARVED, alerts=[alert], **more)
+    return in_place(**{"wal": STARVED, "alerts": [alert], **more})
 
 
 def before(**more: Any) -> Snapshot:

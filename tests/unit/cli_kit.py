@@ -256,6 +256,10 @@ class FakeEngine:
         return {"exit_code": 5, "tables": [{"source": "a", "target": "public.a", "verified": "different", "reason": ""}],
                 "discrepancies": [{"table": "a", "key": {"id": 1}, "column": "x", "class": "changed", "cause": "c", "repair_sql": "update"}]}  # fmt: skip
 
+    async def benchmark(self, loaded: Any, **options: Any) -> Mapping[str, Any]:
+        self._note("benchmark", options)
+        return {"compared": "modes", "better": None}
+
     def report(self, run: Info) -> Mapping[str, Any]:
         self._note("report", run.id)
         return {"run": run.id, "result": "completed"}
@@ -328,12 +332,20 @@ class FakeEngine:
         self._note("monitor_unit", every)
         return {"file": "/etc/x.service", "service": "[Unit]\n", "variables": ["A"], "enable": "systemctl enable x"}
 
+    async def optimize(self, loaded: Any, state: Path) -> Mapping[str, Any]:
+        self._note("optimize", loaded.config.name)
+        return {"path": "/x", "analyzed": ["a"], "left_out": [], "limit": 0, "optimized": True, "statistics": 1, "seconds": 0.1,
+                "checkpoint": None, "holders": [], "holders_known": True, "exit_code": 0}  # fmt: skip
+
     async def doctor(self, state: Path, loaded: Any = None) -> Mapping[str, Any]:
         self._note("doctor", state)
         if self.fails:
             raise self.fails
         checks = [{"name": "python", "state": "ok", "found": "3.11", "fix": ""}]
         return {"checks": checks, "problems": self.problems, "runs": []}
+
+    def bundle_place(self, file: Path) -> None:
+        self._note("bundle_place", file)
 
     async def support_bundle(self, state: Path, file: Path, found: Any, loaded: Any = None) -> Mapping[str, Any]:
         self._note("support_bundle", file)

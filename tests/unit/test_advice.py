@@ -13,7 +13,7 @@ from stepflow_tui.engine.model.advice import Answers
 from stepflow_tui.engine.plan import advice as rules
 from stepflow_tui.engine.plan.advice import advise
 from stepflow_tui.engine.texts.advice import ALSO, KINDS, NOT_FOR, REASONS
-from stepflow_tui.render.advice import advice_json, advice_lines, reason_text
+from stepflow_tui.render.advice import advice_json, advice_lines, reason_text, source_note
 
 FILE: dict[str, Any] = {
     "source": "sqlite",
@@ -84,12 +84,37 @@ def test_a_library_with_the_wal_fault_is_named_before_wal_is_recommended(library
 
 
 def test_a_kind_of_a_later_version_says_so() -> None:
-    advice = advise(FILE, Answers(locked=True))
-    assert (advice.kind, advice.built) == ("sqlite-wal", False)
+    advice = advise({"source": "files", "format": "CSV", "size": 1}, Answers())
+    assert (advice.kind, advice.built) == ("files-to-database", False)
     assert "later version" in "\n".join(advice_lines(advice))
-    built = advise(FILE, Answers(writers=50))
-    assert built.built
-    assert "comes_later" not in [r.code for r in built.also]
+    for answers, kind in ((Answers(writers=50), "sqlite-to-postgres"), (Answers(locked=True), "sqlite-wal")):
+        built = advise(FILE, answers)
+        assert (built.kind, built.built) == (kind, True)
+        assert "comes_later" not in [r.code for r in built.also]
+
+
+def test_wal_is_praised_for_readers_never_for_writers_nor_network_drives() -> None:
+    said = "\n".join(advice_lines(advise(FILE, Answers(locked=True))))
+    assert "read on" in said
+    assert "Not for many writers: still one at a time." in said
+    assert "network drive" in said
+    assert "lets no second writer in" in "\n".join(advice_lines(advise(FILE, Answers(writers=50))))
+    there = advise(FILE | {"network": True, "filesystem": "nfs4"}, Answers(locked=True))
+    assert (there.kind, "wal_meanwhile" in [r.code for r in there.also]) == ("sqlite-to-postgres", False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "words"),
+    [
+        ({}, "sqlite-wal", "becomes wal"), ({"journal_mode": "wal"}, "sqlite-wal", "nothing is converted"),
+        ({"network": True, "filesystem": "nfs4"}, "sqlite-wal", "(nfs4) WAL can't work"), ({}, "sqlite-to-postgres", ""),
+        ({"journal_mode": "wal"}, "", ""), ({"source": "files"}, "sqlite-wal", ""),
+    ],
+)  # fmt: skip
+def test_what_a_source_means_for_a_kind(facts: dict[str, object], kind: str, words: str) -> None:
+    note = source_note({"source": "sqlite", **FILE, **facts}, kind)
+    assert words in note
+    assert bool(note) is bool(words)
 
 
 def test_every_kind_says_what_it_is_for_and_what_not() -> None:

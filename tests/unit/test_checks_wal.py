@@ -59,7 +59,12 @@ def schema(*, encoding: str = "UTF-8") -> SourceSchema:
 
 
 def context(
-    tmp_path: Path, config: dict[str, Any] | None = None, *, wal: bool = False, holders: Holders = NOBODY, **examined: Any
+    tmp_path: Path,
+    config: dict[str, Any] | None = None,
+    *,
+    wal: bool = False,
+    holders: Holders = NOBODY,
+    **examined: Any,
 ) -> CheckContext:
     facts: dict[str, Any] = {
         "state": SourceState.SOUND,
@@ -97,7 +102,14 @@ def test_nothing_of_a_target_is_asked_in_place(tmp_path: Path, mode: str) -> Non
     ctx = context(tmp_path, {"mode": mode})
     asked = {c.name for c in CHECKS if c.asked(ctx)}
     assert not [n for n in asked if n.startswith(("target_", "live_", "config_tables", "config_types"))]
-    assert {"wal_mode", "wal_holders", "app_interpreter", "requirements_machine", "application_health", "config_unused"} <= asked
+    assert {
+        "wal_mode",
+        "wal_holders",
+        "app_interpreter",
+        "requirements_machine",
+        "application_health",
+        "config_unused",
+    } <= asked
 
 
 def test_a_copy_is_asked_as_before(tmp_path: Path) -> None:
@@ -169,7 +181,9 @@ def test_single_file_mounts_are_found_by_the_file_itself(tmp_path: Path) -> None
     number = f"{os.major(device)}:{os.minor(device)}"
     table = tmp_path / "mountinfo"
     line = "40 21 {} {} {} rw - ext4 /dev/sda1 rw\n"
-    table.write_text(line.format(number, real, point) + line.format("9:9", real, other) + line.format(number, real, real))
+    table.write_text(
+        line.format(number, real, point) + line.format("9:9", real, other) + line.format(number, real, real)
+    )
     assert other_mounts(real, mountinfo=table) == (str(point),)
     assert other_mounts(real, mountinfo=tmp_path / "missing") == ()
 
@@ -199,12 +213,22 @@ def test_rights_by_the_mode(mode: int, uid: int, groups: set[int], may: bool) ->
 
 @pytest.mark.parametrize(
     ("version", "bug"),
-    [("3.6.23", False), ("3.7.0", True), ("3.40.1", True), ("3.51.2", True), ("3.51.3", False), ("3.50.7", False), ("3.44.6", False)],
+    [
+        ("3.6.23", False),
+        ("3.7.0", True),
+        ("3.40.1", True),
+        ("3.51.2", True),
+        ("3.51.3", False),
+        ("3.50.7", False),
+        ("3.44.6", False),
+    ],
 )
 async def test_the_sqlite_the_operator_names_is_judged(tmp_path: Path, version: str, bug: bool) -> None:
     assert has_wal_reset_bug(version_of(version)) is bug
     found = said(await app_interpreter.run(context(tmp_path, {"application": {"sqlite": version}})))
-    expected = ("app_sqlite_too_old", B) if version == "3.6.23" else ("app_wal_reset", W) if bug else ("app_sqlite_known", N)
+    expected = (
+        ("app_sqlite_too_old", B) if version == "3.6.23" else ("app_wal_reset", W) if bug else ("app_sqlite_known", N)
+    )
     assert found == [expected]
 
 
@@ -222,7 +246,9 @@ async def test_the_interpreter_is_asked(tmp_path: Path) -> None:
     assert asked.packages == {"pytest": pytest.__version__, "no-such-package": None}
 
 
-async def test_modules_of_the_working_directory_do_not_answer_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_modules_of_the_working_directory_do_not_answer_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('taken in')")
     monkeypatch.chdir(tmp_path)
     assert (await ask_interpreter(Path(sys.executable))).sqlite
@@ -255,8 +281,15 @@ async def test_an_interpreter_that_is_missing_stops_the_run(tmp_path: Path) -> N
 async def test_requirements_of_the_interpreter(tmp_path: Path) -> None:
     python = {"python": Path(sys.executable), "sqlite": "3.53.0"}
     packages = {"pytest": "1.0", "pydantic": "99", "no-such-package": "1"}
-    asked = {"application": python, "requirements": {"python": {"minimum": "3.99", "recommended": "4"}, "packages": packages}}
-    codes = [c for c in said(await app_interpreter.run(context(tmp_path, asked))) if not c[0].startswith(("app_sqlite", "app_wal"))]
+    asked = {
+        "application": python,
+        "requirements": {"python": {"minimum": "3.99", "recommended": "4"}, "packages": packages},
+    }
+    codes = [
+        c
+        for c in said(await app_interpreter.run(context(tmp_path, asked)))
+        if not c[0].startswith(("app_sqlite", "app_wal"))
+    ]
     assert codes == [("app_python_old", B), ("app_package_old", B), ("app_package_missing", B)]
     better = {"application": python, "requirements": {"python": {"minimum": "3.8", "recommended": "4"}}}
     assert said(await app_interpreter.run(context(tmp_path, better)))[0] == ("app_python_recommended", N)
@@ -266,7 +299,13 @@ async def test_requirements_of_the_interpreter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "than", "is_older"),
-    [("3.8", "3.13", True), ("3.13.1", "3.13", False), ("2.0rc1", "2", False), ("1.2.3.4", "1.2.3.5", True), ("10", "9.9", False)],
+    [
+        ("3.8", "3.13", True),
+        ("3.13.1", "3.13", False),
+        ("2.0rc1", "2", False),
+        ("1.2.3.4", "1.2.3.5", True),
+        ("10", "9.9", False),
+    ],
 )
 def test_versions_are_compared_by_numbers(version: str, than: str, is_older: bool) -> None:
     assert older(version, than) is is_older
@@ -289,8 +328,16 @@ def test_a_librarys_version_is_the_one_built_in(tmp_path: Path) -> None:
 
 
 async def test_memory_and_disk(tmp_path: Path) -> None:
-    written = {"requirements": {"memory": {"minimum": "900TiB", "recommended": "900TiB"}, "disk": {"minimum": "900TiB", "recommended": "900TiB"}}}
-    assert said(await requirements_machine.run(context(tmp_path, written))) == [("app_memory_short", B), ("app_disk_short", B)]
+    written = {
+        "requirements": {
+            "memory": {"minimum": "900TiB", "recommended": "900TiB"},
+            "disk": {"minimum": "900TiB", "recommended": "900TiB"},
+        }
+    }
+    assert said(await requirements_machine.run(context(tmp_path, written))) == [
+        ("app_memory_short", B),
+        ("app_disk_short", B),
+    ]
     better = {"requirements": {k: {"minimum": 1, "recommended": "900TiB"} for k in ("memory", "disk")}}
     assert said(await requirements_machine.run(context(tmp_path, better))) == [
         ("app_memory_recommended", W),
@@ -328,9 +375,17 @@ def test_a_control_groups_limit_counts(tmp_path: Path, table: str, limits: dict[
 async def test_settings_of_the_machine_are_advised(tmp_path: Path) -> None:
     for name, value in (("swappiness", 60), ("dirty_ratio", 20), ("dirty_background_ratio", 5)):
         (tmp_path / name).write_text(f"{value}\n")
-    ctx = context(tmp_path, filesystem=FileSystem(kind="ext4", mount_point="/srv", options=frozenset({"rw", "relatime"})))
-    assert said(await system_advice.run(ctx, tmp_path)) == [("advice_swappiness", N), ("advice_dirty_ratio", N), ("advice_noatime", N)]
-    quiet = replace(ctx.examined, filesystem=FileSystem(kind="ext4", mount_point="/srv", options=frozenset({"noatime"})))
+    ctx = context(
+        tmp_path, filesystem=FileSystem(kind="ext4", mount_point="/srv", options=frozenset({"rw", "relatime"}))
+    )
+    assert said(await system_advice.run(ctx, tmp_path)) == [
+        ("advice_swappiness", N),
+        ("advice_dirty_ratio", N),
+        ("advice_noatime", N),
+    ]
+    quiet = replace(
+        ctx.examined, filesystem=FileSystem(kind="ext4", mount_point="/srv", options=frozenset({"noatime"}))
+    )
     ctx.examined = quiet
     assert said(await system_advice.run(ctx, tmp_path / "missing")) == []
 
@@ -342,19 +397,23 @@ FILLED: dict[str, Any] = {
     "target": {"schema": "app"}, "tables": {"exclude": ["t"]}, "types": {"by_type": {"X": "text"}}, "copy": {"streams": 2},
     "switch": {"strategy": "immediate"}, "capture": {"keep": "1d"}, "cutover": {"window": "1h", "retries": 1},
     "verify": {"invariants": [{"name": "n", "sqlite": "select 1", "postgres": "select 1"}]}, "sensitive": {"t": ["c"]},
-    "hooks": {"backfill": {"before": [{"run": "true"}]}, "cutover": {"before": [{"run": "true"}]}},
+    "application": {"pool": {"size": 5}}, "hooks": {"backfill": {"before": [{"run": "true"}]}, "cutover": {"before": [{"run": "true"}]}},
 }  # fmt: skip
 
 
 async def test_sections_that_mean_nothing_in_place_are_named(tmp_path: Path) -> None:
     ctx = context(tmp_path, FILLED)
     named = ["target", "tables", "types", "copy", "switch", "capture", "cutover.retries", "cutover.window", "verify.invariants",
-             "sensitive", "hooks.backfill"]  # fmt: skip
+             "sensitive", "application.pool", "hooks.backfill"]  # fmt: skip
     assert sorted(unused(ctx.config)) == sorted(named)
     assert set(said(await unused_run(ctx))) == {("wal_not_used", W)}
     offline = context(tmp_path, {**FILLED, "mode": "offline"}).config
     assert set(named) - set(unused(offline)) == {"cutover.window"}
-    used = {"application": {"switches": [{"file": ".env", "set": {"A": "b"}}]}, "wal": {"page_size": 8192}, "requirements": {"network": ["a:1"]}}
+    used = {
+        "application": {"switches": [{"file": ".env", "set": {"A": "b"}}]},
+        "wal": {"page_size": 8192},
+        "requirements": {"network": ["a:1"]},
+    }
     assert unused(context(tmp_path, used).config) == []
 
 
@@ -381,7 +440,11 @@ def test_the_plan_has_no_tables_and_follows_schema_and_config(tmp_path: Path) ->
     plan = plan_in_place(schema(), config, ())
     assert (plan.tables, plan.statements, plan.mode) == ((), (), Mode.IN_PLACE.value)
     other = context(tmp_path, {"wal": {"page_size": 8192}}).config
-    hashes = {plan.hash, plan_in_place(schema(), other, ()).hash, plan_in_place(schema(encoding="UTF-16le"), config, ()).hash}
+    hashes = {
+        plan.hash,
+        plan_in_place(schema(), other, ()).hash,
+        plan_in_place(schema(encoding="UTF-16le"), config, ()).hash,
+    }
     assert len(hashes) == 3
     assert plan_in_place(schema(), config, ()).hash == plan.hash
 
@@ -403,13 +466,25 @@ SERVICES = [
     ("  web: {deploy: {replicas: '${NOT_SET}'}}\n", "web", {}, ()),
     ("  web: {deploy: {mode: global}}\n", "web", {"web": 2}, ()),
     ("  web: {deploy: {replicas: 1}}\n  other: {scale: 9}\n", "web", {}, ()),
-    ("  web: {volumes: ['./data:/data']}\n  job: {volumes: [{type: bind, source: ./data, target: /x}]}\n", None, {}, ("web", "job")),
-    ("  web: {scale: 2, volumes: ['${DATA:-./data}:/data']}\n  proxy: {scale: 5, volumes: ['./conf:/c', '/anonymous']}\n", None, {"web": 2}, ("web",)),
+    (
+        "  web: {volumes: ['./data:/data']}\n  job: {volumes: [{type: bind, source: ./data, target: /x}]}\n",
+        None,
+        {},
+        ("web", "job"),
+    ),
+    (
+        "  web: {scale: 2, volumes: ['${DATA:-./data}:/data']}\n  proxy: {scale: 5, volumes: ['./conf:/c', '/anonymous']}\n",
+        None,
+        {"web": 2},
+        ("web",),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("services", "service", "replicas", "sharing"), SERVICES)
-def test_compose_files(tmp_path: Path, services: str, service: str | None, replicas: dict[str, int], sharing: tuple[str, ...]) -> None:
+def test_compose_files(
+    tmp_path: Path, services: str, service: str | None, replicas: dict[str, int], sharing: tuple[str, ...]
+) -> None:
     (tmp_path / ".env").write_text("# numbers\nFROM_FILE='5'\n")
     found = read_compose(compose(tmp_path, services), tmp_path / "data" / "shop.db", service)
     assert (dict(found.replicas), found.services, found.problem) == (replicas, sharing, "")

@@ -47,7 +47,12 @@ def test_it_never_overwrites(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFix
     [
         ([], 6, "KIND"),
         (["sqlite-to-postgres"], 6, "--source"),
-        (["sqlite-wal", "--source", "x"], 2, "not in this version"),
+        (["files-to-database", "--source", "x"], 2, "not in this version"),
+        (["table-to-table", "--source", "x"], 2, "not in this version"),
+        (["sqlite-wal"], 6, "--source"),
+        (["sqlite-wal", "--source", "x", "--target", "embedded"], 2, "no target"),
+        (["sqlite-wal", "--source", "x", "--mode", "copy"], 2, "in-place, offline"),
+        (["sqlite-to-postgres", "--source", "x", "--mode", "in-place"], 2, "copy, live, offline"),
         (["mysql", "--source", "x"], 2, "no playbook"),
         (["sqlite-to-postgres", "--source", "x", "--target", "postgresql://u:geheim@h/d"], 2, "password"),
         (["sqlite-to-postgres", "--source", "x", "--target", "host=h password=geheim"], 2, "password"),
@@ -89,10 +94,22 @@ def test_a_live_run_is_written_with_a_level_that_proves_enough(cli: Cli, tmp_pat
     assert (config.mode, config.verify.level) == ("live", "detailed")
 
 
+@pytest.mark.parametrize(("options", "mode"), [([], "in-place"), (["--mode", "offline"], "offline")])
+def test_a_conversion_in_place_is_written_without_a_target(
+    options: list[str], mode: str, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("init", "sqlite-wal", "--source", "x.db", *options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["env_example"] is None
+    config = load_config(tmp_path / "stepflow.yaml", {}).config
+    assert (config.kind, config.mode, config.source.path) == ("sqlite-wal", mode, tmp_path / "x.db")
+    assert "target" not in (tmp_path / "stepflow.yaml").read_text().replace(str(tmp_path), "")
+    assert not (tmp_path / ".env.example").exists()
+
+
 def test_the_table_of_kinds(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("init", "--advise", "--json") == 0
     kinds = json.loads(capsys.readouterr().out)["kinds"]
-    assert [k["kind"] for k in kinds if k["available"]] == ["sqlite-to-postgres"]
+    assert [k["kind"] for k in kinds if k["available"]] == ["sqlite-wal", "sqlite-to-postgres"]
     assert cli("init", "--advise") == 0
     assert len(capsys.readouterr().out.splitlines()) == len(kinds)
 
@@ -106,8 +123,8 @@ def test_advice_from_answers_alone(cli: Cli, capsys: pytest.CaptureFixture[str])
     assert [r["code"] for r in found["reasons"]] == ["many_writers", "not_measured"]
     assert cli("init", "--advise", "--locked", "yes") == 0
     said = capsys.readouterr().out
-    assert "sqlite-wal" in said
-    assert "later version" in said
+    assert "Recommended: sqlite-wal." in said
+    assert "later version" not in said
 
 
 def test_advice_from_a_file(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

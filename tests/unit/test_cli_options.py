@@ -37,6 +37,7 @@ CALLS: dict[str, list[str]] = {
     "verify": ["verify"],
     "backups": ["backups", "list"],
     "alerts": ["alerts", "list"],
+    "benchmark": ["benchmark", "--rounds", "3"],
     "reveal": ["reveal", "shop", "users", "email", "--key", '{"id": 7}', "--yes", "--confirm", "shop"],
     "report": ["report"],
     "note": ["note", "shop", "words"],

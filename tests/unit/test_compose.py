@@ -25,8 +25,9 @@ from stepflow_tui.engine.facade.compose import (
     with_password,
 )
 from stepflow_tui.engine.model.config import BadValue, Level, Mode
-from stepflow_tui.engine.model.draft import CHOICES, FILES, RECIPES, ApplicationDraft, Draft
+from stepflow_tui.engine.model.draft import CHOICES, FILES, MODES, RECIPES, ApplicationDraft, Draft
 from stepflow_tui.engine.texts import language
+from stepflow_tui.engine.texts.advice import BUILT
 
 DSN = "postgresql://u:p@h/d"
 ENV = {"DATABASE_URL": DSN}
@@ -40,7 +41,9 @@ def loaded(tmp_path: Path, draft: Draft, env: dict[str, str] | None = None) -> A
 
 
 def test_the_choices_are_those_of_the_config() -> None:
-    assert set(CHOICES["mode"]) == {mode.value for mode in Mode}
+    assert set().union(*MODES.values()) == {mode.value for mode in Mode}
+    assert MODES["sqlite-to-postgres"] == CHOICES["mode"]
+    assert set(MODES) == set(BUILT)
     assert CHOICES["level"] == tuple(level.value for level in Level)
     assert CHOICES["on_bad_value"] == tuple(v.value for v in BadValue)
 
@@ -159,6 +162,73 @@ def test_every_mode_loads_and_all_are_explained(tmp_path: Path, mode: str) -> No
     assert all(f"# {each}: " in text for each in CHOICES["mode"])
 
 
+@pytest.mark.parametrize("mode", MODES["sqlite-wal"])
+def test_a_database_that_stays_has_no_target_and_says_what_it_is(tmp_path: Path, mode: str) -> None:
+    draft = Draft(kind="sqlite-wal", source="x.db", mode=mode, window="1h", page_size="8192", max_wait="2m", observe="90s")
+    config = loaded(tmp_path, draft, env={})
+    text = (tmp_path / "stepflow.yaml").read_text()
+    assert (config.kind.value, config.mode.value) == ("sqlite-wal", mode)
+    assert (config.wal.page_size, config.wal.max_wait, config.observe.window) == (8192, 120.0, 90.0)
+    assert config.cutover.window == (3600 if mode == "offline" else 1800)
+    for foreign in ("target", "verify:", "copy:", "types:", "DATABASE_URL", "looks at both sides", "PostgreSQL"):
+        assert foreign not in text.replace(str(tmp_path), "")
+
+
+def test_what_is_not_answered_of_a_conversion_is_what_a_config_that_says_nothing_means(tmp_path: Path) -> None:
+    config = loaded(tmp_path, Draft(kind="sqlite-wal", source="shop.db", mode="in-place"), env={})
+    bare = tmp_path / "bare.yaml"
+    bare.write_text("name: shop\nkind: sqlite-wal\nsource: {path: shop.db}\n")
+    plain = load_config(bare, {}).config
+    assert config.model_copy(update={"source": plain.source}) == plain
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(k, m) for k, modes in MODES.items() for m in modes])
+def test_the_application_s_section_stands_there_as_comments_that_load(tmp_path: Path, kind: str, mode: str) -> None:
+    path = tmp_path / "stepflow.yaml"
+    text = config_text(Draft(kind=kind, source="x.db", target="embedded", mode=mode), path)
+    if mode == "copy":
+        assert "# application:" not in text
+        return
+    lines = text.splitlines()
+    begins = next(n for n, line in enumerate(lines) if line.startswith("# application:"))
+    assert all(line.startswith("#") for line in lines[begins:])
+    path.write_text("\n".join([*lines[:begins], *(line.removeprefix("# ").removeprefix("#") for line in lines[begins:])]))
+    application = load_config(path, ENV).config.application
+    assert application.recipe
+    assert application.health
+    assert application.availability
+    assert bool(application.switches) is (kind == "sqlite-to-postgres")
+    assert (application.python is not None) is (kind == "sqlite-wal")
+
+
+def test_every_comment_of_a_conversion_is_one_that_loads(tmp_path: Path) -> None:
+    """What is commented out means what stands there: uncommented, it is taken."""
+    path = tmp_path / "stepflow.yaml"
+    text = config_text(Draft(kind="sqlite-wal", source="x.db", mode="in-place"), path)
+    keys = ("page_size", "pragmas", "probe", "max_bytes", "backup:", "benchmark:", "  writers", "  readers", "  rounds", "  limits", "observe:")
+    commented = tuple(f"# {key}" for key in keys)
+    lines = [line.replace("# ", "", 1) if line.strip().startswith(commented) else line for line in text.splitlines()]
+    path.write_text("\n".join(lines))
+    config = load_config(path, {}).config
+    assert (config.wal.page_size, config.wal.probe, config.observe.window) == (8192, "./probe.sh", 3600.0)
+    assert (config.benchmark.limits.p95, config.backup.dir) == (0.005, tmp_path / "backups")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"mode": "copy"}, "unknown_choice"), ({"mode": "live"}, "unknown_choice"), ({"max_wait": "soon"}, "bad_wait"),
+        ({"max_wait": "0s"}, "bad_wait"), ({"page_size": "5000"}, "page_size"), ({"page_size": "big"}, "page_size"),
+        ({"observe": "for ever"}, "bad_observation"), ({"mode": "offline", "window": "x"}, "bad_window"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_of_a_conversion(tmp_path: Path, change: dict[str, Any], code: str) -> None:
+    draft = Draft(**{"kind": "sqlite-wal", "source": "x.db", "mode": "in-place", **change})
+    with pytest.raises(UsageError) as caught:
+        config_text(draft, tmp_path / "c.yaml")
+    assert caught.value.code == code
+
+
 def test_a_window_is_written_where_there_is_one(tmp_path: Path) -> None:
     draft = Draft(source="x.db", target="embedded", mode="offline", window="2h")
     assert loaded(tmp_path, draft).cutover.window == 7200
@@ -245,7 +315,9 @@ def test_a_password_put_in_comes_out_again(password: str) -> None:
     ("change", "code"),
     [
         ({"kind": "mysql"}, "unknown_kind"),
-        ({"kind": "sqlite-wal"}, "not_in_this_version"),
+        ({"kind": "files-to-database"}, "not_in_this_version"),
+        ({"kind": "table-to-table"}, "not_in_this_version"),
+        ({"mode": "in-place"}, "unknown_choice"),
         ({"name": "-x"}, "bad_name"),
         ({"name": "x" * 64}, "bad_name"),
         ({"environment": "a b"}, "bad_name"),

@@ -13,7 +13,8 @@ import pytest
 from stepflow_tui.engine.application import logs
 from stepflow_tui.engine.application.logs import LogState, LogTail, identities
 from stepflow_tui.engine.config import config_of
-from stepflow_tui.engine.facade.monitor import monitor_unit, seconds_of
+from stepflow_tui.engine.facade import monitor as facade_monitor
+from stepflow_tui.engine.facade.monitor import monitor_unit, seconds_of, was_converted
 from stepflow_tui.engine.facade.monitor_alerts import AlertCode, Alerts
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.config_wal import LogFile
@@ -36,7 +37,9 @@ def log(tmp_path: Path) -> Path:
 
 
 def tail_of(path: Path, *patterns: str, **more: Any) -> LogTail:
-    made = LogFile.model_validate({"file": str(path), "patterns": patterns or ("ERROR",)}, context={"base": path.parent})
+    made = LogFile.model_validate(
+        {"file": str(path), "patterns": patterns or ("ERROR",)}, context={"base": path.parent}
+    )
     return LogTail(log=made, redact=redactor({"hunter22"}), **more)
 
 
@@ -125,7 +128,9 @@ def test_the_database_is_no_log_even_where_the_config_says_so(tmp_path: Path) ->
     for name in ("shop.db", "link.log", "hard.log"):
         tail = tail_of(tmp_path / name, never=lambda: identities(database, ("-wal",)))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "open", lambda path, *rest, **more: opened.append(str(path)) or original(path, *rest, **more))
+            patch.setattr(
+                os, "open", lambda path, *rest, **more: opened.append(str(path)) or original(path, *rest, **more)
+            )
             assert tail.look().state is LogState.NO_LOG
     assert opened == []
     assert tail_of(tmp_path).look().state is LogState.NO_LOG, "a folder"
@@ -183,12 +188,28 @@ def test_a_mode_has_changed_only_where_it_was_another(expects: bool, modes: list
     assert (alerts.standing == ["mode_changed"]) is raised
 
 
+@pytest.mark.parametrize(("newest", "converted"), [
+    ({}, True), ({"result": "rolled_back"}, False), ({"name": "other"}, False), ({"kind": "sqlite-to-postgres"}, False),
+])  # fmt: skip
+def test_a_finished_run_left_it_in_wal_mode(
+    newest: dict[str, Any], converted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = {"name": "shop", "kind": "sqlite-wal", "result": "completed"}
+    unfinished = {"name": "shop", "kind": "sqlite-wal", "result": None}
+    rows = [unfinished, older | newest, older if newest.get("result") else unfinished]
+    monkeypatch.setattr(facade_monitor, "list_runs", lambda _state: rows)
+    text = b"version: 1\nname: shop\nkind: sqlite-wal\nsource: {path: ./shop.db}\n"
+    assert was_converted(config_of(text, tmp_path / "stepflow.yaml", {}), tmp_path) is converted
+
+
 def test_each_check_and_process_stands_for_itself_and_goes_with_its_alert() -> None:
     alerts = Alerts(config_with(monitor={"limits": {"latency": "50ms", "memory": "500MiB"}}), expects_wal=True)
     answer = {"what": "http://x/", "kind": "http", "ok": True, "reason": "", "seconds": 0.06, "status": 200}
     command = {"what": "command x", "kind": "command", "ok": True, "reason": "", "seconds": 3.0, "status": 0}
     heavy = {"known": True, "complete": True, "found": [{"pid": 7, "command": "app", "memory": 501 * MIB}]}
-    events = alerts.judge(monitor_look(health=[answer, command, answer | {"ok": False, "reason": "no"}], processes=heavy))
+    events = alerts.judge(
+        monitor_look(health=[answer, command, answer | {"ok": False, "reason": "no"}], processes=heavy)
+    )
     assert sorted(codes(events)) == [("alert", "high_memory"), ("alert", "slow_response"), ("alert", "unhealthy")]
     assert [codes(alerts.judge(monitor_look())) for _ in range(2)][1] == [
         ("alert_cleared", "slow_response"), ("alert_cleared", "unhealthy"), ("alert_cleared", "high_memory")
@@ -238,7 +259,14 @@ def test_the_command_prints_lines_or_json_and_ends_with_the_newest_look(
     cli: Cli, engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stepflow.yaml").write_text("version: 1\nname: s\nkind: sqlite-wal\nsource: {path: ./s.db}\n")
-    alert = {"event": "alert", "time": "2026-01-31T12:00:00.000Z", "code": "mode_changed", "key": "", "since": "", "params": {}}
+    alert = {
+        "event": "alert",
+        "time": "2026-01-31T12:00:00.000Z",
+        "code": "mode_changed",
+        "key": "",
+        "since": "",
+        "params": {},
+    }
     engine.looks = [monitor_look(), monitor_look(alerts=["mode_changed"], exit_code=4), alert]
     assert cli("monitor", "--every", "1s", "--for", "2s") == 4
     assert "ALERT mode_changed" in capsys.readouterr().out
@@ -252,7 +280,9 @@ def test_the_command_prints_lines_or_json_and_ends_with_the_newest_look(
 def test_the_unit_names_config_user_and_needed_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_TOKEN", "s3cret-canary")
     (tmp_path / "shop.db").touch()
-    text = b"version: 1\nname: shop\nkind: sqlite-wal\nsource: {path: ./shop.db}\nalerts: {channels: ['${SHOP_TOKEN}']}\n"
+    text = (
+        b"version: 1\nname: shop\nkind: sqlite-wal\nsource: {path: ./shop.db}\nalerts: {channels: ['${SHOP_TOKEN}']}\n"
+    )
     loaded = config_of(text, tmp_path / "a $b%.yaml", dict(os.environ))
     unit = monitor_unit(loaded, tmp_path / "state", "10s")
     assert unit["variables"] == ["SHOP_TOKEN"]

@@ -7,6 +7,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +69,26 @@ async def test_aiosqlite(wal: Wal, file: Path, capsys: pytest.CaptureFixture[str
     assert not fits(capsys.readouterr().out, wal)
 
 
+@pytest.mark.parametrize("stack", [s for s in Stack if STACKS[s].language == "python"])
+def test_python_s_own_compiler_takes_them(stack: Stack) -> None:
+    for text in (snippet(stack, profile(OWN)), probe(stack)):
+        compile(text, "snippet", "exec")
+
+
+@pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
 def test_sqlalchemy(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = snippet(Stack.SQLALCHEMY, profile(Wal()))
-    compile(made, "snippet", "exec")
-    compile(probe(Stack.SQLALCHEMY), "probe", "exec")
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
-    load(made)["tune"](engine)
-    load(probe(Stack.SQLALCHEMY))["probe"](engine)
+    engine = import_module("sqlalchemy").create_engine(f"sqlite:///{file}")
+    ask = load(probe(Stack.SQLALCHEMY))["probe"]
+    ask(engine)
+    assert not fits(capsys.readouterr().out, Wal())
+    engine.dispose()
+    load(snippet(Stack.SQLALCHEMY, profile(Wal())))["tune"](engine)
+    ask(engine)
     assert fits(capsys.readouterr().out, Wal())
 
 
 def test_django_has_options_for_new_ones_and_a_signal_for_old_ones(file: Path) -> None:
     made = snippet(Stack.DJANGO, profile(Wal()))
-    compile(made, "snippet", "exec")
-    compile(probe(Stack.DJANGO), "probe", "exec")
     options = load(made.partition("# Older than 5.1")[0])["SQLITE_OPTIONS"]
     with sqlite3.connect(file, timeout=options["timeout"]) as conn:  # as its backend does: split by semicolons
         for command in options["init_command"].split(";"):
@@ -115,9 +122,7 @@ def test_node_and_prisma_say_these_statements_and_tell_what_they_are_answered(
     for name, text in (("snippet.mjs", snippet(stack, profile(Wal()))), ("probe.mjs", probe(stack))):
         (tmp_path / name).write_text(text)
     answers = '{"cache_size": 20000n, "synchronous": 1, "journal_mode": "wal"}'  # Prisma answers with BigInt
-    (tmp_path / "main.mjs").write_text(
-        DRIVER.format(snippet='"./snippet.mjs"', probe='"./probe.mjs"', answers=answers)
-    )
+    (tmp_path / "main.mjs").write_text(DRIVER.format(snippet='"./snippet.mjs"', probe='"./probe.mjs"', answers=answers))
     ran = subprocess.run([str(NODE), "main.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
     told, said = (json.loads(line) for line in ran.stdout.splitlines())
     assert said == [p.statement for p in profile(Wal())]

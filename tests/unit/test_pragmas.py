@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stepflow_tui.engine.checks import wal_pragmas
+from stepflow_tui.engine.checks.context import check_context
 from stepflow_tui.engine.config import config_of
 from stepflow_tui.engine.errors import ConfigError, UsageError
 from stepflow_tui.engine.model.config_wal import AutoVacuum, Wal
@@ -192,7 +194,9 @@ def test_the_probe_s_line_is_found_among_others() -> None:
     assert parse_probe(noise) == {"synchronous": 1}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "null", '["synchronous"]', "{" * 5000, '{"synchronous": 1', '{"a": ' + "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "null", '["synchronous"]', "{" * 5000, '{"synchronous": 1', '{"a": ' + "9" * 5000]
+)
 def test_output_without_settings_is_said_to_be(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_probe(text)
@@ -209,3 +213,15 @@ def test_own_values_that_are_easily_mistaken_are_told() -> None:
     assert findings_of(wanted(cache_size="-20000", mmap_size="0")) == []
     risky = findings_of(wanted(synchronous="OFF", wal_autocheckpoint="0"))
     assert [f.code for f in risky] == ["pragma_not_durable", "pragma_no_checkpoints"]
+
+
+@pytest.mark.parametrize(("line", "page"), [("", 2048), ("page_size: 8192, ", 8192)])
+async def test_the_check_counts_in_pages_that_the_file_has_or_will_have(line: str, page: int, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x") as conn:
+        conn.execute("pragma page_size=2048")
+        conn.execute("create table t(x)")
+    text = f"{CONFIG}wal: {{{line}pragmas: {{cache_size: 20000}}}}\n"
+    config = config_of(text.encode(), tmp_path / "s.yaml", {}).config
+    async with check_context(config, state_dir=tmp_path / "state") as ctx:
+        [found] = await wal_pragmas.run(ctx)
+    assert found.params["page_size"] == page

@@ -22,7 +22,8 @@ from stepflow_tui.render.guards import (
     share_of,
     switch_guards,
 )
-from stepflow_tui.render.live import is_live, switch_lines
+from stepflow_tui.render.in_place import no_other_side
+from stepflow_tui.render.live import is_in_place, is_live, switch_lines
 
 
 def switch(place: Place) -> Next:
@@ -101,7 +102,10 @@ def clean_up(place: Place) -> Next:
     if status["state"] != "observing":
         say(_("There is nothing to clean up: no live run is being observed here."))
         return Next.MENU
-    say(_("The observation ends: the way back is closed, and what the run made is removed from both databases."))
+    if is_in_place(status):
+        say(_("The watching ends, and the run completes. You can still go back afterwards."))
+    else:
+        say(_("The observation ends: the way back is closed, and what the run made is removed from both databases."))
     if not ask.typed_name(str(status["name"])):
         return Next.MENU
     sent = place.send("cleanup", {"yes": False, "confirm": str(status["name"])})
@@ -111,6 +115,8 @@ def clean_up(place: Place) -> Next:
 def _no_switch(place: Place) -> str:
     if is_live(place.status):
         return _("the read switch is not there yet: it comes when both sides were compared")
+    if is_in_place(place.status):
+        return no_other_side()
     return _("this run has no read switch: only runs in mode live have one")
 
 

@@ -16,10 +16,10 @@ from stepflow_tui.cli.plain import ask
 from stepflow_tui.cli.plain.application import ask_application
 from stepflow_tui.cli.plain.desk import Desk, Next
 from stepflow_tui.cli.plain.plan import open_config
-from stepflow_tui.cli.plain.target import choose_target
+from stepflow_tui.cli.plain.target import Chosen, choose_target
 from stepflow_tui.engine.errors import StepFlowError, UsageError
 from stepflow_tui.engine.model.advice import Answers
-from stepflow_tui.engine.model.draft import CHOICES, Draft
+from stepflow_tui.engine.model.draft import CHOICES, IN_PLACE, MODES, VARIABLES, Draft
 from stepflow_tui.engine.texts.advice import BUILT, KINDS, QUESTIONS
 from stepflow_tui.engine.texts.checklist import item_title
 from stepflow_tui.engine.texts.language import N_, _
@@ -37,9 +37,16 @@ OPTIONS: dict[str, str] = {
     "on_bad_value": N_("text that PostgreSQL can't hold: reject the row, keep it as bytea, or replace characters"),
     "backup_dir": N_("folder of the tested backup; empty: the run's own"),
     "mode": N_("mode: copy (nobody writes), live (the application keeps writing), offline (it is stopped for it)"),
+    "max_wait": N_("how long a moment is looked for in which nobody reads or writes"),
+    "page_size": N_("page size, changed before the conversion; empty: as it is"),
+    "observe": N_("how long the new mode is watched; empty: a minute while somebody uses it"),
     "window": N_("mode offline: how long the application may be down; then the old side is started again"),
 }
 """What can be changed, each in a line."""
+MOVING = frozenset({"schema", "level", "on_bad_value"})
+STAYING = frozenset({"max_wait", "page_size", "observe"})
+"""Options that only a kind with a target has, and only one whose database stays where it is."""
+IN_PLACE_MODE = N_("mode: in-place (the application goes on), offline (it is stopped for it)")
 
 
 def which(desk: Desk) -> Next:
@@ -86,15 +93,14 @@ def new_migration(desk: Desk, source: str = "") -> Next:
     if not desk.may_act():
         return Next.HOME
     kind = _kind()
-    source = _source(desk, source)
-    chosen = choose_target(desk)
-    draft = Draft(
-        kind=kind,
-        source=source,
-        target=chosen.target,
-        schema=chosen.schema,
-        name=desk.engine.suggested_name(source, kind),
-    )
+    source = _source(desk, source, kind)
+    name = desk.engine.suggested_name(source, kind)
+    if kind in IN_PLACE:
+        chosen = Chosen(target=VARIABLES)
+        draft = Draft(kind=kind, mode=MODES[kind][0], source=source, target=VARIABLES, name=name)
+    else:
+        chosen = choose_target(desk)
+        draft = Draft(kind=kind, source=source, target=chosen.target, schema=chosen.schema, name=name)
     draft = _options(desk, draft)
     draft = ask_application(desk, draft)
     draft = replace(draft, owners=_owners(desk))
@@ -121,7 +127,7 @@ def _kind() -> str:
         say(_("{kind} comes with a later version. This one can do {built}.").format(kind=kind, built=", ".join(BUILT)))
 
 
-def _source(desk: Desk, given: str) -> str:
+def _source(desk: Desk, given: str, kind: str) -> str:
     """A SQLite file whose summary was seen."""
     while True:
         typed = given or _named(desk)
@@ -133,6 +139,8 @@ def _source(desk: Desk, given: str) -> str:
             say(_("That is no SQLite file."))
             continue
         _tell(facts)
+        if note := texts.source_note(facts, kind):
+            say(note)
         if ask.choose(_("Is this the source?"), (_("yes"), _("no, another file"))) == 1:
             return typed
 
@@ -168,9 +176,10 @@ def _tell(facts: Mapping[str, Any]) -> None:
 
 
 def _options(desk: Desk, draft: Draft) -> Draft:
-    names = list(OPTIONS)
+    in_place = draft.kind in IN_PLACE
+    names = [name for name in OPTIONS if name not in (MOVING if in_place else STAYING)]
     while True:
-        labels = [words.about(_(OPTIONS[name]), getattr(draft, name) or _("(empty)")) for name in names]
+        labels = [words.about(_said(name, draft), getattr(draft, name) or _("(empty)")) for name in names]
         number_ = ask.choose(_("Options; a number changes one"), [_("take them as they are"), *labels])
         if number_ == 1:
             return draft
@@ -179,8 +188,8 @@ def _options(desk: Desk, draft: Draft) -> Draft:
 
 def _changed(desk: Desk, draft: Draft, name: str) -> Draft:
     if name in CHOICES:
-        choices = CHOICES[name]
-        picked = ask.choose(_(OPTIONS[name]), [words.term(c) for c in choices],
+        choices = MODES[draft.kind] if name == "mode" else CHOICES[name]
+        picked = ask.choose(_said(name, draft), [words.term(c) for c in choices],
                             default=choices.index(getattr(draft, name)) + 1)  # fmt: skip
         return _with(draft, name, choices[picked - 1])
 
@@ -190,6 +199,10 @@ def _changed(desk: Desk, draft: Draft, name: str) -> Draft:
         return changed
 
     return ask.checked(_(OPTIONS[name]), use, getattr(draft, name))
+
+
+def _said(name: str, draft: Draft) -> str:
+    return _(IN_PLACE_MODE) if name == "mode" and draft.kind in IN_PLACE else _(OPTIONS[name])
 
 
 def _with(draft: Draft, name: str, value: str) -> Draft:

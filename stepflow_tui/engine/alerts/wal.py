@@ -64,7 +64,7 @@ def wal_rules(wal: Gauge, lasting: Lasting, now: float, standing: Standing = fro
     if not is_watched(wal):
         return []
     told = frozenset(code for code, since in lasting.items() if now - since.at >= HELD_SECONDS)
-    return [*_large(wal, told, standing), *_starved(wal, standing), *_lost(wal, told, standing)]
+    return [*_lost(wal, told, standing), *_starved(wal, standing), *_large(wal, told, standing)]
 
 
 def _large(wal: Gauge, told: frozenset[str], standing: Standing) -> Iterator[Alert]:

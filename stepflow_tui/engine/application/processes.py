@@ -10,6 +10,10 @@ import psutil
 
 from stepflow_tui.engine.sqlite.holders import PROC, scan
 
+_CHILD = frozenset(
+    f"stepflow_tui.engine.sqlite.{name}" for name in ("wal_child", "count_child", "probe_child", "quick_check_child")
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
@@ -71,7 +75,11 @@ def _further_groups(pid: int) -> tuple[int, ...]:
 
 
 def _ours() -> set[int]:
+    """This process, and the children that look for it."""
     me = psutil.Process()
+    found = {me.pid}
     with suppress(psutil.Error):
-        return {me.pid, *(child.pid for child in me.children(recursive=True))}
-    return {me.pid}
+        for child in me.children(recursive=True):
+            with suppress(psutil.Error):
+                found |= {child.pid} if _CHILD & set(child.cmdline()) else set()
+    return found

@@ -15,7 +15,6 @@ import psutil
 from stepflow_tui.engine.model.benchmark import TablesUsed
 from stepflow_tui.engine.sqlite.mounts import filesystem_of
 
-
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 """Nothing is synced there: WAL gains less than on a disk."""
 

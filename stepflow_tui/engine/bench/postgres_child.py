@@ -59,7 +59,7 @@ class Client:
         try:
             session = await Session.open(self._target, self._shape, job["kind"])
         except StepFlowError as error:
-            tally.failed(error.detail or error.message, locked=False)
+            tally.failed(f"{error.code}: {error.message}", locked=False)  # the detail may quote values
         self._turns.say({"ready": True})
         tally.begin(self._turns.next()["at"])
         if session is not None:
@@ -113,7 +113,7 @@ class Session:
             with pg_errors("run the benchmark's statement", self._target):
                 await self._run(request)
         except StepFlowError as error:
-            tally.failed(error.detail or error.message, locked=False)
+            tally.failed(f"{error.code}: {error.message}", locked=False)  # the detail may quote values
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
             tally.done(time.perf_counter_ns() - began, request.operations, request.inserted)

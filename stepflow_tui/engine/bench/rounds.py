@@ -46,7 +46,9 @@ class Measured:
 
     def inserted(self, side: str) -> int:
         """Rows whose insert was acknowledged on that side."""
-        return sum(r["inserted"] for (_, s), rounds in self.results.items() if s == side for one in rounds for _, r in one)
+        return sum(
+            r["inserted"] for (_, s), rounds in self.results.items() if s == side for one in rounds for _, r in one
+        )
 
     def certain(self, side: str) -> bool:
         """Whether every request was answered, or refused because of a lock."""

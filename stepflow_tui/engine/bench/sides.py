@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ from stepflow_tui.engine.model.config_wal import Benchmark
 from stepflow_tui.engine.model.control import Control, Report
 from stepflow_tui.engine.postgres import bench as postgres
 from stepflow_tui.engine.postgres.connect import Target
+from stepflow_tui.engine.sqlite.bench_join import JOIN_ROWS
 from stepflow_tui.engine.sqlite.bench_script import decoded, decoded_shape, encoded
+from stepflow_tui.engine.sqlite.bench_shape import RANGE_ROWS
 from stepflow_tui.engine.sqlite.child import path_text
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 MOST_ROWS = 1_000_000
 """Larger tables are not loaded into the target for a benchmark; the next smaller one serves."""
 _CHILD = "stepflow_tui.engine.bench.postgres_child"
-RANGE_ROWS, JOIN_ROWS = 20, 500
 
 
 async def benchmark_sides(
@@ -66,38 +68,41 @@ async def benchmark_sides(
     async with scratch_folder(folder, 3 * source_copy.stat().st_size) as scratch, Copies(scratch) as copies:
         await control.checkpoint()
         found = await copies.begin(source_copy, sides=True, most_rows=MOST_ROWS)
-        machine = machine_of(scratch, found.sqlite)
+        machine = {**machine_of(scratch, found.sqlite), "server_local": target.is_local}
         await copies.make(SQLITE, mode=mode)
         async with postgres.bench_schema(target) as schema, Keeper(_CHILD, _keep(schema)):
             await _load(schema, copies, found, control)
             server = await schema.settings()
-            shape = postgres.bench_shape(decoded_shape(found.shape), range_rows=RANGE_ROWS, join_rows=JOIN_ROWS)
-            hello = {"op": "shape", "shape": _plain(shape), "uri": target.uri(), "schema": schema.name}
-            async with (
-                Fleet(copies.module, [{"op": "shape", "shape": found.shape}]) as lite,
-                Fleet(_CHILD, [hello]) as pg,
-            ):
-                sql = _qualified(shape, schema.name)
-                sides = [
-                    lite_side(copies, lite, SQLITE, found, {}),
-                    Side(name=POSTGRES, fleet=pg, job={}, count=lambda: schema.count(sql)),
-                ]
-                loads = loads_of_sides(config, text=bool(found.shape["words"]))
+            loads = loads_of_sides(config, text=bool(found.shape["words"]))
+            async with _both(copies, found, schema) as sides:
                 rows = await sides[0].count()
                 measured = await run_rounds(sides, loads, timing, control=control, report=report)
     names = (SQLITE, POSTGRES)
     results = _with_unmeasured(load_results(measured, loads, names))
-    used = TablesUsed(**found.tables)
-    concurrent = named(results, "concurrent_writes")
-    ratio = concurrent.ratios[POSTGRES] if concurrent is not None else None
+    used, durable = TablesUsed(**found.tables), _durable(server)
+    ratio = next(r.ratios[POSTGRES] for r in results if r.name == "concurrent_writes")
     return BenchmarkResult(
         compared=Compared.SIDES, sides=names, better=ratio.better if ratio is not None else None, loads=results,
-        verdicts=verdicts_of_sides(results, config.limits, side=POSTGRES), tables=used,
-        machine={**machine, "server_local": target.is_local},
+        verdicts=verdicts_of_sides(results, config.limits, side=POSTGRES, durable=durable), tables=used, machine=machine,
         settings={SQLITE: {"journal_mode": mode, "busy_timeout": str(BUSY_TIMEOUT_MS)}, POSTGRES: server},
         rounds=timing.rounds, seconds=timing.seconds, took=time.monotonic() - began, rows_before=rows,
-        rows_written={n: measured.inserted(n) for n in names}, notes=_notes(used, machine, target, server),
+        rows_written={n: measured.inserted(n) for n in names},
+        notes=_notes(used, machine, local=target.is_local, durable=durable),
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def _both(copies: Copies, found: Found, schema: postgres.BenchSchema) -> AsyncIterator[tuple[Side, Side]]:
+    """Both sides with their clients."""
+    shape = postgres.bench_shape(decoded_shape(found.shape), range_rows=RANGE_ROWS, join_rows=JOIN_ROWS)
+    hello = {"op": "shape", "shape": _plain(shape), "uri": schema.target.uri(), "schema": schema.name}
+    sql = _qualified(shape, schema.name)
+    async with (
+        Fleet(copies.module, [{"op": "shape", "shape": found.shape}]) as lite,
+        Fleet(_CHILD, [hello]) as pg,
+    ):
+        other = Side(name=POSTGRES, fleet=pg, job={}, count=lambda: schema.count(sql))
+        yield lite_side(copies, lite, SQLITE, found, {}), other
 
 
 def _qualified(shape: Mapping[str, Any], schema: str) -> str:
@@ -138,7 +143,10 @@ def _with_unmeasured(results: tuple[LoadResult, ...]) -> tuple[LoadResult, ...]:
     return (*results, LoadResult(name="full_text", writers=0, readers=0, reason="no_text"))
 
 
-def _notes(used: TablesUsed, machine: Mapping[str, Any], target: Target, server: Mapping[str, str]) -> tuple[str, ...]:
-    unsafe = "off" in (server.get("fsync"), server.get("synchronous_commit"))
-    found = {"server_elsewhere": not target.is_local, "server_not_durable": unsafe}
+def _durable(server: Mapping[str, str]) -> bool:
+    return "off" not in (server.get("fsync"), server.get("synchronous_commit"))
+
+
+def _notes(used: TablesUsed, machine: Mapping[str, Any], *, local: bool, durable: bool) -> tuple[str, ...]:
+    found = {"server_elsewhere": not local, "server_not_durable": not durable}
     return (*notes_of(used, machine), *(code for code, holds in found.items() if holds))

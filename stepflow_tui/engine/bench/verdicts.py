@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from stepflow_tui.engine.bench.loads import MOST_CLIENTS
 from stepflow_tui.engine.model.benchmark import LoadResult, Verdict, VerdictState
@@ -23,19 +24,34 @@ def verdicts_of_modes(
     found = mixed.figures[side] if mixed is not None else None
     many = limits.clients > MOST_CLIENTS
     return (
-        at_least("operations_per_second", found and found.per_second, limits.operations_per_second, "per_second", side),
+        at_least(
+            "operations_per_second",
+            found.per_second if found else None,
+            limits.operations_per_second,
+            "per_second",
+            side,
+        ),
         _unmeasured("clients", limits.clients, "clients", side, "too_many_clients")
         if many
         else at_least("clients", float(unharmed), limits.clients, "clients", side),
-        at_most("p95", found and found.p95, limits.p95, "seconds", side),
+        at_most("p95", found.p95 if found else None, limits.p95, "seconds", side),
         at_most("errors", error_share(loads, side), limits.errors, "share", side),
     )
 
 
-def verdicts_of_sides(loads: Sequence[LoadResult], limits: BenchmarkLimits, *, side: str) -> tuple[Verdict, ...]:
-    """Concurrent writes and joins by their ratio, errors by their share."""
+def verdicts_of_sides(
+    loads: Sequence[LoadResult], limits: BenchmarkLimits, *, side: str, durable: bool
+) -> tuple[Verdict, ...]:
+    """Concurrent writes and joins by their ratio, errors by their share.
+
+    Args:
+        durable: the side answers a commit when it is on the disk, as SQLite does. Otherwise its writes can't be compared.
+    """
+    writes = ratio_above("concurrent_writes", named(loads, "concurrent_writes"), limits.concurrent_writes, side)
+    if not durable:
+        writes = replace(writes, state=VerdictState.NOT_MEASURED, reason="not_durable")
     return (
-        ratio_above("concurrent_writes", named(loads, "concurrent_writes"), limits.concurrent_writes, side),
+        writes,
         ratio_above("joins", named(loads, "joins"), limits.joins, side),
         at_most("errors", error_share(loads, side), limits.errors, "share", side),
     )

@@ -11,10 +11,12 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.finding import Finding, blocking, info, warning
 from stepflow_tui.engine.model.versions import has_wal_reset_bug, older, version_of
-from stepflow_tui.engine.sqlite.libraries import library_of
+from stepflow_tui.engine.sqlite.libraries import libraries_of
 
 OLDEST = "3.7.0"
 """WAL came with it."""
+PROCESSES = 100
+"""Processes whose libraries are looked at."""
 
 
 async def run(ctx: CheckContext) -> list[Finding]:
@@ -31,7 +33,9 @@ async def run(ctx: CheckContext) -> list[Finding]:
         else:
             found += [*_python(config, asked), *_packages(config, asked)]
     elif config.requirements.packages:
-        found.append(warning("app_packages_unknown", "requirements.packages", names=", ".join(config.requirements.packages)))
+        found.append(
+            warning("app_packages_unknown", "requirements.packages", names=", ".join(config.requirements.packages))
+        )
     libraries = await asyncio.to_thread(_libraries, ctx)
     return [*found, *_sqlite(config, asked, libraries)]
 
@@ -66,12 +70,11 @@ def _packages(config: Config, asked: Interpreter) -> Iterator[Finding]:
 
 def _libraries(ctx: CheckContext) -> dict[str, str]:
     """Version by where it was seen: `pid 12 (python app.py)`."""
-    found = {}
-    for holder in ctx.holders.processes:
-        library = library_of(holder.pid)
-        if library is not None:
-            found[f"{library.path} in pid {holder.pid} ({holder.command})"] = library.version
-    return found
+    holders = {h.pid: h for h in ctx.holders.processes[:PROCESSES]}
+    return {
+        f"{library.path} in pid {pid} ({holders[pid].command})": library.version
+        for pid, library in libraries_of(holders).items()
+    }
 
 
 def _sqlite(config: Config, asked: Interpreter | None, libraries: dict[str, str]) -> Iterator[Finding]:

@@ -50,7 +50,9 @@ async def _look(recipe: Recipe, *, once: bool) -> list[Finding]:
 
 def _several(name: str, before: Before) -> Iterator[Finding]:
     """Pods of a deployment, containers of a service: more than one would share the database's file."""
-    counts = Counter(str(c["service"]) for c in before.get("containers", ()) if isinstance(c, dict) and c.get("running"))
+    counts = Counter(
+        str(c["service"]) for c in before.get("containers", ()) if isinstance(c, dict) and c.get("running")
+    )
     for service, count in counts.items():
         if count > 1:
             yield blocking("wal_replicas", f"{name}: {service}", what=f"{name}: {service}", count=count)

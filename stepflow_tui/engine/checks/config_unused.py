@@ -65,6 +65,7 @@ def _in_place(config: Config) -> list[str]:
     found += [f"cutover.{k}" for k in unread if getattr(config.cutover, k) != getattr(Cutover(), k)]
     found += [f"verify.{k}" for k in ("rules", "invariants") if getattr(config.verify, k)]
     found += ["sensitive"] if config.sensitive else []
+    found += ["application.pool"] if config.application.pool is not None else []
     found += _hooks(config, LACKING[Mode.IN_PLACE])
     return [*found, "alerts"] if config.alerts != Alerts() else found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ class Needs(StrEnum):
     SCHEMA = "schema"  # its catalog
     TARGET = "target"  # a target that answers
 
+
+PATIENCE_SECONDS = 15.0
+"""How long a moment is looked for in which a writer lets the catalog be read."""
+SHORT_WAIT_MS = 20
 
 COPYING = frozenset({MigrationKind.SQLITE_TO_POSTGRES})
 """Kinds that have a target."""
@@ -143,9 +149,21 @@ async def check_context(
 
 
 def _schema(source: Readable) -> SourceSchema:
+    """The catalog, in one read transaction. Many short waits find the gap between two commits of a busy writer."""
+    until = time.monotonic() + PATIENCE_SECONDS
     with sqlite_errors("Reading the source's catalog"):
-        conn = source.open()
-        try:
-            return read_schema(conn)
-        finally:
-            conn.close()
+        while True:
+            try:
+                return _read(source)
+            except sqlite3.OperationalError as error:
+                if not str(error.sqlite_errorname).startswith("SQLITE_BUSY") or time.monotonic() >= until:
+                    raise
+
+
+def _read(source: Readable) -> SourceSchema:
+    conn = source.open(busy_timeout_ms=SHORT_WAIT_MS)
+    try:
+        conn.execute("begin")
+        return read_schema(conn)
+    finally:
+        conn.close()

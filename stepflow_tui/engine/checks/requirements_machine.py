@@ -32,7 +32,14 @@ async def run(ctx: CheckContext) -> list[Finding]:
     if ctx.folder is None:
         return found
     answers = await asyncio.gather(*(_reached(address) for address in needs.network))
-    return [*found, *(blocking("app_network", a, address=a, reason=why) for a, why in zip(needs.network, answers, strict=True) if why)]
+    return [
+        *found,
+        *(
+            blocking("app_network", a, address=a, reason=why)
+            for a, why in zip(needs.network, answers, strict=True)
+            if why
+        ),
+    ]
 
 
 def _judged(ctx: CheckContext, key: str, need: Need, has: int, named: str) -> list[Finding]:

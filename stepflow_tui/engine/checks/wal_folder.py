@@ -6,10 +6,12 @@ import asyncio
 import os
 import pwd
 from collections.abc import Iterator
+from pathlib import Path
 
+from stepflow_tui.engine.checks import live_owner
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.model.finding import Finding, blocking, warning
-from stepflow_tui.engine.sqlite.connect import shown
+from stepflow_tui.engine.sqlite.connect import shown, side_file
 from stepflow_tui.engine.sqlite.processes import allowed, process_of
 
 _WRITE, _WRITE_ENTER = 0o2, 0o3
@@ -17,7 +19,7 @@ _WRITE, _WRITE_ENTER = 0o2, 0o3
 
 async def run(ctx: CheckContext) -> list[Finding]:
     """Ours first, then every user that has it open, else the file's owner."""
-    found = _own(ctx)
+    found = [*_own(ctx), *await live_owner.run(ctx)]
     if ctx.holders.processes:
         return [*found, *await asyncio.to_thread(lambda: list(_holders(ctx)))]
     return [*found, *_owner(ctx)]
@@ -40,11 +42,20 @@ def _holders(ctx: CheckContext) -> Iterator[Finding]:
         if process is None or (process.uid, process.groups) in told:
             continue
         told.add((process.uid, process.groups))
-        params: dict[str, str | int] = {"user": _name(process.uid), "uid": process.uid, "holder": f"pid {process.pid} ({process.command})"}
+        params: dict[str, str | int] = {
+            "user": _name(process.uid),
+            "uid": process.uid,
+            "holder": f"pid {process.pid} ({process.command})",
+        }
         if not process.may(real.parent, _WRITE_ENTER) and not _listed(real.parent):
             yield blocking("wal_folder_not_writable", ctx.source_text, folder=shown(real.parent), **params)
-        elif not process.may(real, _WRITE) and not _listed(real):
-            yield warning("wal_file_not_writable", ctx.source_text, **params)
+        elif closed := [p for p in _files(real) if not process.may(p, _WRITE) and not _listed(p)]:
+            yield warning("wal_file_not_writable", ctx.source_text, files=", ".join(map(shown, closed)), **params)
+
+
+def _files(real: Path) -> list[Path]:
+    """The database, and the side files of WAL mode that stand there: another user may have left them."""
+    return [real, *(p for p in (side_file(real, "-wal"), side_file(real, "-shm")) if p.exists())]
 
 
 def _owner(ctx: CheckContext) -> list[Finding]:

@@ -40,9 +40,7 @@ def _wanted(ctx: CheckContext, now: ModeFacts) -> str:
 def _renumbered(ctx: CheckContext, schema: SourceSchema) -> list[Finding]:
     """VACUUM may give new rowids to the rows of tables that have no INTEGER PRIMARY KEY."""
     names = [
-        t.name
-        for t in schema.tables
-        if t.kind is TableKind.ORDINARY and not t.without_rowid and t.rowid_alias is None
+        t.name for t in schema.tables if t.kind is TableKind.ORDINARY and not t.without_rowid and t.rowid_alias is None
     ]
     if not names:
         return []

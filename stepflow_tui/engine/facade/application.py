@@ -24,7 +24,7 @@ from stepflow_tui.engine.config import config_of
 from stepflow_tui.engine.errors import ExitCode, StepFlowError
 from stepflow_tui.engine.model.redact import Redact, redactor
 from stepflow_tui.engine.postgres.connect import Target
-from stepflow_tui.engine.steps.application.values import target_values
+from stepflow_tui.engine.steps.application.values import source_values, target_values
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
@@ -114,7 +114,8 @@ def _settings(loaded: LoadedConfig, problems: list[dict[str, str]], redact: Reda
     if not config.application.switches:
         return []
     try:
-        values = target_values(_target(config), config.source.path)
+        source = config.source.path
+        values = source_values(source) if config.in_place else target_values(_target(config), source)
         inside = settings_inside(config.application)
         meant = (*settings_beside(config.application, inside), *as_released(config.application, inside))
         edits = plan_edits(meant, values)

@@ -78,7 +78,9 @@ async def benchmark(
             examined, own, name="source.db", control=FreeRunning(), report=report, deadline_s=config.backup.deadline,
             now_ms=time.time_ns() // 1_000_000, stall_s=config.source.allow_stall,
         )  # fmt: skip
-        found = await _measure(config, state, backup.file, settings, folder, report, wal=examined.wal, resources=resources)
+        found = await _measure(
+            config, state, backup.file, settings, folder, report, wal=examined.wal, resources=resources
+        )
     return told(found, examined, folder)
 
 

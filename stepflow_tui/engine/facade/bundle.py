@@ -65,6 +65,8 @@ _EVENT = frozenset(
      "gate", "verb", "answer", "resumed", "version", "cause", "unit"}
 )  # fmt: skip
 """Texts of an event that name things of ours; any other text might quote a row."""
+_OF_LOGS = ("application_not_running", "log_errors")
+"""Problems whose evidence is lines of the application's log."""
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _PYTHON_FILE = re.compile(r'^\s*File "[^"]*", line \d+')
 _NAMED = re.compile(
@@ -96,7 +98,7 @@ async def support_bundle(
 
 
 def _bundle(state: Path, file: Path, found: Mapping[str, Any], loaded: LoadedConfig | None) -> Mapping[str, Any]:
-    _refuse_taken(file)
+    bundle_place(file)
     run = _newest(state, loaded)
     known = loaded or _config_of(run)
     clean = sieve(secrets_of(known))
@@ -118,7 +120,8 @@ def sieve(secrets: set[str]) -> Redact:
     return lambda text: _NAMED.sub(rf"\g<1>{MASK}", redact(text))
 
 
-def _refuse_taken(file: Path) -> None:
+def bundle_place(file: Path) -> None:
+    """Refuse a name that is taken or in no folder. Raises UsageError: `bundle_exists`, `bundle_folder`."""
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already.", hint="Choose a new name.", code="bundle_exists")
     if not file.parent.is_dir():
@@ -148,7 +151,7 @@ def _config_of(run: RunEntry | None) -> LoadedConfig | None:
 def _members(
     found: Mapping[str, Any], loaded: LoadedConfig | None, run: RunEntry | None, clean: Redact
 ) -> Mapping[str, bytes]:
-    members = {"versions.json": _json(_versions(), clean), "doctor.json": _json(dict(found), clean)}
+    members = {"versions.json": _json(_versions(), clean), "doctor.json": _json(_without_lines(found), clean)}
     if loaded is not None:
         members["config.yaml"] = clean(loaded.redacted).encode()
     if run is None:
@@ -162,6 +165,12 @@ def _members(
     if log is not None:
         members["run/engine.log"] = "\n".join(clean(_unquoted(line)) for line in log).encode()
     return members
+
+
+def _without_lines(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What `doctor` answered, without lines of the application's logs: they may quote rows."""
+    problems = [{**p, "evidence": []} if p["code"] in _OF_LOGS else p for p in found["problems"]]
+    return {**found, "problems": problems}
 
 
 def _json(value: Any, clean: Redact) -> bytes:

@@ -69,7 +69,7 @@ def _in_place(name: str, kind: str) -> dict[str, object]:
         "name": name,
         "kind": kind,
         "source": {"path": "./shop.db", "busy_timeout": "10s"},
-        "benchmark": {"writers": 4, "readers": 4, "seconds": "500ms", "rounds": 5},
+        "benchmark": {"writers": 4, "readers": 4, "seconds": "200ms", "rounds": 3},
         "observe": {"window": "5s"},
     }
 

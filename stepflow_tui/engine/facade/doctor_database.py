@@ -29,7 +29,7 @@ LOOKS, EVERY = 6, 0.2
 """Looks at the locks, and the pause between them: who holds one in all of them is in the way."""
 CHECK_BYTES = 1024**3
 USED_BYTES = 32 * 1024**2
-"""Largest file whose inside is checked; in use with a rollback journal: a reader that copies it keeps writers waiting."""
+"""Largest file whose inside is checked; with a rollback journal less, for a reader that copies it keeps writers waiting."""
 FULL_BYTES = 16 * 1024**2
 FOLDER_NAMES = 10_000
 
@@ -62,7 +62,7 @@ async def database_problems(loaded: LoadedConfig) -> tuple[list[Problem], Users]
         locks, wal = await _watch(path)
         problems += [*_of_locks(locks, wal), *_of_mode(config, found), *_of_wal(config, found, wal)]
     if found.state is SourceState.SOUND:
-        problems += await _of_inside(found, users)
+        problems += await _of_inside(found)
     return problems, users
 
 
@@ -184,8 +184,8 @@ def _of_wal(config: Config, found: Examined, wal: WalSample) -> Iterator[Problem
         yield Problem(code="wal_pinned", severity=Severity.INFO, params={"pinned": f"{named}.", "frames": left})
 
 
-async def _of_inside(found: Examined, users: Users) -> list[Problem]:
-    why = await asyncio.to_thread(_why_unchecked, found, users)
+async def _of_inside(found: Examined) -> list[Problem]:
+    why = await asyncio.to_thread(_why_unchecked, found)
     lines: list[str] = []
     if not why:
         lines, why = await _checked(found)
@@ -198,12 +198,12 @@ async def _of_inside(found: Examined, users: Users) -> list[Problem]:
     return [Problem(code="data_damaged", severity=Severity.BLOCKING, params=params, evidence=tuple(lines[:5]))]
 
 
-def _why_unchecked(found: Examined, users: Users) -> str:
+def _why_unchecked(found: Examined) -> str:
     total = found.size + found.wal_bytes
     if total >= CHECK_BYTES:
         return f"it is larger than {size(CHECK_BYTES)}"
-    if not found.wal and total > USED_BYTES and (users.processes or not users.known):
-        return "it is in use, and a reader of a rollback journal keeps writers waiting"
+    if not found.wal and total > USED_BYTES:
+        return f"it is larger than {size(USED_BYTES)}, and a reader of a rollback journal keeps writers waiting"
     if found.wal and found.wal_bytes and not side_file(found.real, "-shm").exists():
         return "nobody has it open, and what stands in -wal is not in the database yet"
     if shutil.disk_usage(tempfile.gettempdir()).free < 2 * total + FULL_BYTES:

@@ -94,9 +94,8 @@ class Alerts:
         yield from self._reached(look)
         yield from self._wal(database)
         mode = database["mode"]
-        if mode in ("wal", "rollback"):
-            changed = self._expects_wal and mode != "wal"
-            yield Reading(code=AlertCode.MODE_CHANGED, bad=changed, calm=not changed, params={"mode": mode})
+        changed = self._expects_wal and mode == "rollback"
+        yield Reading(code=AlertCode.MODE_CHANGED, bad=changed, calm=mode == "wal", params={"mode": mode})
         yield from self._answers(look["health"])
         for process in look["processes"]["found"]:
             params = {"pid": process["pid"], "command": process["command"]}
@@ -126,11 +125,10 @@ class Alerts:
     def _wal(self, database: Mapping[str, Any]) -> Iterator[Reading]:
         wal = self._config.wal
         limit = min(wal.max_bytes, self._config.monitor.limits.wal)
-        pins = database["pinned_by"] or []
-        if database["wal_bytes"] is not None:
-            yield above(AlertCode.WAL_LARGE, database["wal_bytes"], limit, params={"pinned_by": pins})
-        oldest = max(pins, key=lambda pin: pin["age_seconds"], default=None)
-        age = oldest["age_seconds"] if oldest else 0.0
+        pins = database["pinned_by"]
+        yield above(AlertCode.WAL_LARGE, database["wal_bytes"], limit, params={"pinned_by": pins or []})
+        oldest = max(pins or (), key=lambda pin: pin["age_seconds"], default=None)
+        age = oldest["age_seconds"] if oldest else None if pins is None else 0.0
         yield above(AlertCode.WAL_STARVED, age, wal.starvation, params=dict(oldest or {}))
 
     def _answers(self, health: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:

@@ -26,6 +26,8 @@ WHOLE_BYTES = 64 << 20
 """Up to this size indexes are read whole."""
 LIMIT_ROWS = 1_000
 """Of an index of a larger file; SQLite advises 100 to 1,000."""
+LOOK_MS = 1_000
+"""For which an exclusive lock is waited for when the file is looked at."""
 WAIT_SECONDS = 5.0
 """For one lock."""
 HOLD_SECONDS = 2.0
@@ -49,9 +51,9 @@ async def optimize(loaded: LoadedConfig, state: Path) -> dict[str, Any]:
         Refused: `source_*` it can't be read or written, `postgres_owns_writes`, `source_captured`.
         Held: `source_held` by a run; `source_busy`: nothing could be done, the holders are named.
     """
-    examined = await examine(loaded.config.source.path)
+    examined = await examine(loaded.config.source.path, busy_timeout_ms=LOOK_MS)
     holders = await find_holders(examined.real)
-    _refuse(examined, holders)
+    refuse_unwritable(examined, holders)
     assert examined.fingerprint is not None
     folder = StateDir.open(state, os.environ).path
     lock = lock_source(folder, examined.fingerprint.dev, examined.fingerprint.inode, "stepflow optimize")
@@ -109,8 +111,12 @@ async def _pinned(path: Path) -> list[dict[str, Any]] | None:
     return None if pins is None else [{"pid": p.pid, "command": p.command} for p in pins]
 
 
-def _refuse(examined: Examined, holders: Holders) -> None:
-    """Whatever can't be written safely."""
+def refuse_unwritable(examined: Examined, holders: Holders) -> None:
+    """Whatever can't be written safely.
+
+    Raises:
+        Refused: `source_*`.
+    """
     named = shown(examined.path)
     if examined.state is SourceState.EMPTY:
         raise Refused(f"{named} has zero bytes: there is nothing to optimize.", code="source_empty")
@@ -126,7 +132,7 @@ def _refuse(examined: Examined, holders: Holders) -> None:
         words = render(finding)
         raise Refused(words.what, detail=words.why, hint=words.fix, code=finding.code)
     for place in (examined.real, examined.real.parent):
-        if not os.access(place, os.W_OK):
+        if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             raise Refused(
                 f"{shown(place)} can't be written by this user.",
                 detail="SQLite writes statistics into the file and its journal beside it",

@@ -83,9 +83,7 @@ async def ask_pragmas(loaded: LoadedConfig) -> dict[str, Any]:
             hint="Write `wal.probe`, a command that runs what `stepflow pragmas --probe` prints; or pass its line with --check.",
             code="no_probe",
         )
-    return await _judged(
-        loaded, await ask_probe(command, folder=loaded.path.parent, redact=redactor_of(loaded.config))
-    )
+    return await _judged(loaded, await ask_probe(command, folder=loaded.path.parent, redact=redactor_of(loaded.config)))
 
 
 async def _judged(loaded: LoadedConfig | None, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +93,8 @@ async def _judged(loaded: LoadedConfig | None, told: Mapping[str, Any]) -> dict[
     return {
         "fits": fits,
         "settings": [
-            {"name": j.name, "wanted": j.wanted, "found": j.found, "state": j.state.value, "note": j.note} for j in judged
+            {"name": j.name, "wanted": j.wanted, "found": j.found, "state": j.state.value, "note": j.note}
+            for j in judged
         ],
         "sqlite_version": version or None,
         "wal_reset_bug": _bug(version),
@@ -146,4 +145,3 @@ def _row(pragma: Pragma) -> dict[str, Any]:
         "why": about.why,
         "risk": about.risk,
     }
-

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
@@ -89,7 +89,7 @@ def _of_target(loaded: LoadedConfig, env: Mapping[str, str]) -> set[str]:
 def _forms(value: str) -> Iterable[str]:
     """A secret, a password inside it, and both as URIs and JSON write them."""
     for one in {value, *_password(value)}:
-        yield from {one, quote(one, safe=""), unquote(one), json.dumps(one)[1:-1]}
+        yield from {one, quote(one), quote(one, safe=""), quote_plus(one), unquote(one), json.dumps(one)[1:-1]}
 
 
 def _password(value: str) -> set[str]:

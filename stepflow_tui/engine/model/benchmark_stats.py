@@ -88,4 +88,5 @@ def _t_975(freedom: int) -> float:
     if freedom <= len(_T_975):
         return _T_975[freedom - 1]
     z = NormalDist().inv_cdf(0.975)
-    return z + (z**3 + z) / (4 * freedom)  # Cornish and Fisher's first term: right to three digits from here on
+    # Cornish and Fisher's first two terms: right to three digits from here on
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

@@ -151,7 +151,8 @@ def normal(name: str, value: str) -> str:
     number = _number(name, text)
     low, high = _RANGES[name]
     if not low <= number <= high or (name == "cache_size" and not number):
-        raise problem("out of range", f"{low} to {high}{', but not 0' if name == 'cache_size' else ''}")
+        hint = "KiB below 0, pages above, but not 0" if name == "cache_size" else f"{low} to {high}"
+        raise problem("out of range", hint)
     return str(number)
 
 
@@ -171,7 +172,8 @@ def _number(name: str, text: str) -> int:
         whole: int = parse_whole(text)
         return whole
     if name == "busy_timeout":
-        return round(parse_duration(text) * 1000)
+        seconds: float = parse_duration(text)
+        return round(seconds * 1000)
     if name in ("mmap_size", "journal_size_limit"):
         return int(parse_size(text))
     raise problem("not a whole number", "decimal digits only, no leading zero")

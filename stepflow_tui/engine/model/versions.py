@@ -26,6 +26,8 @@ def version_of(text: str) -> Version:
 
 def older(version: str, than: str) -> bool:
     """Whether a version is older than another, by all its numbers."""
-    mine, other = (tuple(int(n) for n in re.findall(r"\d+", re.split(r"[^\d.]", v, maxsplit=1)[0])) for v in (version, than))
+    mine, other = (
+        tuple(int(n) for n in re.findall(r"\d+", re.split(r"[^\d.]", v, maxsplit=1)[0])) for v in (version, than)
+    )
     length = max(len(mine), len(other))
     return mine + (0,) * (length - len(mine)) < other + (0,) * (length - len(other))

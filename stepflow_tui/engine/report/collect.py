@@ -12,6 +12,7 @@ from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.report.application import advise
+from stepflow_tui.engine.report.in_place import collect_in_place
 from stepflow_tui.engine.texts import render
 from stepflow_tui.engine.texts.checklist import item_title
 
@@ -60,6 +61,7 @@ def collect(run_dir: Path, state_dir: Path) -> Report:
             "window": reader.gauges().get("window"),
             "availability": (gauges.get("availability") or {}).get("phases") or {},
             "application_state": gauges.get("application"),
+            **collect_in_place(reader, run_dir),
         }
 
 
@@ -222,7 +224,7 @@ def _errors(reader: RunReader) -> list[dict[str, Any]]:
 
 def _application(reader: RunReader, run: dict[str, Any]) -> list[str]:
     plan = reader.plan()
-    if plan is None:
+    if plan is None or run.get("kind") == "sqlite-wal":
         return []
     relevant = (run.get("config") or {}).get("relevant") or {}
     claimed = next((s["evidence"] for s in reader.steps() if s["name"] == "claim-target" and s["evidence"]), None) or {}

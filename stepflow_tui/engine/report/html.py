@@ -6,6 +6,14 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from stepflow_tui.engine.report.in_place import (
+    BENCHMARK_HEAD,
+    CONVERSION_HEAD,
+    LIMITS_HEAD,
+    benchmark_rows,
+    conversion_rows,
+    limit_rows,
+)
 from stepflow_tui.engine.report.markdown import (
     AVAILABILITY_HEAD,
     HEALTH_HEAD,
@@ -31,6 +39,8 @@ th{background:#8882}pre{background:#8881;padding:.6rem;overflow:auto;white-space
 def render(report: Report) -> str:
     """The whole page as text."""
     sections = (
+        _conversion,
+        _benchmark,
         _tables,
         _phases,
         _objects,
@@ -97,6 +107,15 @@ def _backup(report: Report) -> str:
         return ""
     proof = "restored and checked" if backup["verified"] else "NOT verified"
     return f"<p>Backup <code>{text(backup['path'])}</code>, {backup['bytes']:,} bytes, {proof}, SHA-256 <code>{text(backup['sha256'])}</code></p>"
+
+
+def _conversion(report: Report) -> str:
+    return _section("Conversion", _table(CONVERSION_HEAD, conversion_rows(report)))
+
+
+def _benchmark(report: Report) -> str:
+    limits = _table(LIMITS_HEAD, limit_rows(report), mark=3)
+    return _section("Benchmark", _table(BENCHMARK_HEAD, benchmark_rows(report)) + limits)
 
 
 def _tables(report: Report) -> str:

@@ -7,6 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stepflow_tui.engine.model.state import PhaseName
+from stepflow_tui.engine.report.in_place import (
+    BENCHMARK_HEAD,
+    CONVERSION_HEAD,
+    LIMITS_HEAD,
+    benchmark_rows,
+    conversion_rows,
+    limit_rows,
+)
 from stepflow_tui.engine.report.window import WINDOW_HEAD, window_rows
 
 Report = dict[str, Any]
@@ -21,7 +29,7 @@ SHOWN_ROWS = 200
 def render(report: Report) -> str:
     """The whole report as one Markdown text, ending in a newline."""
     sections = (
-        _summary, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
+        _summary, _conversion, _benchmark, _phases, _backup, _tables, _not_carried, _carried_otherwise, _findings, _discrepancies, _rejects, _application,
         _window, _availability, _health, _checklist, _notes, _rollbacks, _alerts, _audit,
     )  # fmt: skip
     return "\n\n".join(text for section in sections if (text := section(report))) + "\n"
@@ -64,20 +72,24 @@ def headline(report: Report) -> str:
     tables = report["tables"]
     equal = sum(t["verified"] == "equal" for t in tables)
     rows = sum(t["target_rows"] or 0 for t in tables)
+    where = f"{rows:,} rows, in place" if report["kind"] == "sqlite-wal" else f"{rows:,} rows in the target"
     words = {
-        "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {rows:,} rows in the target.",
+        "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {where}.",
         "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal; what is missing or different is listed below.",
         "refused": "Refused: a check or guard said no; the reason is below. `stepflow run` goes on once it is gone.",
         "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
         "aborted": "Aborted by the operator. Nothing was dropped.",
-        "rolled_back": _rolled_back(tables),
+        "rolled_back": _rolled_back(report),
         "stopped": "Stopped at a checkpoint. `stepflow run` goes on from there.",
         "waiting": "Waiting for an answer at a gate.",
     }
     return words.get(report["result"] or "", "Not finished.")
 
 
-def _rolled_back(tables: list[dict[str, Any]]) -> str:
+def _rolled_back(report: Report) -> str:
+    tables = report["tables"]
+    if report["kind"] == "sqlite-wal":
+        return "Rolled back: what was done to the database was taken back; how is said below."
     aside = sum("set aside as" in t["reason"] for t in tables)
     kept = f"; {aside} changed tables were set aside under the name given below" if aside else ""
     return f"Rolled back: what the run made in the target is gone{kept}."
@@ -101,6 +113,19 @@ def _summary(report: Report) -> str:
             f"**{cell(error['code'])}**: {cell(error['message'])} {cell(error['detail'])}\n\nWhat to do: {cell(error['hint'])}"
         )
     return "\n\n".join(lines)
+
+
+def _conversion(report: Report) -> str:
+    rows = conversion_rows(report)
+    return "## Conversion\n\n" + table(CONVERSION_HEAD, rows) if rows else ""
+
+
+def _benchmark(report: Report) -> str:
+    rows = benchmark_rows(report)
+    if not rows:
+        return ""
+    note = "Measured on copies of the database, both sides in turns; the interval is the 95 % confidence interval of the ratio."
+    return f"## Benchmark\n\n{note}\n\n{table(BENCHMARK_HEAD, rows)}\n\n{table(LIMITS_HEAD, limit_rows(report))}"
 
 
 def _phases(report: Report) -> str:

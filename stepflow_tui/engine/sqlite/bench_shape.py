@@ -5,23 +5,35 @@ Works on a scratch copy that belongs to the benchmark. Nothing is guessed: what 
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepflow_tui.engine.model.live import OURS
-from stepflow_tui.engine.model.schema import Generated, SourceForeignKey, SourceSchema, SourceTable, TableKind
+from stepflow_tui.engine.model.schema import SourceTable
 from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.bench_join import Joined, join_sql, working_joins
+from stepflow_tui.engine.sqlite.bench_rows import (
+    columns_of,
+    counted_tables,
+    is_key,
+    key_of,
+    listed,
+    place_of,
+    sampled_keys,
+    usable,
+)
 from stepflow_tui.engine.sqlite.bench_script import encoded, fresh_row, rewritten
 from stepflow_tui.engine.sqlite.catalog import read_schema
 
-_LEAST_ROWS = 20
-_TEMPLATES, _KEYS = 64, 1_000
-_LARGEST_ROW = 64 * 1024
+_TEMPLATES = 64
 _LARGEST_NUMBER = 2**61
 """New keys are counted on from the largest one that is there."""
-RANGE_ROWS, JOIN_ROWS = 20, 500
+_DELETES = re.compile(r"\bdelete\s+from\b|\breplace\s+into\b", re.IGNORECASE)
+"""Triggers that may take rows away: what was acknowledged could not be counted afterwards."""
+RANGE_ROWS = 20
+"""Rows of a short range."""
 
 OWN_WRITES = "_stepflow_bench"
 OWN_PARENT = "_stepflow_bench_parent"
@@ -30,7 +42,7 @@ _OWN_TABLES = f"""
 create table if not exists {OWN_PARENT} (id integer primary key, name text not null);
 create table if not exists {OWN_WRITES} (
   id integer primary key, parent_id integer not null references {OWN_PARENT}(id), status text not null, note text, at integer);
-create index if not exists {OWN_WRITES}_parent on {OWN_WRITES}(parent_id);
+create index if not exists {OWN_WRITES}_by_parent on {OWN_WRITES}(parent_id);
 with recursive n(i) as (select 1 union all select i + 1 from n where i < {_OWN_ROWS // 10})
   insert or ignore into {OWN_PARENT} select i, 'parent ' || i from n;
 with recursive n(i) as (select 1 union all select i + 1 from n where i < {_OWN_ROWS})
@@ -49,17 +61,6 @@ class Written:
     fresh: tuple[tuple[int, int | None], ...]
     update: int | None
     templates: tuple[tuple[Any, ...], ...]
-    keys: tuple[tuple[Any, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """A child table with its parent, along a foreign key. `shown`: a column of the parent that the join has to fetch."""
-
-    child: SourceTable
-    parent: SourceTable
-    link: SourceForeignKey
-    shown: str | None
     keys: tuple[tuple[Any, ...], ...]
 
 
@@ -89,14 +90,16 @@ def find_shape(conn: sqlite3.Connection, *, most_rows: int | None = None) -> Sha
         most_rows: larger tables are left out.
     """
     conn.text_factory = _text
-    counted = _counted(conn, read_schema(conn), most_rows)
-    written = next((w for table, rows in counted if (w := _written(conn, table, rows))), None)
-    joined = next((j for j in _joins(conn, counted)), None)
+    schema = read_schema(conn)
+    counted = counted_tables(conn, schema, most_rows)
+    pruned = {t.table.lower() for t in schema.triggers if _DELETES.search(t.sql)}
+    written = next((w for t, rows in counted if t.name.lower() not in pruned and (w := _written(conn, t, rows))), None)
+    joined = next((j for j in working_joins(conn, counted)), None)
     if written is None or joined is None:
         conn.executescript(_OWN_TABLES)
         own = {t.name: t for t in read_schema_with_own(conn)}
         written = written or _written(conn, own[OWN_WRITES], _OWN_ROWS)
-        joined = joined or next(_joins(conn, [(t, _OWN_ROWS) for t in own.values()]))
+        joined = joined or next(working_joins(conn, [(t, _OWN_ROWS) for t in own.values()]))
     assert written is not None  # our own table takes writes
     return Shape(written=written, joined=joined)
 
@@ -110,54 +113,17 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _counted(conn: sqlite3.Connection, schema: SourceSchema, most: int | None) -> list[tuple[SourceTable, int]]:
-    """Ordinary tables that can be read, the largest first."""
-    found = []
-    for table in schema.tables:
-        if table.kind is TableKind.ORDINARY and not table.unreadable and not table.name.startswith(OURS) and key_of(table):
-            try:
-                rows = int(conn.execute(f"select count(*) from {lite_ident(table.name)}").fetchone()[0])
-            except sqlite3.Error:
-                continue  # damaged, or it needs what this library doesn't have: not a table to measure with
-            if rows >= _LEAST_ROWS and (most is None or rows <= most):
-                found.append((table, rows))
-    return sorted(found, key=lambda t: -t[1])
-
-
-def key_of(table: SourceTable) -> tuple[str, ...]:
-    """What names a row: its primary key, else the rowid; () where there is neither."""
-    if table.primary_key:
-        return table.primary_key
-    return (table.rowid_name,) if table.rowid_name else ()
-
-
-def columns_of(table: SourceTable) -> tuple[str, ...]:
-    """Columns that are written, the key among them."""
-    stored = tuple(c.name for c in table.columns if c.generated is Generated.NO)
-    return stored if table.primary_key else (*key_of(table), *stored)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names as SQL."""
-    return ", ".join(lite_ident(n) for n in names)
-
-
-def _place(columns: Sequence[str], name: str) -> int:
-    folded = [c.lower() for c in columns]
-    return folded.index(name.lower())
-
-
 def _written(conn: sqlite3.Connection, table: SourceTable, rows: int) -> Written | None:
     """The table with all that writing it needs; None where it doesn't take a copy of its own rows."""
     try:
         columns = columns_of(table)
-        keys = _sampled_keys(conn, table, rows)
+        keys = sampled_keys(conn, table, rows)
         templates = tuple(_templates(conn, table, columns, keys))
         fresh = _fresh(conn, table, columns, templates) if templates else None
         if fresh is None:
             return None
         written = Written(
-            table=table, rows=rows, columns=columns, key=tuple(_place(columns, k) for k in key_of(table)), fresh=fresh,
+            table=table, rows=rows, columns=columns, key=tuple(place_of(columns, k) for k in key_of(table)), fresh=fresh,
             update=_updated(table, columns), templates=templates, keys=keys,
         )  # fmt: skip
         return written if _takes_writes(conn, written) else None
@@ -165,38 +131,14 @@ def _written(conn: sqlite3.Connection, table: SourceTable, rows: int) -> Written
         return None
 
 
-def _sampled_keys(conn: sqlite3.Connection, table: SourceTable, rows: int) -> tuple[tuple[Any, ...], ...]:
-    """Keys from all over the table."""
-    every = max(1, rows // _KEYS)
-    cursor = conn.execute(f"select {listed(key_of(table))} from {lite_ident(table.name)}")
-    return tuple(key for at, key in enumerate(cursor) if at % every == 0 and _usable(key) and None not in key)[: 2 * _KEYS]
-
-
 def _templates(
     conn: sqlite3.Connection, table: SourceTable, columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[Any, ...]]:
-    statement = f"select {listed(columns)} from {lite_ident(table.name)} where {_is_key(table)}"
+    statement = f"select {listed(columns)} from {lite_ident(table.name)} where {is_key(table)}"
     for key in keys[:: max(1, len(keys) // _TEMPLATES)]:
         row = conn.execute(statement, key).fetchone()
-        if row is not None and _usable(row):
+        if row is not None and usable(row):
             yield row
-
-
-def _is_key(table: SourceTable) -> str:
-    return " and ".join(f"{lite_ident(k)} = ?" for k in key_of(table))
-
-
-def _usable(row: Iterable[Any]) -> bool:
-    """Whether the row can be bound again: its text is UTF-8, and it isn't huge."""
-    size = 0
-    for value in row:
-        if isinstance(value, str):
-            if any("\ud800" <= c <= "\udfff" for c in value):
-                return False
-            size += len(value)
-        elif isinstance(value, bytes):
-            size += len(value)
-    return size <= _LARGEST_ROW
 
 
 def _unique_sets(table: SourceTable) -> Iterator[tuple[str, ...]]:
@@ -213,10 +155,10 @@ def _fresh(
     linked = {c.lower() for link in table.foreign_keys for c in link.columns}
     found: dict[int, int | None] = {}
     for names in _unique_sets(table):
-        places = [_place(columns, n) for n in names]
+        places = [place_of(columns, n) for n in names]
         if not places or any(at in found for at in places):
             continue  # an expression: the trial tells whether the other columns make it differ
-        chosen = sorted((columns[at].lower() in linked, kind != int, at) for at in places
+        chosen = sorted((columns[at].lower() in linked, kind is not int, at) for at in places
                         if (kind := _kind(templates, at)) in (int, str))  # fmt: skip
         if not chosen:
             return None
@@ -234,7 +176,9 @@ def _kind(rows: Sequence[tuple[Any, ...]], at: int) -> type | None:
 
 def _largest(conn: sqlite3.Connection, table: SourceTable, column: str) -> int:
     name = lite_ident(column)
-    [value] = conn.execute(f"select max({name}) from {lite_ident(table.name)} where typeof({name}) = 'integer'").fetchone()
+    [value] = conn.execute(
+        f"select max({name}) from {lite_ident(table.name)} where typeof({name}) = 'integer'"
+    ).fetchone()
     return max(0, int(value))
 
 
@@ -249,6 +193,7 @@ def _updated(table: SourceTable, columns: Sequence[str]) -> int | None:
 
 def _takes_writes(conn: sqlite3.Connection, written: Written) -> bool:
     """Two new rows of one template and a rewritten one, taken back. Triggers and CHECKs of the table have their say."""
+    count = f"select count(*) from {lite_ident(written.table.name)}"
     sql, shape = write_sql(written), {"fresh": written.fresh, "update": written.update, "key": written.key}
     conn.execute("begin immediate")
     try:
@@ -256,44 +201,15 @@ def _takes_writes(conn: sqlite3.Connection, written: Written) -> bool:
         done = [conn.execute(sql["insert"], fresh_row(shape, row, n)).rowcount for n in (1, 2)]
         if written.update is not None:
             done.append(conn.execute(sql["update"], rewritten(shape, row)).rowcount)
-        return set(done) == {1}
+        return set(done) == {1} and conn.execute(count).fetchone()[0] == written.rows + 2
     finally:
         if conn.in_transaction:
             conn.execute("rollback")
 
 
-def _joins(conn: sqlite3.Connection, counted: Sequence[tuple[SourceTable, int]]) -> Iterator[Joined]:
-    """Joins along foreign keys that work, the largest child first."""
-    known = {t.name.lower(): t for t, _ in counted}
-    for child, rows in counted:
-        for link in child.foreign_keys:
-            parent = known.get(link.ref_table.lower())
-            if parent is None or not link.ref_columns:
-                continue
-            try:
-                keys = _sampled_keys(conn, child, rows)
-                joined = Joined(child=child, parent=parent, link=link, shown=_shown(conn, parent), keys=keys)
-                if keys and conn.execute(join_sql(joined), keys[0]).fetchone() is not None:
-                    yield joined
-            except (sqlite3.Error, UnicodeError):
-                continue
-
-
-def _shown(conn: sqlite3.Connection, parent: SourceTable) -> str | None:
-    """A column beyond the parent's key, so that a join has to read the row; numbers and text only."""
-    keys = {k.lower() for k in parent.primary_key}
-    names = [c.name for c in parent.columns if c.generated is Generated.NO and c.name.lower() not in keys]
-    for name in names:
-        column = lite_ident(name)
-        sample = f"select distinct typeof({column}) from (select {column} from {lite_ident(parent.name)} limit 1000)"
-        if {k for (k,) in conn.execute(sample)} in ({"text"}, {"integer"}, {"real"}):
-            return name
-    return None
-
-
 def write_sql(written: Written) -> dict[str, str]:
     """The statements on that table."""
-    table, row_key = written.table, _is_key(written.table)
+    table, row_key = written.table, is_key(written.table)
     name, columns, key = lite_ident(table.name), listed(written.columns), listed(key_of(table))
     marks = ", ".join("?" * len(key_of(table)))
     return {
@@ -305,22 +221,6 @@ def write_sql(written: Written) -> dict[str, str]:
         "range": f"select {columns} from {name} where ({key}) >= ({marks}) order by {key} limit {RANGE_ROWS}",
         "count": f"select count(*) from {name}",
     }
-
-
-def join_sql(joined: Joined) -> str:
-    """The rows of a child from one key on, with their parents, and which parents have most of them."""
-    key = key_of(joined.child)
-    on = " and ".join(
-        f"p.{lite_ident(theirs)} = c.{lite_ident(ours)}"
-        for ours, theirs in zip(joined.link.columns, joined.link.ref_columns, strict=True)
-    )
-    groups = ", ".join(f"p.{lite_ident(c)}" for c in joined.link.ref_columns)
-    shown = f", max(p.{lite_ident(joined.shown)})" if joined.shown else ""
-    return (
-        f"select count(*){shown}, {groups} from (select {listed(joined.link.columns)} from {lite_ident(joined.child.name)}"
-        f" where ({listed(key)}) >= ({', '.join('?' * len(key))}) order by {listed(key)} limit {JOIN_ROWS}) c"
-        f" join {lite_ident(joined.parent.name)} p on {on} group by {groups} order by 1 desc limit 10"
-    )
 
 
 def plain_shape(shape: Shape) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from stepflow_tui.engine.model.schema import SourceTable, TableKind
 from stepflow_tui.engine.plan.quote import lite_ident
+from stepflow_tui.engine.sqlite.bench_rows import columns_of, key_of, listed
 from stepflow_tui.engine.sqlite.bench_script import encoded
-from stepflow_tui.engine.sqlite.bench_shape import Shape, columns_of, key_of, listed
+from stepflow_tui.engine.sqlite.bench_shape import Shape
 from stepflow_tui.engine.sqlite.catalog import read_schema
 
 TEXT_TABLE = "_stepflow_bench_text"
@@ -118,7 +119,9 @@ def _length(conn: sqlite3.Connection, table: SourceTable, column: str) -> float:
     name = lite_ident(column)
     sample = f"select {name} as v from {lite_ident(table.name)} limit {_SAMPLE}"
     try:
-        [found] = conn.execute(f"select avg(length(v)) from ({sample}) where typeof(v) = 'text' and v glob '* *'").fetchone()
+        [found] = conn.execute(
+            f"select avg(length(v)) from ({sample}) where typeof(v) = 'text' and v glob '* *'"
+        ).fetchone()
     except sqlite3.Error:
         return 0.0  # a column that this library can't read has no texts to search
     return float(found or 0)

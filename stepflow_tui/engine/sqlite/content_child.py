@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,28 +128,10 @@ def _is_grave(error: sqlite3.DatabaseError) -> bool:
 
 
 def _table(conn: sqlite3.Connection, name: str, emit: Emit, *, sliced: bool) -> dict[str, Any]:
-    try:
-        return _digest(conn, name, emit, sliced=sliced)
-    except sqlite3.OperationalError as error:
-        _, found, collation = str(error).partition("no such collation sequence: ")
-        if not found:
-            raise
-    # The tree is only walked through, never searched, so what stands in for the collation is never asked to be right.
-    conn.create_collation(collation, _stand_in)
-    return _table(conn, name, emit, sliced=False)
-
-
-def _stand_in(a: str, b: str) -> int:
-    return (a > b) - (a < b)
-
-
-def _digest(conn: sqlite3.Connection, name: str, emit: Emit, *, sliced: bool) -> dict[str, Any]:
     reading = reading_of(conn, name)
-    if sliced and reading.sliced:
-        try:
+    if sliced and reading.key:
+        with suppress(UnicodeDecodeError):  # of a key: what is left to do is one long read
             return _take(Digest(name, emit), _slices(conn, reading))
-        except UnicodeDecodeError:  # of a key: what is left to do is one long read
-            pass
     return _take(Digest(name, emit), _batches(conn, reading))
 
 
@@ -177,7 +159,7 @@ def _slices(conn: sqlite3.Connection, reading: Reading) -> Iterator[list[Row]]:
     size, after = 16, ()
     while True:
         began = time.monotonic()
-        rows = conn.execute(reading.slice(bool(after)), (*after, size)).fetchall()
+        rows = conn.execute(reading.slice(after=bool(after)), (*after, size)).fetchall()
         took = time.monotonic() - began
         if not rows:
             return

@@ -1,48 +1,48 @@
-"""Owns the statements that read one table's stored values in a fixed order, as a whole or in slices."""
+"""Owns the statements that read one table's stored values in the order of its own tree, as a whole or in slices."""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stepflow_tui.engine.plan.quote import lite_ident
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
+_BUILT_IN = {"binary", "nocase", "rtrim"}
 _VIRTUAL_COLUMN = 2
 """`hidden` of a generated column that is computed when it is read: nothing of it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a table is read.
+    """How a table is read: `columns` through `access`, which keeps SQLite from reading an index instead.
 
-    `rowid`: a name its rowid can be read by. `key`: for a table WITHOUT ROWID, its primary key's columns with their
-    collations, and `places` where they stand in a row. Neither: it can only be read as a whole.
+    `key`: terms that a slice is found by, and `places` where their values stand in a row; () when it can only be read as a
+    whole, in `order`.
     """
 
     table: str
     columns: str
-    rowid: str | None = None
+    access: str = "not indexed"
+    order: str = ""
     key: tuple[str, ...] = ()
     places: tuple[int, ...] = ()
-    order: str = ""
+
+    @property
+    def _from(self) -> str:
+        return f"select {self.columns} from {lite_ident(self.table)} {self.access}"
 
     @property
     def whole(self) -> str:
         """The statement that reads all of it."""
-        return f"select {self.columns} from {lite_ident(self.table)} not indexed {self.order}"
+        return f"{self._from} {self.order}"
 
-    @property
-    def sliced(self) -> bool:
-        """Whether it can be read in slices."""
-        return bool(self.places)
-
-    def slice(self, after: bool) -> str:
+    def slice(self, *, after: bool) -> str:
         """The statement for a slice. Parameters: the last row's key (if `after`), and how many rows."""
-        names = ", ".join(self.key)
-        where = f"where ({names}) > ({', '.join('?' for _ in self.key)})" if after else ""
-        return f"select {self.columns} from {lite_ident(self.table)} not indexed {where} order by {names} limit ?"
+        terms = ", ".join(self.key)
+        where = f"where ({terms}) > ({', '.join('?' for _ in self.key)})" if after else ""
+        return f"{self._from} {where} order by {terms} limit ?"
 
     def key_of(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """The parameters that continue after a row.
@@ -55,52 +55,59 @@ class Reading:
 
 
 def reading_of(conn: sqlite3.Connection, table: str) -> Reading:
-    """How to read a table through a connection whose TEXT arrives as `bytearray`."""
+    """How to read a table through a connection whose TEXT arrives as `bytearray`.
+
+    Raises:
+        UnicodeDecodeError: a name in it is not UTF-8, so no statement can hold it.
+    """
     if table == "sqlite_sequence":  # its rows belong to names; VACUUM gives them other rowids
         return Reading(table=table, columns="name, seq", order="order by name, seq")
     info = conn.execute(f"PRAGMA table_xinfo({lite_ident(table)})").fetchall()
-    names = [bytes(column[1]).decode("utf-8") for column in info]
+    names = [_text(column[1]) for column in info]
     stored = [name for name, column in zip(names, info, strict=True) if column[6] != _VIRTUAL_COLUMN]
     columns = ", ".join(lite_ident(name) for name in stored)
-    rowid = _rowid(conn, table, names)
-    if rowid:
-        return Reading(
-            table=table,
-            columns=f"{rowid}, {columns}",
-            rowid=rowid,
-            key=(rowid,),
-            places=(0,),
-            order=f"order by {rowid}",
+    index = _own_index(conn, table)
+    if index is not None:
+        return _by_primary_key(
+            conn, Reading(table=table, columns=columns, access=f"indexed by {lite_ident(index)}"), index, stored
         )
-    key = _primary_key(conn, table, stored)
-    if key is None:
-        return Reading(table=table, columns=columns)
-    return Reading(table=table, columns=columns, key=tuple(key.values()), places=tuple(key))
-
-
-def _rowid(conn: sqlite3.Connection, table: str, names: list[str]) -> str | None:
     taken = {name.lower() for name in names}
-    name = next((n for n in _ROWID_NAMES if n not in taken), None)
-    if name is None:
-        return None
-    try:
-        conn.execute(f"select {name} from {lite_ident(table)} not indexed limit 0").fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such column" not in str(error):
-            raise
-        return None
-    return name
+    rowid = next((n for n in _ROWID_NAMES if n not in taken), None)
+    if rowid is None:  # columns have taken all its names: read in its order, without it
+        return Reading(table=table, columns=columns)
+    return Reading(table=table, columns=f"{rowid}, {columns}", order=f"order by {rowid}", key=(rowid,), places=(0,))
 
 
-def _primary_key(conn: sqlite3.Connection, table: str, stored: list[str]) -> dict[int, str] | None:
-    """Place in the row and term of each key column; None when one is descending: one comparison can't go both ways."""
+def _text(value: Any) -> str:
+    return bytes(value).decode("utf-8")
+
+
+def _own_index(conn: sqlite3.Connection, table: str) -> str | None:
+    """The index that is the table itself, of one WITHOUT ROWID: a primary key that the schema lists no tree for."""
     for index in conn.execute(f"PRAGMA index_list({lite_ident(table)})").fetchall():
-        if bytes(index[3]) != b"pk":
-            continue
-        terms = conn.execute(f"PRAGMA index_xinfo({lite_ident(bytes(index[1]).decode())})").fetchall()
-        parts = [term for term in terms if term[5]]
-        if any(term[3] for term in parts) or any(term[2] is None for term in parts):
-            return None
-        named = [(bytes(term[2]).decode(), bytes(term[4]).decode()) for term in parts]
-        return {stored.index(name): f"{lite_ident(name)} collate {lite_ident(collation)}" for name, collation in named}
+        name = _text(index[1])
+        listed = conn.execute("select 1 from sqlite_schema where type='index' and name=?", (name,)).fetchone()
+        if bytes(index[3]) == b"pk" and listed is None:
+            return name
     return None
+
+
+def _by_primary_key(conn: sqlite3.Connection, whole: Reading, index: str, stored: list[str]) -> Reading:
+    terms = [term for term in conn.execute(f"PRAGMA index_xinfo({lite_ident(index)})").fetchall() if term[5]]
+    collations = [_text(term[4]) for term in terms]
+    if _stand_in(conn, collations) or any(term[3] for term in terms):
+        return whole  # a made-up collation or a descending column: it can be walked through, not searched
+    places = tuple(stored.index(_text(term[2])) for term in terms)
+    key = tuple(f"{lite_ident(stored[p])} collate {c}" for p, c in zip(places, collations, strict=True))
+    return replace(whole, key=key, places=places)
+
+
+def _stand_in(conn: sqlite3.Connection, collations: list[str]) -> bool:
+    """Give the connection the collations that only the application has; tell whether there are any.
+
+    SQLite does not open a tree without its collation. Nothing is ever compared by it here, so any order will do.
+    """
+    missing = [name for name in collations if name.lower() not in _BUILT_IN]
+    for name in missing:
+        conn.create_collation(name, lambda a, b: (a > b) - (a < b))
+    return bool(missing)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from stepflow_tui.engine import errors
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
@@ -29,6 +29,9 @@ Answerer = Callable[[dict[str, Any]], Any]
 class Conversation:
     """The parent's side: `async with Conversation(module) as child: await child.ask({…})`."""
 
+    interpreter: ClassVar[tuple[str, ...]] = (sys.executable,)
+    """What runs the module; fault tests put a tracer before it."""
+
     def __init__(self, module: str) -> None:
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
@@ -41,7 +44,7 @@ class Conversation:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", self._module,
+            *self.interpreter, "-P", "-m", self._module,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=None,
             env=environment(), cwd="/", limit=_LINE_LIMIT,
         )  # fmt: skip

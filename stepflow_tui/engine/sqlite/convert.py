@@ -21,7 +21,7 @@ from stepflow_tui.engine.sqlite.child import path_text
 from stepflow_tui.engine.sqlite.connect import real_path, shown
 from stepflow_tui.engine.sqlite.conversation import Conversation
 from stepflow_tui.engine.sqlite.convert_errors import failure, refuse_unfit, refused, state_now
-from stepflow_tui.engine.sqlite.exclusive import Suspicion, exclusive_refusal
+from stepflow_tui.engine.sqlite.exclusive import WATCH_SECONDS, Suspicion, exclusive_refusal
 from stepflow_tui.engine.sqlite.file_locks import FileLock, locks_on
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.layout import set_layout
@@ -38,12 +38,15 @@ _PATIENCE = ((0.5, 0), (2.0, 25), (float("inf"), 100))
 """Until how many seconds a try may wait how many milliseconds for readers to leave. While it waits new readers are kept
 out, so it begins without waiting at all."""
 
-_READ_MS = 500
+
+_BURST_SECONDS = 0.05
+"""How long one request to the child tries again and again before pause, abort and who is in the way are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try that somebody stood in the way of. `seconds` since the first one; `locks` who held what right after it."""
+    """A handful of tries that somebody stood in the way of. `number`: tries so far. `seconds` since the first one; `locks` who
+    held what right after the last one."""
 
     number: int
     seconds: float
@@ -90,7 +93,7 @@ async def convert(
         path: symlinks are followed.
         wait: seconds to look for the moment; pauses are not counted.
         control: looked at between tries, never within one.
-        tell: takes every try that failed.
+        tell: takes every handful of tries that failed.
         identity: device and inode of the file that was examined, None: what stands there now.
 
     Raises:
@@ -148,7 +151,6 @@ class _Work:
             self._started = time.monotonic()
             while True:
                 await self._pause_if_asked()
-                began = time.monotonic()
                 answer = await self._try(child)
                 if "returned" in answer:
                     self.written = answer["written"]
@@ -156,7 +158,7 @@ class _Work:
                 await self._look(child, answer)
                 if self.seconds >= wait:
                     raise await self._gave_up(wait)
-                await asyncio.sleep(_rest(time.monotonic() - began))
+                await asyncio.sleep(_rest(answer["waited"]))
 
     async def _pause_if_asked(self) -> None:
         began = time.monotonic()
@@ -164,14 +166,15 @@ class _Work:
         self._started += time.monotonic() - began
 
     async def _try(self, child: Conversation) -> dict[str, Any]:
-        self.attempts += 1
         patience = next(ms for until, ms in _PATIENCE if self.seconds < until)
+        order = {"op": "try", "busy_ms": patience, "seconds": _BURST_SECONDS}
         try:
-            answer: dict[str, Any] = await child.ask({**self._request, "op": "try", "busy_ms": patience})
+            answer: dict[str, Any] = await child.ask({**self._request, **order})
         except StepFailed as error:
             if error.code == "child_failed":
                 error.detail = f"{error.detail}; {await state_now(self._path)}"
             raise
+        self.attempts += answer["tries"]
         if "failed" in answer and not answer["failed"].startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise await failure(self._path, answer["failed"], answer["text"])
         return answer
@@ -184,16 +187,10 @@ class _Work:
             self.in_the_way[lock.holder] = lock.what
         if self._tell:
             self._tell(Attempt(number=self.attempts, seconds=self.seconds, locks=self._last))
-        kept_out = bool(answer["kept_out"])
-        suspects = self._suspicion.add(self._last, kept_out=kept_out, journal_idle=bool(answer["journal_idle"]))
-        if suspects and await self._still_kept_out(child):
-            raise exclusive_refusal(self._path, suspects)
-
-    async def _still_kept_out(self, child: Conversation) -> bool:
-        answer = await child.ask({**self._request, "op": "read", "busy_ms": _READ_MS})
-        if not answer["kept_out"]:
-            self._suspicion.clear()
-        return bool(answer["kept_out"])
+        if self._suspicion.add(kept_out=bool(answer["kept_out"]), seconds=self.seconds):
+            found = await child.ask({**self._request, "op": "watch", "seconds": WATCH_SECONDS})
+            if found["pid"] is not None:
+                raise exclusive_refusal(self._path, found["pid"])
 
     async def _gave_up(self, wait: float) -> Held:
         users = await find_holders(self._path)
@@ -215,6 +212,6 @@ _WAY_OUT = {
 }
 
 
-def _rest(seconds: float) -> float:
-    """Seconds until the next try: short beside a writer, and long enough after a wait that kept new readers out."""
-    return random.uniform(0.5, 1.5) * max(0.004, 2 * seconds)  # noqa: S311 - spreads tries, guards no secret
+def _rest(kept_others_out: float) -> float:
+    """Seconds until the next try: short beside a writer, and longer after a wait for readers, which kept new ones out."""
+    return random.uniform(0.5, 1.5) * max(0.004, 2 * kept_others_out)  # noqa: S311 - spreads tries, guards no secret

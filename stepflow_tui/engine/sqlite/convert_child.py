@@ -7,26 +7,28 @@ back, or the new state is there as a whole.
 
 from __future__ import annotations
 
+import random
 import re
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.errors import Refused, StepFailed
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.connect import (
     open_application,
     open_converting,
-    open_living,
     set_pragma,
     shown,
-    side_file,
 )
 from stepflow_tui.engine.sqlite.conversation import answer_all
+from stepflow_tui.engine.sqlite.exclusive import watch
 from stepflow_tui.engine.sqlite.serving import text_path
 
-_JOURNAL_HEADER = 28
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_REST_SECONDS = 0.002
 _AUTO_VACUUM = ("none", "full", "incremental")
 
 _working: list[sqlite3.Connection] = []
@@ -34,12 +36,12 @@ _working: list[sqlite3.Connection] = []
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Dispatch one request: `try`, `read` or `layout`."""
+    """Dispatch one request: `try`, `watch` or `layout`."""
     path = text_path(request["path"])
-    if request["op"] == "read":
-        return {"kept_out": not can_read(path, int(request["busy_ms"]))}
+    if request["op"] == "watch":
+        return {"pid": watch(path, float(request["seconds"]))}
     same_file_or_refuse(path, (request["dev"], request["inode"]))
-    done = layout(path, request) if request["op"] == "layout" else attempt(path, request["to"], int(request["busy_ms"]))
+    done = layout(path, request) if request["op"] == "layout" else attempts(path, request)
     same_file_or_refuse(path, (request["dev"], request["inode"]))
     return done
 
@@ -48,8 +50,11 @@ def same_file_or_refuse(path: Path, identity: tuple[int, int]) -> None:
     """Look by name whether the file is still the one that was examined."""
     try:
         status = path.stat()
-    except OSError:
+    except FileNotFoundError:
         status = None
+    except OSError as error:
+        raise StepFailed(f"{shown(path)} can't be looked at.", detail=str(error), hint="Look at the disk (dmesg), then run again.",
+                         code="conversion_io") from error  # fmt: skip
     if status is None or (status.st_dev, status.st_ino) != identity:
         raise Refused(
             f"{shown(path)} was replaced by another file while it was worked on.",
@@ -57,6 +62,25 @@ def same_file_or_refuse(path: Path, identity: tuple[int, int]) -> None:
             hint="Stop whatever replaces it (a restore, a deployment, a rename), look at the new file, then run again.",
             code="source_replaced",
         )
+
+
+def attempts(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Tries in quick succession, none of which waits but the last: between two commits of a busy writer there is room for one.
+
+    Returns:
+        As `attempt`, and `tries`; `kept_out`: none of them could read; `waited`: seconds in which the last kept new readers out.
+    """
+    end = time.monotonic() + float(request["seconds"])
+    tries, kept_out = 0, True
+    while True:
+        began = time.monotonic()
+        tries, last = tries + 1, began >= end
+        answer = attempt(path, request["to"], int(request["busy_ms"]) if last else 0)
+        kept_out = kept_out and bool(answer.get("kept_out"))
+        if last or not str(answer.get("failed", "")).startswith(_BUSY):
+            waited = 0.0 if answer.get("kept_out") else time.monotonic() - began
+            return {**answer, "tries": tries, "kept_out": kept_out, "waited": waited}
+        time.sleep(random.uniform(0.5, 1.5) * _REST_SECONDS)  # noqa: S311 - spreads tries, guards no secret
 
 
 def attempt(path: Path, to: str, busy_ms: int) -> dict[str, Any]:
@@ -68,9 +92,7 @@ def attempt(path: Path, to: str, busy_ms: int) -> dict[str, Any]:
             before = bytes_written()
             return {"returned": switch(conn, to), "written": _since(before)}
     except sqlite3.Error as error:
-        failed = _failed(error)
-    # The connection is closed: opening files by hand can't take its locks away any more.
-    return {**failed, "kept_out": kept_out, "journal_idle": journal_idle(side_file(path, "-journal"))}
+        return {**_failed(error), "kept_out": kept_out}
 
 
 def switch(conn: sqlite3.Connection, to: str) -> str:
@@ -92,28 +114,6 @@ def _since(before: int | None) -> int | None:
     """Bytes that the conversion itself has written: the first page and its journal, whatever the size of the file."""
     now = bytes_written()
     return None if before is None or now is None else now - before
-
-
-def can_read(path: Path, busy_ms: int) -> bool:
-    """Whether a shared lock can be had. Waiting for it keeps nobody out."""
-    try:
-        open_living(path, busy_timeout_ms=busy_ms).close()
-    except sqlite3.OperationalError as error:
-        if not _failed(error)["failed"].startswith("SQLITE_BUSY"):
-            raise
-        return False
-    return True
-
-
-def journal_idle(journal: Path) -> bool:
-    """Whether no transaction is under way by it: absent, empty, or its header wiped out."""
-    try:
-        with journal.open("rb", buffering=0) as file:
-            return not any(file.read(_JOURNAL_HEADER))
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
 
 
 def _failed(error: sqlite3.Error) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from stepflow_tui.engine.sqlite.mounts import filesystem_of, is_file_mount
 _ROOM = 1024 * 1024
 """Bytes free below which an I/O error is taken for what it mostly is: SQLite has several names for a full disk."""
 
-_IO = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_FULL")
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_IO = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_READONLY", *_DAMAGE)
+"""What a failing disk looks like: a page that can't be read is "malformed", a file that can't be opened for writing "read-only".
+"""
 
 
 def refuse_unfit(path: Path, to: JournalMode, facts: ModeFacts) -> None:
@@ -54,8 +57,16 @@ def refuse_unfit(path: Path, to: JournalMode, facts: ModeFacts) -> None:
 
 def _refuse_read_only(path: Path) -> None:
     for name, what in ((path, "file"), (path.parent, "folder")):
-        if not os.access(name, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not _may_write(name):
             raise read_only(path, f"the {what} {shown(name)} can't be written")
+
+
+def _may_write(name: Path) -> bool:
+    return os.access(name, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _writable(path: Path) -> bool:
+    return _may_write(path) and _may_write(path.parent)
 
 
 def read_only(path: Path, detail: str) -> Refused:
@@ -79,20 +90,22 @@ async def failure(path: Path, name: str, text: str) -> StepFlowError:
         text: its message.
     """
     detail = f"{text} ({name})"
-    if name.startswith("SQLITE_READONLY"):
+    if name == "SQLITE_ERROR":
+        return refused(path, detail)
+    if name.startswith("SQLITE_READONLY") and not _writable(path):
         return read_only(path, detail)
-    if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
+    if not name.startswith(_IO):
+        return StepFailed(f"{shown(path)} could not be converted by SQLite.", detail=detail, code="sqlite_failed")
+    sound = await soundness(path)
+    if name in _DAMAGE and sound != "ok":
+        detail = f"{detail}; integrity_check: {sound}"
         return Refused(
             f"{shown(path)} is damaged, so it is not converted.",
             detail=detail,
             hint=CORRUPT_HINT,
             code="source_corrupt",
         )
-    if name == "SQLITE_ERROR":
-        return refused(path, detail)
-    if not name.startswith(_IO):
-        return StepFailed(f"{shown(path)} could not be converted by SQLite.", detail=detail, code="sqlite_failed")
-    detail = f"{detail}; {await state_now(path)}"
+    detail = f"{detail}; integrity_check: {sound}; {await _mode_now(path)}"
     if name == "SQLITE_FULL" or _no_room(path):
         return DiskFull(f"The conversion of {shown(path)} found no room on the disk.", detail=detail)
     return StepFailed(
@@ -116,12 +129,14 @@ def refused(path: Path, detail: str) -> Refused:
 
 async def state_now(path: Path) -> str:
     """`integrity_check: ok; the file is in delete, header 1,1`, asked in this order: the check rolls a hot journal back."""
-    sound = await soundness(path)
+    return f"integrity_check: {await soundness(path)}; {await _mode_now(path)}"
+
+
+async def _mode_now(path: Path) -> str:
     try:
-        mode = (await read_mode(path)).text
+        return f"the file is in {(await read_mode(path)).text}"
     except StepFlowError as error:
-        mode = f"a mode that can't be read ({error.detail or error.message})"
-    return f"integrity_check: {sound}; the file is in {mode}"
+        return f"its mode can't be read ({error.detail or error.message})"
 
 
 def _no_room(path: Path) -> bool:

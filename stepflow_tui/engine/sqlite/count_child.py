@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from typing import Any
 
+from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.connect import open_living
 from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
 
@@ -48,13 +49,14 @@ def _tables(conn: sqlite3.Connection) -> list[str]:
 
 
 def _rows(conn: sqlite3.Connection, table: str, deadline: float) -> int | None:
-    name = '"' + table.replace('"', '""') + '"'
+    quoted = lite_ident(table)
     try:
         _allow(conn, deadline)
         rowid = _name_of_rowid(conn, table)
         if rowid is not None:
-            return _by_rowid(conn, name, rowid, deadline)
-        [(count,)] = conn.execute(f"select count(*) from {name}").fetchall()
+            return _by_rowid(conn, table, rowid, deadline)
+        # count(*) would be one single instruction, which no deadline ends
+        [(count,)] = conn.execute(f"select coalesce(sum(1), 0) from {quoted}").fetchall()
     except sqlite3.Error:
         return None
     return int(count)
@@ -71,12 +73,12 @@ def _name_of_rowid(conn: sqlite3.Connection, table: str) -> str | None:
     return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
 
 
-def _by_rowid(conn: sqlite3.Connection, name: str, rowid: str, deadline: float) -> int:
-    total, where = 0, ""
+def _by_rowid(conn: sqlite3.Connection, table: str, rowid: str, deadline: float) -> int:
+    quoted, total, where = lite_ident(table), 0, ""
     bound: tuple[int, ...] = ()
     while True:
         _allow(conn, deadline)
-        inner = f"select {rowid} as r from {name} {where} order by {rowid} limit {SLICE_ROWS}"
+        inner = f"select {rowid} as r from {quoted} {where} order by {rowid} limit {SLICE_ROWS}"
         [(count, last)] = conn.execute(f"select count(*), max(r) from ({inner})", bound).fetchall()
         total += count
         if count < SLICE_ROWS:

@@ -20,7 +20,8 @@ from stepflow_tui.engine.sqlite.mounts import mount_of, parse_mountinfo
 READING, WRITING, WAITING, EXCLUSIVE = "reading", "writing", "waiting to write", "exclusive"
 
 _PENDING = 0x4000_0000
-_SHARED_FIRST, _SHARED_LAST = _PENDING + 2, _PENDING + 511
+SHARED_FIRST, SHARED_BYTES = _PENDING + 2, 510
+_SHARED_LAST = SHARED_FIRST + SHARED_BYTES - 1
 _WAL_WRITE, _WAL_READ_FIRST, _WAL_READ_LAST = 120, 123, 127
 _END_OF_FILE = 1 << 63
 _STRENGTH = (EXCLUSIVE, WRITING, WAITING, READING)
@@ -97,10 +98,10 @@ async def exclusive_holders(
 
 def _main_locks(table: str, path: Path, proc: Path, *, wal: bool) -> Iterator[tuple[int, str]]:
     for kind, pid, first, last in _rows(table, path, proc):
-        shared = first <= _SHARED_LAST and last >= _SHARED_FIRST
+        shared = first <= _SHARED_LAST and last >= SHARED_FIRST
         if kind == "WRITE" and shared:
             yield pid, EXCLUSIVE
-        elif kind == "WRITE" and first < _SHARED_FIRST and last >= _PENDING:
+        elif kind == "WRITE" and first < SHARED_FIRST and last >= _PENDING:
             yield pid, WAITING
         elif kind == "READ" and shared and not wal:
             yield pid, READING

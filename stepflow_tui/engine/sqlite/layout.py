@@ -49,6 +49,7 @@ async def set_layout(
 
     Raises:
         Refused: `layout_needs_rollback_journal`; `layout_renumbers_rows`: rows of the tables named would get other rowids;
+            `layout_refused`: SQLite lacks something the schema names, such as a collation of the application;
             `source_replaced`, `source_schema_unreadable`, and as `convert`.
         Held: `source_busy_conversion`. DiskFull (temporary files need twice the room). StepFailed: `layout_not_taken`,
             `conversion_io`.
@@ -95,6 +96,8 @@ async def _until_done(path: Path, request: dict[str, Any], wait: float, control:
                 return
             if "renumbered" in answer:
                 raise _renumbers(path, answer["renumbered"])
+            if answer["failed"] == "SQLITE_ERROR":
+                raise _refused(path, answer["text"])
             if not answer["failed"].startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise await failure(path, answer["failed"], answer["text"])
             if time.monotonic() >= deadline:
@@ -135,6 +138,15 @@ def _renumbers(path: Path, tables: list[str]) -> Refused:
         detail=f"tables without INTEGER PRIMARY KEY and index whose rowids have gaps: {', '.join(tables)}",
         hint="Leave `wal.page_size` and `wal.auto_vacuum` out; or give these tables an index or an INTEGER PRIMARY KEY first.",
         code="layout_renumbers_rows",
+    )
+
+
+def _refused(path: Path, text: str) -> Refused:
+    return Refused(
+        f"SQLite can't rewrite {shown(path)} here.",
+        detail=text,
+        hint="Leave `wal.page_size` and `wal.auto_vacuum` out, or run VACUUM in the application, which has what is missing here.",
+        code="layout_refused",
     )
 
 

@@ -9,6 +9,7 @@ import mmap
 import os
 import re
 import stat
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,26 @@ class Library:
     version: str
 
 
-def library_of(pid: int, proc: Path = PROC) -> Library | None:
-    """The SQLite library of a process; None where there is none to be seen, or its version can't be told for sure."""
-    for name, file in _code(pid, proc):
-        version = version_in(file)
-        if version is not None:
-            return Library(path=name, version=version)
-    return None
+def libraries_of(pids: Iterable[int], proc: Path = PROC) -> dict[int, Library]:
+    """The SQLite libraries of processes, by pid; left out where there is none to be seen, or its version can't be told for sure.
+
+    Every file is searched once, however many processes have it loaded.
+    """
+    found: dict[int, Library] = {}
+    known: dict[tuple[int, int], str | None] = {}
+    for pid in pids:
+        for name, file in _code(pid, proc):
+            try:
+                status = file.stat()
+            except OSError:
+                continue
+            key = (status.st_dev, status.st_ino)
+            if key not in known:
+                known[key] = version_in(file)
+            if (version := known[key]) is not None:
+                found[pid] = Library(path=name, version=version)
+                break
+    return found
 
 
 def version_in(file: Path) -> str | None:

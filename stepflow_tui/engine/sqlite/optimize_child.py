@@ -56,7 +56,10 @@ def handle(request: dict[str, Any], _emit: Emit) -> Any:
         _refuse_migrating(conn, path)
         set_pragma(conn, "analysis_limit", request["limit"])
         analyzed, left_out = _analyze(conn, path, request["wait"], request["hold"])
-        optimized = not left_out and _unit(conn, path, f"PRAGMA optimize({_ALL_TABLES})", request["wait"], request["hold"]) == ""
+        optimized = (
+            not left_out
+            and _unit(conn, path, f"PRAGMA optimize({_ALL_TABLES})", request["wait"], request["hold"]) == ""
+        )
         return {
             "analyzed": analyzed,
             "left_out": left_out,
@@ -85,9 +88,7 @@ def _refuse_migrating(conn: sqlite3.Connection, path: Path) -> None:
     )
 
 
-def _analyze(
-    conn: sqlite3.Connection, path: Path, wait: float, hold: float
-) -> tuple[list[str], list[dict[str, str]]]:
+def _analyze(conn: sqlite3.Connection, path: Path, wait: float, hold: float) -> tuple[list[str], list[dict[str, str]]]:
     """The tables that were analysed, and those that were not. After one that stayed locked no other is waited for."""
     tables = [as_text(name) for (name,) in conn.execute(_TABLES).fetchall()]
     analyzed: list[str] = []
@@ -114,11 +115,14 @@ def _unit(conn: sqlite3.Connection, path: Path, statement: str, wait: float, hol
     except Held:
         rollback(conn)
         return LOCKED
+    except UnicodeEncodeError:  # Python can't hand it to SQLite
+        rollback(conn)
+        return "its name is not UTF-8"
     except sqlite3.OperationalError as error:
         rollback(conn)
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return SLOW
-        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # a collation or function of the application's
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:  # a collation or function of the application's
             return str(error)
         raise
     return ""

@@ -7,6 +7,7 @@ import math
 import os
 import sqlite3
 import stat
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
 MAGIC = b"SQLite format 3\x00"
 _SAMPLE_BYTES = 65_536
 _BLOCK = 4 * 1024 * 1024
+_SHORT_WAIT_MS = 20
+_KEPT_OUT = ("SQLITE_BUSY", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED")
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"** This file contains an SQLite 2", "a SQLite 2 database"),
@@ -139,7 +142,18 @@ def examine(path: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask_sqlite(path: Path, immutable: bool, busy_timeout_ms: int) -> dict[str, Any]:
-    """Open once, read the schema's root, close. Errors are reported by SQLite's own names."""
+    """Open, read the schema's root, close. Errors are reported by SQLite's own names.
+
+    Many short waits find the gap between two commits of a busy writer, which SQLite's own tries, up to 100 ms apart, miss.
+    """
+    until = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        answer = _answer(path, immutable, min(_SHORT_WAIT_MS, busy_timeout_ms))
+        if answer.get("error") not in _KEPT_OUT or time.monotonic() >= until:
+            return answer
+
+
+def _answer(path: Path, immutable: bool, busy_timeout_ms: int) -> dict[str, Any]:
     try:
         conn = open_living(path, immutable=immutable, busy_timeout_ms=busy_timeout_ms)
     except sqlite3.Error as error:

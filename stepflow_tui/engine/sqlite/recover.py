@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.sqlite.child import path_text, run_child
-from stepflow_tui.engine.sqlite.connect import open_frozen, open_living, shown
+from stepflow_tui.engine.sqlite.connect import BUSY_TIMEOUT_MS, open_frozen, open_living, shown
 from stepflow_tui.engine.sqlite.examine import Examined, SourceState
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 
@@ -27,11 +27,11 @@ class Readable:
     frozen: bool
     immutable: bool = False
 
-    def open(self, *, exact_rows: bool = False) -> Connection:
+    def open(self, *, exact_rows: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Connection:
         """A connection in the way that fits; in a thread or child process."""
         if self.frozen:
             return open_frozen(self.path, exact_rows=exact_rows)
-        return open_living(self.path, exact_rows=exact_rows, immutable=self.immutable)
+        return open_living(self.path, exact_rows=exact_rows, immutable=self.immutable, busy_timeout_ms=busy_timeout_ms)
 
 
 def refuse_unreadable(examined: Examined) -> None:

@@ -40,6 +40,7 @@ GLIMPSES = 20
 IDLE_SHARE = 20
 """A look that takes long (a slow disk) is followed by so many times its length of rest."""
 SETTLE_SECONDS = 0.02
+"""A reader that is gone after so long was a transaction like all others, and nobody to name."""
 HOLDERS_SECONDS = 5.0
 """How often the process table is walked for those that have a file in rollback mode open."""
 
@@ -49,14 +50,19 @@ _TRIES = 5
 _UNKNOWN_INDEX: dict[str, Any] = {"salt": None, "change": None, "frames": None, "checkpointed": None}
 
 
+Pin = tuple[int, int, int]
+"""A reader in the way: process, slot, mark."""
+
+
 @dataclass(slots=True)
 class Watching:
-    """What one child remembers: how the table names the files, commands of writers, who has the file open."""
+    """What one child remembers: how the table names the files, who pins (seen last, told of), who has the file open."""
 
     path: Path
     proc: Path = PROC
     names: dict[tuple[int, int], Named] = field(default_factory=dict)
-    commands: dict[int, str] = field(default_factory=dict)
+    pins: frozenset[Pin] = frozenset()
+    told: frozenset[Pin] = frozenset()
     open_by: list[dict[str, Any]] = field(default_factory=list)
     open_at: float = float("-inf")
 
@@ -84,16 +90,21 @@ class Watching:
 
 
 def handle(request: dict[str, Any], emit: Emit) -> Any:
-    """Emit a look at the database every `every` seconds with the glimpses since the last one, until the parent is gone."""
+    """Emit a look at the database every `every` seconds with the glimpses since the last one, until the parent is gone.
+
+    A reader that two glimpses in a row found in the way is told of at once.
+    """
     watching, every = Watching(text_path(request["path"])), float(request["every"])
-    glimpses, told = [], float("-inf")
+    glimpses, told, before = [], float("-inf"), frozenset[Pin]()
     while True:
         began = time.monotonic()
         glimpses.append(glimpse(watching))
-        if began - told >= every:
+        rest = max(every / GLIMPSES, IDLE_SHARE * (time.monotonic() - began)) if every else 0
+        stays, before = watching.pins & before, watching.pins
+        if began - told >= every or not stays <= watching.told:
             emit({**_settled(watching), "glimpses": glimpses})
-            glimpses, told = [], began
-        time.sleep(max(every / GLIMPSES, IDLE_SHARE * (time.monotonic() - began)) if every else 0)
+            glimpses, told, watching.told = [], began, before
+        time.sleep(rest)
 
 
 def _settled(watching: Watching) -> dict[str, Any]:
@@ -118,6 +129,7 @@ def glimpse(watching: Watching) -> dict[str, Any]:
         "t": time.monotonic(), "at_ms": time.time_ns() // 1_000_000, "mode": "unreadable", **_UNKNOWN_INDEX,
         "writer": None, "checkpointer": None,
     }  # fmt: skip
+    watching.pins = frozenset()
     with suppress(OSError):
         descriptor = _open(watching.path)
         try:
@@ -139,6 +151,9 @@ def _index_glimpse(watching: Watching) -> dict[str, Any]:
     descriptor = _open(_side(watching.path, b"-shm"))
     try:
         index = _index(descriptor)
+        if index is not None:
+            found = pinning(index, asked_slots(descriptor))
+            watching.pins = frozenset((pin["pid"], pin["slot"], pin["mark"]) for pin in found)
         return {
             **({} if index is None else _plain(index)),
             "writer": _who(watching, holder_of(descriptor, WRITE_LOCK)),

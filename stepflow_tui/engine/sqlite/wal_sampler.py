@@ -132,6 +132,14 @@ class WalSampler:
         fresh = self._at is not None and self._monotonic() - self._at <= STALE_SECONDS
         return self._sample if fresh else WalSample()
 
+    async def newer(self) -> WalSample:
+        """The next look; unknown when none comes for long."""
+        self._looked.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STALE_SECONDS):
+                await self._looked.wait()
+        return await self.sample()
+
     async def close(self) -> None:
         """End the child process; nothing is left running."""
         task, self._task = self._task, None

@@ -13,6 +13,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.sqlite.backup import Backup, make_backup, read_manifest, write_manifest
 from stepflow_tui.engine.sqlite.backups import copy_backup, list_backups, prune_backups
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
@@ -51,7 +52,7 @@ class MakeBackup(PlainStep):
             report=ctx.report,
             deadline_s=ctx.config.backup.deadline,
             now_ms=ctx.clock.now_ms(),
-            stall_s=ctx.config.source.allow_stall,
+            stall_s=_stall(ctx),
         )
         await ctx.journal.save_backup(
             backup.path, backup.bytes, backup.sha256, verified=False, source=to_plain(backup.source)
@@ -64,6 +65,13 @@ class MakeBackup(PlainStep):
             "sha256": backup.sha256,
             "seconds": round(backup.seconds, 3),
         }
+
+
+def _stall(ctx: RunContext) -> float:
+    """How long writers of a rollback-journal file may be kept waiting: where they go on working, never longer than they wait."""
+    source = ctx.config.source
+    waits = source.busy_timeout if ctx.config.in_place and ctx.config.mode is Mode.IN_PLACE else None
+    return source.allow_stall if waits is None else min(source.allow_stall, waits)
 
 
 async def _empty(ctx: RunContext) -> Evidence:

@@ -37,7 +37,7 @@ FINDINGS: dict[str, Words] = {
     ),
     "wal_checkpoint_incomplete": Words(
         "A checkpoint moved {checkpointed} of {frames} frames into the database.",
-        "A reader holds an old state open (busy: {busy}); the -wal can't be emptied until it ends.",
+        "Beside writers some frames are always left; many are left where a reader holds an old state open.",
         "Look who it is (`stepflow status`, panel WAL), and see that the application ends its read transactions.",
     ),
     "wal_settings_remain": Words(

@@ -21,7 +21,9 @@ PRAGMAS: dict[str, About] = {
     "busy_timeout": About(
         N_("How long a connection waits for a lock before it says `database is locked`; milliseconds."),
         N_("SQLite's own default is 0: the second of two writers fails at once. With 30 seconds it waits its turn."),
-        N_("A transaction that began by reading and then writes can fail at once all the same: begin it with BEGIN IMMEDIATE."),
+        N_(
+            "A transaction that began by reading and then writes can fail at once all the same: begin it with BEGIN IMMEDIATE."
+        ),
     ),
     "synchronous": About(
         N_("When SQLite waits for the disk. NORMAL in WAL mode: at checkpoints, not at every commit."),
@@ -86,7 +88,9 @@ PRAGMAS: dict[str, About] = {
 }
 """By pragma."""
 
-LEFT_ALONE = N_("foreign_keys is left as the application sets it: off is SQLite's default, and switching it on changes what writes do.")
+LEFT_ALONE = N_(
+    "foreign_keys is left as the application sets it: off is SQLite's default, and switching it on changes what writes do."
+)
 
 FINDINGS: dict[str, Words] = {
     "pragma_cache_pages": Words(

@@ -41,7 +41,7 @@ _FILE: dict[str, Words] = {
         "The backup before the conversion would keep writers waiting for about {seconds} s; allowed are {allowed_seconds} s. "
         "It is open in {holders}.",
         "In rollback-journal mode nobody can write while somebody reads.",
-        "Stop the application for it (`mode: offline`), or raise `source.allow_stall`.",
+        "Stop the application while the backup is made, or raise `source.allow_stall`.",
     ),
     "wal_schema_entry": Words(
         "The schema holds an entry that SQLite can't understand: {message}.",
@@ -115,10 +115,10 @@ _USERS: dict[str, Words] = {
         "Give uid {uid} the right to write to the folder (`chown`, or a group with `chmod g+w`).",
     ),
     "wal_file_not_writable": Words(
-        "The user {user} (uid {uid}) may not write to {object}: {holder}.",
+        "The user {user} (uid {uid}) may not write to {files}: {holder}.",
         "Side files get the rights of the database, and reading in WAL mode writes to -shm. It can read only while somebody else "
         "keeps the side files there.",
-        "Give it the right to write to the file, or let it open the file with `mode=ro` and test that before.",
+        "Give it the right to write to them, or let it open the file with `mode=ro` and test that before.",
     ),
     "wal_folder_owner": Words(
         "The owner of {object}, {user} (uid {uid}), may not make files in {folder}.",
@@ -150,7 +150,7 @@ _USERS: dict[str, Words] = {
         "{file}, line {line}, copies {object} with `{tool}`.",
         "In WAL mode the newest rows are in -wal: a copy of the main file alone lacks them, and a copy made while "
         "somebody writes may be damaged.",
-        'Use `sqlite3 FILE "VACUUM INTO \'COPY\'"` or `stepflow backup` there before the conversion.',
+        "Use `sqlite3 FILE \"VACUUM INTO 'COPY'\"` or `stepflow backup` there before the conversion.",
     ),
     "wal_switch_target": Words(
         "The switch of {object} uses {names}.",

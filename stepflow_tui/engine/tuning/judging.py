@@ -52,9 +52,7 @@ class Judged:
         return warning("pragma_differs", self.name, name=self.name, found=self.found, wanted=self.wanted)
 
 
-def judge(
-    found: Mapping[str, object], wanted: Sequence[Pragma], *, page_size: int | None = None
-) -> tuple[Judged, ...]:
+def judge(found: Mapping[str, object], wanted: Sequence[Pragma], *, page_size: int | None = None) -> tuple[Judged, ...]:
     """Compare what a connection answers with what it should be.
 
     Args:

@@ -14,7 +14,7 @@ def _statements(pragmas: Sequence[Pragma], name: str = "PRAGMAS") -> str:
 
 def plain(pragmas: Sequence[Pragma]) -> str:
     """`connect(path)` for sqlite3."""
-    return f'''\
+    return f"""\
 import sqlite3
 
 # These belong to a connection, not to the file: every place that opens one goes through connect().
@@ -25,12 +25,12 @@ def connect(path, **options):
     for pragma in PRAGMAS:
         connection.execute(pragma).fetchall()
     return connection
-'''
+"""
 
 
 def aiosqlite(pragmas: Sequence[Pragma]) -> str:
     """`connect(path)` for aiosqlite."""
-    return f'''\
+    return f"""\
 import contextlib
 
 import aiosqlite
@@ -44,7 +44,7 @@ async def connect(path, **options):
         for pragma in PRAGMAS:
             await connection.execute_fetchall(pragma)
         yield connection
-'''
+"""
 
 
 def sqlalchemy(pragmas: Sequence[Pragma]) -> str:
@@ -73,7 +73,7 @@ def django(pragmas: Sequence[Pragma]) -> str:
     """Settings for Django 5.1 and newer, and a signal for older ones."""
     timeout = next((int(p.value) / 1000 for p in pragmas if p.name == "busy_timeout"), 5.0)
     commands = "".join(f'    "{p.statement};"\n' for p in pragmas)
-    return f'''\
+    return f"""\
 # Django 5.1 and newer, in settings.py, below DATABASES. ("transaction_mode": "IMMEDIATE" beside them makes a transaction
 # that begins by reading wait for its turn instead of failing with "database is locked".)
 SQLITE_OPTIONS = {{
@@ -97,7 +97,7 @@ def tune(sender, connection, **kwargs):
 
 
 connection_created.connect(tune, dispatch_uid="sqlite_pragmas")
-'''
+"""
 
 
 def _indented(text: str) -> str:
@@ -165,7 +165,7 @@ def probe(engine):
 
 def probe_django(names: Sequence[str]) -> str:
     """For `python manage.py shell`."""
-    return f'''\
+    return f"""\
 # Save it as probe.py, then: python manage.py shell < probe.py
 import json
 from django.db import connection
@@ -175,4 +175,4 @@ rows = [cursor.execute("PRAGMA " + name).fetchone() for name in NAMES]
 told = {{name: row[0] if row else None for name, row in zip(NAMES, rows)}}
 told["sqlite_version"] = cursor.execute("select sqlite_version()").fetchone()[0]
 print(json.dumps(told))
-'''
+"""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stepflow_tui.engine.application.places import as_released, settings_beside, settings_inside
 from stepflow_tui.engine.application.settings import apply_group, check_undo, forget_group, plan_edits, undo_group
 from stepflow_tui.engine.sqlite.connect import real_path
-from stepflow_tui.engine.steps.application.values import target_values
+from stepflow_tui.engine.steps.application.values import source_values, target_values
 from stepflow_tui.engine.steps.facts import target_of
 
 if TYPE_CHECKING:
@@ -76,5 +76,6 @@ class SideSettings:
 
     async def _planned(self, switches: Sequence[Switch]) -> tuple[Edit, ...]:
         ctx = self._book.ctx
-        values = target_values(await target_of(ctx), real_path(ctx.config.source.path))
+        source = real_path(ctx.config.source.path)
+        values = source_values(source) if ctx.config.in_place else target_values(await target_of(ctx), source)
         return await asyncio.to_thread(plan_edits, switches, values)

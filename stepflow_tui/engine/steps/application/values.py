@@ -49,5 +49,10 @@ def target_values(target: TargetLike, source: Path) -> dict[str, str]:
         "target_name": target.database,
         "target_user": target.user,
         "target_password": target.password or "",
-        "source_path": str(source.absolute()),
+        **source_values(source),
     }
+
+
+def source_values(source: Path) -> dict[str, str]:
+    """The values there are where the database stays in its place: there is no target to speak of."""
+    return {"source_path": str(source.absolute())}

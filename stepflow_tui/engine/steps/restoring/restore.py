@@ -23,7 +23,6 @@ from stepflow_tui.engine.application.putting_back import (
 )
 from stepflow_tui.engine.application.unpack import unpack
 from stepflow_tui.engine.errors import Held, Refused, StepFailed, StepFlowError
-from stepflow_tui.engine.steps.restoring.sets import FOLDER, RESTORES, BackupSet, alone, find_set
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import StateDir, engine_alive
@@ -35,6 +34,7 @@ from stepflow_tui.engine.sqlite.backups import copy_backup, refuse_in_use, verif
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, side_file
 from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256
+from stepflow_tui.engine.steps.restoring.sets import FOLDER, RESTORES, BackupSet, alone, find_set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

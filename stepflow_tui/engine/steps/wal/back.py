@@ -9,8 +9,8 @@ from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.finding import Finding, info, warning
 from stepflow_tui.engine.sqlite.convert import Attempt, Converted, JournalMode, convert, read_mode
-from stepflow_tui.engine.sqlite.fingerprint import content_sha256
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
+from stepflow_tui.engine.sqlite.fingerprint import content_sha256
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.restore_test import restore_test
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application

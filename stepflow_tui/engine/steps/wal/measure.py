@@ -42,7 +42,12 @@ class Measure(PlainStep):
             return {"skipped": left_out}
         await asyncio.to_thread(_keep, ctx.run_dir / RESULT, result.to_plain())
         await ctx.journal.set_findings("benchmark", _findings(result))
-        evidence = {"better": result.better, "limits_met": _limits(result), "note": note_of(result), "took": result.took}
+        evidence = {
+            "better": result.better,
+            "limits_met": _limits(result),
+            "note": note_of(result),
+            "took": result.took,
+        }
         await ctx.journal.set_evidence("validate.benchmark", evidence)
         await settle_checklist(ctx, times=("before",))
         return evidence

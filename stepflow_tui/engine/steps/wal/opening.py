@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stepflow_tui.engine.errors import Held
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
+from stepflow_tui.engine.sqlite.convert import read_mode
+from stepflow_tui.engine.sqlite.holders import find_holders
+from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.wal.back import leave_running, wants_restore
-from stepflow_tui.engine.steps.wal.facts import CONVERT
+from stepflow_tui.engine.steps.wal.facts import CONVERT, converts, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
 STOP = "cutover.stop-application"
+STAYING_SECONDS = 5.0
+"""Who has the file open that long is not about to leave."""
+LOOK_SECONDS = 0.25
 
 
 async def open_in_place(ctx: RunContext) -> None:
@@ -34,10 +41,14 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
     """Before a rollback. The old journal mode loses nothing; the backup loses what was written since.
 
     Raises:
+        Held: `source_busy_conversion`: processes keep the file open, and no recipe stops them. What the run reached stands.
         NeedsConfirmation: the backup is to be put back, and the run's name was not typed.
     """
-    if PhaseName.CUTOVER in phases:
-        await changeover_of(ctx).check_back()
+    if PhaseName.CUTOVER not in phases or (await ctx.journal.step_row(CONVERT))["attempt"] == 0:
+        return
+    await changeover_of(ctx).check_back()
+    if not restarts_application(ctx.config.application) and (await read_mode(source_of(ctx))).wal:
+        await _refuse_holders(ctx, restoring=await wants_restore(ctx))
     if await wants_restore(ctx):
         row = await ctx.journal.backup()
         ctx.need_typed(
@@ -46,12 +57,29 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
         )
 
 
+async def _refuse_holders(ctx: RunContext, *, restoring: bool) -> None:
+    """Nobody is forced out: those that stay are named before anything is taken back. Who comes and goes is no obstacle."""
+    if not restoring and not await converts(ctx):
+        return
+    source, began = source_of(ctx), ctx.clock.monotonic()
+    staying = (await find_holders(source)).processes
+    while staying and ctx.clock.monotonic() - began < STAYING_SECONDS:
+        await ctx.clock.sleep(LOOK_SECONDS)
+        now = (await find_holders(source)).processes
+        staying = tuple(holder for holder in staying if holder in now)
+    if staying:
+        raise Held(
+            f"{source} can't go back while others keep it open.",
+            detail=", ".join(f"pid {h.pid} ({h.command})" for h in staying),
+            hint="Stop these processes, then `stepflow rollback` again; with `application.recipe` StepFlow stops them itself.",
+            code="source_busy_conversion",
+        )
+
+
 async def abandon_in_place(ctx: RunContext) -> None:
     """The run is aborted: nobody is left stopped. The file keeps the mode it has; nothing of ours is in it."""
     await ctx.services.stop()
     await leave_running(ctx)
-
-
 
 
 async def retreat_in_place(ctx: RunContext) -> None:

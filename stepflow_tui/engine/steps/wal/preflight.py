@@ -52,7 +52,7 @@ class PreflightInPlace(PlainStep):
 
 async def _record(ctx: RunContext, checks: CheckContext) -> None:
     await ctx.journal.set_versions(
-        stepflow=__version__, python=platform.python_version(), sqlite=sqlite3.sqlite_version, postgresql="none"
+        stepflow=__version__, python=platform.python_version(), sqlite=sqlite3.sqlite_version, postgresql=""
     )
     await ctx.journal.set_source(path=str(checks.examined.real), size=checks.examined.size)
     if checks.examined.fingerprint is not None:

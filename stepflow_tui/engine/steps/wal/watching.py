@@ -12,7 +12,6 @@ from stepflow_tui.engine.steps.context import RunContext
 
 SERVICE = "wal"
 GAUGE = "wal"
-LOOK_SECONDS = 1.0
 
 
 async def watch_wal(ctx: RunContext) -> None:
@@ -31,11 +30,15 @@ async def _show(ctx: RunContext) -> None:
     ctx.journal.gauge(GAUGE, {"limits": {"bytes": wal.max_bytes, "starvation": wal.starvation}})
     sampler = WalSampler()
     await sampler.start(real_path(ctx.config.source.path))
+    told: set[int] = set()
     try:
+        sample = await sampler.sample()
         while True:
-            sample = await sampler.sample()
             seen = {"expected": True} if sample.mode == "wal" else {}
             ctx.journal.gauge(GAUGE, {**sample.gauge, **seen})
-            await ctx.clock.sleep(LOOK_SECONDS)
+            pins = {pin.pid for pin in sample.pinned_by or ()}
+            if not pins <= told:  # who pins is seen at once, not with the next heartbeat
+                await ctx.journal.flush_gauges()
+            told, sample = pins, await sampler.newer()
     finally:
         await sampler.close()

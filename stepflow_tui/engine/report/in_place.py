@@ -1,0 +1,132 @@
+"""What a report says of a conversion in place: how it went, what proves it, and what both modes achieve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from stepflow_tui.engine.journal.reader import RunReader
+
+Report = dict[str, Any]
+
+CONVERSION_HEAD = ("what", "found")
+BENCHMARK_HEAD = (
+    "load",
+    "side",
+    "per second",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "locked",
+    "errors",
+    "against the first side",
+)
+LIMITS_HEAD = ("limit", "wanted", "found", "verdict")
+_STEPS = ("rehearse", "layout", "convert", "tune", "prove", "watch")
+
+
+def collect_in_place(reader: RunReader, run_dir: Path) -> dict[str, Any]:
+    """`{in_place: {step: evidence}, benchmark: result}`: what is known so far; empty for other kinds."""
+    run = reader.run() or {}
+    if run.get("kind") != "sqlite-wal":
+        return {}
+    steps = {s["name"]: s["evidence"] for s in reader.steps() if s["name"] in _STEPS and s["evidence"]}
+    return {"in_place": steps, "benchmark": _benchmark(run_dir / "benchmark.json")}
+
+
+def _benchmark(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def conversion_rows(report: Report) -> list[tuple[str, object]]:
+    """The conversion and its proof, line by line."""
+    steps: Report = report.get("in_place") or {}
+    rows: list[tuple[str, object]] = []
+    convert, prove, rehearsed = (steps.get(name) or {} for name in ("convert", "prove", "rehearse"))
+    before, after = convert.get("before") or {}, convert.get("after") or {}
+    if rehearsed.get("content"):
+        rows.append(
+            (
+                "rehearsal on a copy",
+                f"there {rehearsed['to_wal_seconds']} s, back {rehearsed['back_seconds']} s, content equal",
+            )
+        )
+    if before:
+        rows.append(("mode before", f"{before.get('mode')}, header {before.get('header')}"))
+    if after:
+        rows.append(("mode after", f"{after.get('mode')}, header {after.get('header')}"))
+    if "attempts" in convert:
+        rows.append(("tries", f"{convert['attempts']} in {convert['seconds']} s"))
+        rows.append(("bytes the conversion wrote", convert.get("bytes_written")))
+        rows.append(("seen in the way", ", ".join(convert.get("waited_for") or ()) or "nobody"))
+    if prove:
+        rows += _proof(prove)
+    return rows + _back(convert)
+
+
+def _back(convert: Report) -> list[tuple[str, object]]:
+    """What a rollback found and did; its evidence has taken the conversion's place."""
+    if convert.get("restored"):
+        aside = ", ".join(convert.get("aside") or ())
+        return [
+            ("backup restored", f"sha256 {convert.get('sha256', 'as in the manifest')}"),
+            ("before it, kept aside", aside),
+        ]
+    if "changed" in convert:
+        done = (
+            f"{convert['attempts']} tries, {convert['seconds']} s" if convert["changed"] else "nothing had to be done"
+        )
+        return [("went back to", f"{convert.get('mode')}: {done}"), ("integrity_check", convert.get("integrity_check"))]
+    return []
+
+
+def _proof(prove: Report) -> list[tuple[str, object]]:
+    checkpoint = prove.get("checkpoint")
+    written = "nobody wrote between backup and proof" if prove.get("quiet") else "the application wrote meanwhile"
+    rows: list[tuple[str, object]] = [
+        ("integrity_check", prove.get("integrity_check")),
+        ("tables equal", f"{prove.get('equal')} of {prove.get('tables')}; {written}"),
+    ]
+    if checkpoint is None:
+        return rows
+    told = (
+        f"{checkpoint.get('kind')}: busy {checkpoint.get('busy')}, frames {checkpoint.get('frames')}, "
+        f"checkpointed {checkpoint.get('checkpointed')}, -wal {checkpoint.get('wal_bytes_after')} bytes after it"
+    )
+    return [*rows, ("checkpoint", told)]
+
+
+def benchmark_rows(report: Report) -> list[tuple[object, ...]]:
+    """A row for every load and side."""
+    result: Report = report.get("benchmark") or {}
+    rows: list[tuple[object, ...]] = []
+    for load in result.get("loads") or ():
+        for side in result.get("sides") or ():
+            figures = (load.get("figures") or {}).get(side)
+            if figures is not None:
+                rows.append(_load_row(load, side, figures))
+    return rows
+
+
+def _load_row(load: Report, side: str, figures: Report) -> tuple[object, ...]:
+    ratio = (load.get("ratios") or {}).get(side)
+    told = f"{ratio['value']:.2f} × ({ratio['low']:.2f} to {ratio['high']:.2f})" if ratio else ""
+    times = (_milliseconds(figures.get(p)) for p in ("p50", "p95", "p99"))
+    return (load["name"], side, f"{figures['per_second']:,.0f}", *times, figures["locked"], figures["errors"], told)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.2f}"
+
+
+def limit_rows(report: Report) -> list[tuple[object, ...]]:
+    """A row for every limit."""
+    verdicts = (report.get("benchmark") or {}).get("verdicts") or ()
+    return [
+        (v["name"], f"{v['limit']:.4g} {v['unit']}", "" if v["figure"] is None else f"{v['figure']:.4g}", v["state"])
+        for v in verdicts
+    ]
