@@ -47,7 +47,13 @@ class PlanShown(PagedScreen[PlanView]):
         RisksPage(),
     )
 
-    IN_PLACE_PAGES: ClassVar[tuple[Page[Any], ...]] = (StepsPage(), ChangesPage(), FindingsPage(), ChecklistPage(), RisksPage())
+    IN_PLACE_PAGES: ClassVar[tuple[Page[Any], ...]] = (
+        StepsPage(),
+        ChangesPage(),
+        FindingsPage(),
+        ChecklistPage(),
+        RisksPage(),
+    )
     """Where the database stays in its place there are no types, no SQL, and no objects that could be lost."""
 
     def __init__(self, config: Path | None = None) -> None:

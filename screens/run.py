@@ -126,7 +126,10 @@ class RunScreen(Viewing, LiveSteering):
         return _("Resume") if action == "pause" and state in ("pausing", "paused") else ""
 
     def _enable(self) -> None:
-        could = (*(why_not(action, self.status) for action in DEPENDING), *map(self.key_label, ("continue", "pause", "back")))
+        could = (
+            *(why_not(action, self.status) for action in DEPENDING),
+            *map(self.key_label, ("continue", "pause", "back")),
+        )
         if could != self._could:
             self._could = could
             self.refresh_bindings()

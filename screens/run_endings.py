@@ -195,7 +195,12 @@ def standing(status: Status) -> Iterator[str]:
 
 def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     if is_in_place(snapshot.status):
-        return Said(sign="now", colour="cyan", head=in_place.observing_line(), act=_("Press B to go back, c to end the watching."))
+        return Said(
+            sign="now",
+            colour="cyan",
+            head=in_place.observing_line(),
+            act=_("Press B to go back, c to end the watching."),
+        )
     return Said(
         sign="now",
         colour="cyan",

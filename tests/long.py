@@ -7,7 +7,13 @@ runs all of them.
 from __future__ import annotations
 
 LONG = (
+    "test_demo_wal.py::test_back_again_and_tidied_up",
+    "test_bench_sides.py::test_a_killed_benchmark_leaves_no_schema",
+    "test_bench_command.py::test_a_living_database_is_measured_and_left_as_it_is",
+    "test_bench_command.py::test_an_interrupt_ends_the_clients_and_removes_the_copies[15",
     "test_convert_faults.py::test_struck_at_every_call",
+    "test_convert.py::test_somebody_who_never_leaves_is_named[begin immediate; insert",
+    "test_convert.py::test_what_the_disk_does_is_told_with_the_state_of_the_file[fdatasync",
     "test_live_fleet.py::test_over_and_back_while_engines_are_killed[rollback-journal]",
     "test_live_fleet.py::test_both_sides_are_equal",
     "test_live_fleet.py::test_there_and_back_again",

@@ -86,7 +86,11 @@ class EngineLost(Dialog[None]):
             yield _("The process {pid} is there, but does not respond.").format(pid=status["engine"]["pid"])
         else:
             yield _("The process is gone.")
-        told = [line for event in host(self).events for line in event_lines(event, str(self.snapshot.status.get("kind") or ""))]
+        told = [
+            line
+            for event in host(self).events
+            for line in event_lines(event, str(self.snapshot.status.get("kind") or ""))
+        ]
         if told:
             yield _("Last event: {event}").format(event=clean_line(told[-1].strip()))
 

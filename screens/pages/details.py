@@ -30,7 +30,13 @@ def item_details(row: Mapping[str, Any], glyphs: Glyphs) -> Iterator[Line]:
         yield line(_("owner: {who}").format(who=owner_of(row)))
     if params.get("due"):
         yield line(_("due: {when}").format(when=params["due"]))
-    proved = [_(texts.RISKS[r.id]) for r in {r.id: r for r in (*RISKS, *IN_PLACE_RISKS)}.values() if row["id"] in r.proofs]
-    proved += [_(texts.ACCEPTANCE[c.id]) for c in {c.id: c for c in (*CRITERIA, *IN_PLACE_CRITERIA)}.values() if row["id"] in c.proofs]
+    proved = [
+        _(texts.RISKS[r.id]) for r in {r.id: r for r in (*RISKS, *IN_PLACE_RISKS)}.values() if row["id"] in r.proofs
+    ]
+    proved += [
+        _(texts.ACCEPTANCE[c.id])
+        for c in {c.id: c for c in (*CRITERIA, *IN_PLACE_CRITERIA)}.values()
+        if row["id"] in c.proofs
+    ]
     if proved:
         yield line(_("It is the proof for: {what}").format(what="; ".join(proved)))

@@ -163,9 +163,7 @@ class DiffsPanel(Moving, Panel):
 
     def copy_text(self) -> str:
         """All listed tables."""
-        layout = Layout.fit(
-            self._all, max(self.content_size.width, 160), host(self).glyphs, in_place=self._in_place
-        )
+        layout = Layout.fit(self._all, max(self.content_size.width, 160), host(self).glyphs, in_place=self._in_place)
         return "\n".join([heading(layout.columns), *(layout.line(r).text.rstrip() for r in self._rows), self._foot()])
 
     def action_details(self) -> None:

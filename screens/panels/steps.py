@@ -134,7 +134,11 @@ class StepsPanel(Moving, Panel):
         bridge = host(self).bridge
         if sort == "step" and bridge is not None:
             row = await asyncio.to_thread(step_row, host(self).api, bridge.run.path, str(about["name"]))
-        app_of(self).push_screen(TextDialog(heading_of(sort, about, self._status), list(details(sort, about, row, self._status)), name="details"))
+        app_of(self).push_screen(
+            TextDialog(
+                heading_of(sort, about, self._status), list(details(sort, about, row, self._status)), name="details"
+            )
+        )
 
     def selected(self) -> tuple[str, Mapping[str, Any]] | None:
         """What the cursor is on: its sort (phase, step, item) and what the status says about it."""

@@ -22,7 +22,9 @@ from stepflow_tui.engine.texts.language import N_, _
 
 ABOUT_MODES: dict[str, str] = {
     "in-place": N_("The application goes on. The conversion waits for a moment in which nobody reads or writes."),
-    "offline": N_("The application is stopped, the database converted, then it starts again. For one that never pauses."),
+    "offline": N_(
+        "The application is stopped, the database converted, then it starts again. For one that never pauses."
+    ),
 }
 AS_IT_IS = ""
 
@@ -45,7 +47,9 @@ class WalOptionsPage(Page):
         yield text_field(_("Longest wait"), state.max_wait, "wait", hint="60s")
         yield explained(_("For that moment; then it gives up, names who is in the way, and the old mode stays."))
         yield Field(_("Page size"), Cycle(self._sizes(state), state.page_size, id="page-size"))
-        yield explained(_("Another one rewrites the whole file (VACUUM) before the conversion; afterwards it can't change."))
+        yield explained(
+            _("Another one rewrites the whole file (VACUUM) before the conversion; afterwards it can't change.")
+        )
         yield text_field(_("Watch for"), state.observe, "observe", hint=_("a minute while somebody uses it"))
         yield explained(_("How long the new mode is watched before the run ends; you can go back all that time."))
         yield text_field(_("Backup folder"), state.backup_dir, "backup", hint=_("the run's own folder"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from stepflow_tui.cli.options import DEFAULT_CONFIG, ConfigArgument, commands, session_of
-from stepflow_tui.cli.session import Session
 
 app = commands()
 
@@ -31,26 +29,33 @@ def benchmark(
         Path | None, typer.Option("--out", metavar="FILE", help="Also write the result as JSON to a file.")
     ] = None,
 ) -> int:
-    """Measure both sides on copies: rollback journal and WAL, or SQLite and PostgreSQL."""
+    """Measure both sides on copies of the database: figures, ratios, limits.
+
+    Rollback journal and WAL for `kind: sqlite-wal`, SQLite and PostgreSQL for `kind: sqlite-to-postgres`.
+    """
     import asyncio
 
-    from stepflow_tui.cli import output
+    from stepflow_tui.cli import diagnostics, guard, output
     from stepflow_tui.facade import facade
     from stepflow_tui.keymap import check_keymap
     from stepflow_tui.render.benchmark import benchmark_lines
 
     session = session_of(ctx)
+    guard.acting(session)  # it loads the machine, and makes a schema in the target
     engine = facade()
     loaded = engine.load_config(config, os.environ, (check_keymap,))
-    tell = _Teller(session)
+    watched = diagnostics.sees_talk(session)
     if out is not None:
         _refuse_unwritable(out)
     try:
         result = asyncio.run(
-            engine.benchmark(loaded, state=session.state_path, rounds=rounds, seconds=seconds, tell=tell)
+            engine.benchmark(
+                loaded, state=session.state_path, rounds=rounds, seconds=seconds, tell=_tell if watched else None
+            )
         )
     finally:
-        tell.end()
+        if watched:
+            diagnostics.redraw("")
     if out is not None:
         _write(out, result)
     if session.globals.json:
@@ -61,28 +66,11 @@ def benchmark(
     return 0
 
 
-class _Teller:
-    """One line on stderr that is drawn over; nothing where nobody sees it."""
+def _tell(progress: Mapping[str, Any]) -> None:
+    from stepflow_tui.cli import diagnostics
+    from stepflow_tui.render.benchmark import progress_line
 
-    def __init__(self, session: Session) -> None:
-        self._seen = sys.stderr.isatty() and not session.globals.json
-        self._drawn = 0
-
-    def __call__(self, progress: Mapping[str, Any]) -> None:
-        from stepflow_tui.render.benchmark import progress_line
-        from stepflow_tui.render.width import cells, pad
-
-        if self._seen:
-            line = progress_line(progress)
-            sys.stderr.write("\r" + pad(line, self._drawn))
-            sys.stderr.flush()
-            self._drawn = cells(line)
-
-    def end(self) -> None:
-        """Leave the line empty."""
-        if self._drawn:
-            sys.stderr.write("\r" + " " * self._drawn + "\r")
-            sys.stderr.flush()
+    diagnostics.redraw(progress_line(progress))
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -37,7 +37,9 @@ def cleanup(
     status = status_now(engine, info)
     if status["kind"] == "sqlite-wal":
         args = {"yes": yes, "confirm": confirm}
-        return send_intent(session, engine, info, "cleanup", args, take_control=take_control, wait_for="completed", show=True)
+        return send_intent(
+            session, engine, info, "cleanup", args, take_control=take_control, wait_for="completed", show=True
+        )
     typed = typed_confirmation(
         session,
         what=f"This closes the way back of {info.id} and removes StepFlow's own objects; nothing refuses writes to the old file then.",

@@ -31,7 +31,9 @@ def demo(
     rows: Annotated[
         int, typer.Option("--rows", metavar="N", min=1, max=100_000_000, help="Rows of the sample.")
     ] = DEMO_ROWS,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back at the end: to SQLite, or to the old journal mode.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back at the end: to SQLite, or to the old journal mode.")
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="The shop is a web application, switched by `.env` and a restart.")
     ] = False,
@@ -39,7 +41,7 @@ def demo(
     yes: YesOption = False,
     confirm: ConfirmOption = None,
 ) -> int:
-    """Migrate a sample shop while it is open: into an embedded PostgreSQL, or (`demo sqlite-wal`) to WAL mode in its place."""
+    """Migrate a sample shop while it is open: into an embedded PostgreSQL, or (sqlite-wal) to WAL mode."""
     import asyncio
 
     from stepflow_tui.cli import diagnostics, wizard
@@ -57,7 +59,9 @@ def demo(
         )
     if restart and kind in IN_PLACE:
         raise diagnostics.UsageError(
-            f"--restart is for sqlite-to-postgres: in {kind} no database is switched.", hint="Leave it out.", code="restart"
+            f"--restart is for sqlite-to-postgres: in {kind} no database is switched.",
+            hint="Leave it out.",
+            code="restart",
         )
     sample = _Sample(kind=kind, rows=rows, restart=restart)
     if not yes and wizard.possible(session):
@@ -93,7 +97,10 @@ def _in_wizard(session: Session, engine: Facade, sample: _Sample, *, back: bool,
         run = engine.resolve_run(session.state_path, config.parent.name)
         code = asyncio.run(demo_live.go_back(session, engine, run, config.parent))
     code = demo_live.close_shop(config, code, in_place=sample.in_place)
-    _tell_figures(session, engine, config, sample)
+    if sample.restart:
+        demo_live.tell_availability(session, engine, config)
+    if sample.in_place:
+        demo_live.tell_benchmark(session, engine, config)
     settle(session, engine, config, keep=keep)
     return code
 
@@ -104,7 +111,9 @@ async def _make(session: Session, engine: Facade, sample: _Sample) -> Path:
     diagnostics.say(_("making a sample shop of {rows} rows").format(rows=f"{sample.rows:,}"))
     if sample.in_place:
         config = await engine.make_demo(session.state_path, sample.kind, sample.rows)
-        diagnostics.say(_("the shop is open: 8 processes write and 8 read all the time, in a rollback-journal database"))
+        diagnostics.say(
+            _("the shop is open: 8 processes write and 8 read all the time, in a rollback-journal database")
+        )
         return config
     if sample.restart:
         config = await engine.make_demo(session.state_path, sample.kind, sample.rows, restart=True)
@@ -168,22 +177,14 @@ async def _demo(session: Session, engine: Facade, sample: _Sample, *, back: bool
         code = await drive(session, engine, config, back=back, yes=yes)
     finally:
         code = await asyncio.to_thread(demo_live.close_shop, config, code, in_place=sample.in_place)
-    _tell_figures(session, engine, config, sample)
+    if sample.restart:
+        demo_live.tell_availability(session, engine, config)
     if keep:
         await engine.keep_demo(session.state_path, config)
     elif code not in (diagnostics.ExitCode.INTERRUPTED, diagnostics.ExitCode.TERMINATED):
         await engine.end_demo(session.state_path, config)
     _tell(session, config, keep=keep, stays=sample.in_place)
     return code
-
-
-def _tell_figures(session: Session, engine: Facade, config: Path, sample: _Sample) -> None:
-    from stepflow_tui.cli import demo_live
-
-    if sample.restart:
-        demo_live.tell_availability(session, engine, config)
-    if sample.in_place:
-        demo_live.tell_benchmark(session, engine, config)
 
 
 def _tell(session: Session, config: Path, *, keep: bool, stays: bool) -> None:

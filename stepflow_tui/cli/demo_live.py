@@ -14,8 +14,8 @@ from stepflow_tui.demo import keeper
 from stepflow_tui.demo.figures import counters
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
-from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.application import figures, phase_table, table_lines, totals
+from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.shop import is_right, shop_report
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ async def drive_in_place(session: Session, engine: Facade, config: Path, *, back
     code = await follow_run(session, engine, started.run, after=started.after, answers=asks, must_answer=not yes)
     if not session.ended or code not in (diagnostics.ExitCode.OK, diagnostics.ExitCode.DIFFERENT):
         return code
+    tell_benchmark(session, engine, config)
     await traded(config.parent, "sqlite")
     return await go_back(session, engine, started.run, config.parent) if back else code
 

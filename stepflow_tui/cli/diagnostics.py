@@ -152,6 +152,17 @@ def ask(prompt: str) -> str:
         return sys.stdin.readline().strip()
 
 
+def redraw(text: str) -> None:
+    """Talk that is drawn over by the next such line; "" leaves the line empty."""
+    sys.stderr.write(f"\r\x1b[K{clean_line(text)}")
+    sys.stderr.flush()
+
+
+def sees_talk(session: Session) -> bool:
+    """Whether somebody watches stderr while a command works."""
+    return not session.globals.json and sys.stderr.isatty()
+
+
 def put_prompt(prompt: str) -> None:
     """A question, with the cursor behind it."""
     sys.stderr.write(clean_line(prompt) + " ")

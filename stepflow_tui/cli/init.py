@@ -37,6 +37,15 @@ BadValueOption = Annotated[
     typer.Option("--on-bad-value", metavar="HOW", help=f"Text PostgreSQL can't hold: {_BAD_VALUES}."),
 ]
 
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="T",
+        help="A variable (${DATABASE_URL}), an address without password, `embedded`, or `environment` (libpq's variables);"
+        " sqlite-wal has none.",
+    ),
+]
 EnvFile = Annotated[
     str, typer.Option("--env-file", metavar="FILE", help="Look source and target up in this file and the environment.")
 ]
@@ -50,15 +59,7 @@ def init(
     ctx: typer.Context,
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help="The playbook.", show_default=False)] = None,
     source: Annotated[str | None, typer.Option("--source", metavar="FILE", help="The SQLite file.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            metavar="T",
-            help="A variable (${DATABASE_URL}), an address without password, `embedded`, or `environment` (libpq's variables);"
-            " sqlite-wal has none.",
-        ),
-    ] = None,
+    target: TargetOption = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")] = DEFAULT_CONFIG,
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The run's name; else made from the file's.")

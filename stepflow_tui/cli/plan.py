@@ -24,7 +24,7 @@ def plan(
         Path | None, typer.Option("--out", metavar="F", help="Keep the plan in a file, for `run --plan F`.")
     ] = None,
 ) -> int:
-    """Show what would be done (types, DDL, what will not be carried; or what changes in place); change nothing."""
+    """Show types, DDL and what will not be carried, or what changes in place; change nothing."""
     import asyncio
 
     from stepflow_tui.cli import output

@@ -158,7 +158,8 @@ def rollback(
     restore: Annotated[
         bool,
         typer.Option(
-            "--restore", help="sqlite-wal: put the run's tested backup back; what was written since is lost (kept aside)."
+            "--restore",
+            help="sqlite-wal: put the run's tested backup back; what was written since is lost (kept aside).",
         ),
     ] = False,
     yes: YesOption = False,

@@ -131,7 +131,9 @@ class PlainView:
         """The step's own line."""
         for row in self._running.wholes(rows):
             if self._ticker.lets(row["step"], row["done"]):
-                output.emit_text(f"   {words.about(known(step_title(row['step'], self._running.kind)), words.progress(row))}")
+                output.emit_text(
+                    f"   {words.about(known(step_title(row['step'], self._running.kind)), words.progress(row))}"
+                )
 
     def close(self) -> None:
         """Nothing moves."""

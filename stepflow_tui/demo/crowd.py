@@ -1,5 +1,5 @@
 """The application of the `sqlite-wal` demo: `python -m stepflow_tui.demo.crowd FOLDER OWNER`, eight writers and eight readers,
-each a process of its own, all on `FOLDER/shop.db`.
+each a process of its own, all on `FOLDER/shop.db`. Started again, it goes on with its ledgers and figures.
 
 It doesn't know that anything is changed beneath it. SIGTERM, or the end of the process OWNER that started it, ends it: the
 ledgers of all writers are then compared with the database, and the exit status says whether everything acknowledged is there.
@@ -13,21 +13,19 @@ import json
 import os
 import signal
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.demo.crowd_member import figures_path, ledger_path
+from stepflow_tui.demo.crowd_member import figures_path, ledger_path, noted
 from stepflow_tui.demo.ledger import Checked, Ledger
 from stepflow_tui.demo.lite_orders import LiteOrders
 from stepflow_tui.demo.names import COUNTERS, LEDGER, SOURCE
-from stepflow_tui.demo.orders import Order
+from stepflow_tui.demo.web import alive
 
 MEMBER = "stepflow_tui.demo.crowd_member"
 WRITERS = READERS = 8
 TELL_SECONDS = 0.5
 END_SECONDS = 30.0
-_FIELDS = frozenset(field.name for field in fields(Order))
 
 
 class Crowd:
@@ -40,11 +38,12 @@ class Crowd:
     async def run(self, stop: asyncio.Event) -> Checked:
         """Let all of them work until told to stop, then count."""
         roles = [("writer", n) for n in range(WRITERS)] + [("reader", n) for n in range(READERS)]
+        self._tell()  # one that was stopped before had said that it was at its end
         try:
             self._members = [await self._start(role, number) for role, number in roles]
             while not stop.is_set():
                 self._tell()
-                if os.getppid() != self._owner:
+                if not alive(self._owner):
                     stop.set()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TELL_SECONDS)
@@ -76,7 +75,7 @@ class Crowd:
         """All ledgers against the database as anybody sees it."""
         ledger = Ledger(self.folder / LEDGER)
         for number in range(WRITERS):
-            ledger.orders.update(_noted(ledger_path(self.folder, number)))
+            ledger.orders.update(noted(ledger_path(self.folder, number)))
         database = LiteOrders(self.folder / SOURCE)
         try:
             return ledger.compare("sqlite", await database.all())
@@ -100,16 +99,6 @@ class Crowd:
         partial = self.folder / f"{COUNTERS}.partial"
         partial.write_text(json.dumps(counters), encoding="utf-8")
         partial.replace(self.folder / COUNTERS)
-
-
-def _noted(path: Path) -> dict[int, Order]:
-    """The orders of one ledger, as they were acknowledged last."""
-    found: dict[int, Order] = {}
-    with contextlib.suppress(FileNotFoundError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            found[entry["number"]] = Order(**{k: v for k, v in entry.items() if k in _FIELDS})
-    return found
 
 
 def _figures(path: Path) -> dict[str, Any]:

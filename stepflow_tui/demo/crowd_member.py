@@ -41,6 +41,17 @@ def figures_path(folder: Path, role: str, number: int) -> Path:
     return folder / f"{role}-{number}.json"
 
 
+def noted(path: Path) -> dict[int, Order]:
+    """The orders of one ledger, as they were acknowledged last. A line that a kill cut off was never acknowledged."""
+    found: dict[int, Order] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                found[entry["number"]] = Order(**entry)
+    return found
+
+
 class Member:
     """Writes or reads, a little at a time, and keeps its figures."""
 
@@ -51,8 +62,13 @@ class Member:
         self._path = figures_path(folder, role, number)
         self._pause = 1 / ACTIONS_PER_SECOND[role]
         self._next_number = number
+        if self._ledger is not None:
+            self._ledger.orders.update(noted(ledger_path(folder, number)))
+            self._next_number = max((number, *self._ledger.orders))
         self._catalog: tuple[list[int], list[str]] = ([], [])
         self._figures: dict[str, float] = {"done": 0, "errors": 0, "longest_wait_ms": 0.0}
+        with contextlib.suppress(FileNotFoundError):
+            self._figures |= json.loads(self._path.read_text(encoding="utf-8"))
         self._told = 0.0
 
     async def run(self, stop: asyncio.Event, owner: int) -> None:

@@ -16,6 +16,7 @@ import psutil
 
 from stepflow_tui.demo.figures import counters
 from stepflow_tui.demo.names import (
+    CROWD_PID,
     LOG,
     PORT_VARIABLE,
     SETTINGS,
@@ -51,10 +52,16 @@ def open_crowd(folder: Path) -> None:
     Raises:
         RuntimeError: they ended at once, or don't begin.
     """
-    _open(folder, CROWD_MODULE, dict(os.environ))
+    pid = _open(folder, CROWD_MODULE, dict(os.environ))
+    (folder / CROWD_PID).write_text(f"{pid}\n", encoding="utf-8")
 
 
-def _open(folder: Path, module: str, environment: dict[str, str]) -> None:
+def crowd_command(folder: Path) -> list[str]:
+    """The command line of writers and readers; they end with this process, however often they are restarted by others."""
+    return [sys.executable, "-m", CROWD_MODULE, str(folder), str(os.getpid())]
+
+
+def _open(folder: Path, module: str, environment: dict[str, str]) -> int:
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", module, str(folder), str(os.getpid())],
@@ -67,6 +74,7 @@ def _open(folder: Path, module: str, environment: dict[str, str]) -> None:
             process.wait()
             raise RuntimeError(f"the shop does not start; see {folder / LOG}")
         time.sleep(0.05)
+    return process.pid
 
 
 def web_command(folder: Path, port: int) -> list[str]:

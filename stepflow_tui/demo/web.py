@@ -98,14 +98,15 @@ async def main(folder: Path, port: int, owner: int) -> None:
     web, stop = Web(folder), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = await asyncio.start_server(web.serve, "127.0.0.1", port)
-    while not stop.is_set() and _alive(owner):
+    while not stop.is_set() and alive(owner):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), OWNER_SECONDS)
     server.close()
     await web.end()
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether there is a process of that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

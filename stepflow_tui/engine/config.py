@@ -147,7 +147,11 @@ def _unsupported(document: Document, expanded: dict[str, Any]) -> bool:
 
 def _proves_too_little(config: Config) -> Iterable[tuple[tuple[str, ...], str, str]]:
     """Writes move only after every value was compared: counts and key sets prove too little."""
-    if config.mode in (Mode.LIVE, Mode.OFFLINE) and not config.in_place and config.verify.level in (Level.BASIC, Level.STANDARD):
+    if (
+        config.mode in (Mode.LIVE, Mode.OFFLINE)
+        and not config.in_place
+        and config.verify.level in (Level.BASIC, Level.STANDARD)
+    ):
         yield (
             ("verify", "level"),
             f"{config.verify.level.value} proves too little to move writes",

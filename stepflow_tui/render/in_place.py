@@ -63,7 +63,9 @@ def restore_lines(status: Status) -> Iterator[str]:
         if at
         else _("The database becomes what it was when the backup was made. Everything written since then is lost.")
     )
-    yield _("Whoever has the file open is in the way: stop them first where no recipe does. The old file is kept aside.")
+    yield _(
+        "Whoever has the file open is in the way: stop them first where no recipe does. The old file is kept aside."
+    )
 
 
 def observing_line() -> str:
@@ -73,7 +75,9 @@ def observing_line() -> str:
 
 def rolled_back_line() -> str:
     """What a rollback has come to."""
-    return _("Rolled back: the database is as it was before the conversion, or as the backup held it; the report says which.")
+    return _(
+        "Rolled back: the database is as it was before the conversion, or as the backup held it; the report says which."
+    )
 
 
 def _steps(status: Status) -> Iterator[Mapping[str, Any]]:

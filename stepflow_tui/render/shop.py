@@ -56,9 +56,7 @@ def _one_side(figures: Figures) -> Iterator[str]:
     yield _("reads: {count}, {failed} failed").format(
         count=words.count(sum((figures.get("reads") or {}).values())), failed=words.count(figures.get("read_errors"))
     )
-    yield _("longest wait for a write: {time}").format(
-        time=words.seconds((figures.get("longest_wait_ms") or 0) / 1000)
-    )
+    yield _("longest wait for a write: {time}").format(time=words.seconds((figures.get("longest_wait_ms") or 0) / 1000))
 
 
 def _sides(counts: Any) -> dict[str, str]:

@@ -21,6 +21,8 @@ from tests.convert_kit import READER, WRITER, Client, holder, told
 from tests.sample_app import command_line, free_port, make_app, wait_health
 
 CLIENTS = 8
+PAUSE = "0.01"
+"""Seconds between two transactions of a client: sixteen processes share the machine with the run."""
 TINY = {"rounds": 3, "seconds": "100ms", "writers": 2, "readers": 2}
 
 
@@ -55,8 +57,8 @@ def rows_of(path: Path, table: str = "t") -> int:
 
 def test_an_application_that_goes_on_loses_nothing(stand: Stand) -> None:
     """Writers and readers that never stop: not one failed, nothing acknowledged is missing, there and back."""
-    writers = [Client(WRITER, str(stand.source), f"w{n}") for n in range(CLIENTS)]
-    readers = [Client(READER, str(stand.source), f"r{n}") for n in range(CLIENTS)]
+    writers = [Client(WRITER, str(stand.source), f"w{n}", PAUSE) for n in range(CLIENTS)]
+    readers = [Client(READER, str(stand.source), f"r{n}", PAUSE) for n in range(CLIENTS)]
     try:
         ran = stand.run()
         assert ran.code == 0, ran.out
@@ -68,7 +70,7 @@ def test_an_application_that_goes_on_loses_nothing(stand: Stand) -> None:
     report = stand.report()
     # they keep the file open, so it can't leave WAL mode: said, with their names, and nothing is forced
     assert (back.code, mode_of(stand.source)) == (7, "wal")
-    assert f"pid {writers[0].pid} " in report["errors"][0]["detail"]
+    assert f"pid {writers[0].pid} " in back.out
     verdicts = {t["source"]: (t["verified"], t["reason"]) for t in report["tables"]}
     assert verdicts["quiet"] == ("equal", "")
     assert verdicts["t"][0] == "equal"
@@ -245,7 +247,9 @@ class Shop:
             "pid_file": str(self.stand.folder / "shop.pid"),
         }
         health = {"http": f"http://127.0.0.1:{self.port}/health", "start_period": "10s", "interval": "1s"}
-        config(self.stand, application={"recipe": recipe, "health": [health], **changes.pop("application", {})}, **changes)
+        config(
+            self.stand, application={"recipe": recipe, "health": [health], **changes.pop("application", {})}, **changes
+        )
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -198,16 +198,20 @@ while True:
 """
 
 
-async def test_a_writer_that_is_merely_busy_does_not_block(shop: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", BUSY, str(shop)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            found = await found_in(shop)
-        finally:
-            process.kill()
-    assert "wal_holders" in found
-    assert "wal_exclusive" not in found
+async def test_writers_that_are_merely_busy_do_not_block(shop: Path) -> None:
+    """They never pause, so that a reader that tries every tenth of a second is kept out for seconds."""
+    writers = [subprocess.Popen([sys.executable, "-c", BUSY, str(shop)], stdout=subprocess.PIPE) for _ in range(3)]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+        found = await found_in(shop)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    assert blocking(found) == set()
+    assert found["wal_holders"].params["count"] == len(writers)
 
 
 async def test_databases_attached_by_a_writer_are_asked_about(shop: Path) -> None:

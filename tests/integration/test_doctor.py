@@ -9,6 +9,7 @@ import sqlite3
 import struct
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,10 @@ async def test_postgresql_answers_but_not_for_us(shop: Path, tmp_path: Path, pg_
     wrong = pg_target.at("no_such_database").uri()
     loaded = shop_config(tmp_path, kind="sqlite-to-postgres", target={"dsn": wrong}, **ROOM)
     assert set(await problems(loaded)) == {"postgres_database"}
+    wrong = replace(pg_target, password="canary-of-pg").uri()
+    found = await problems(shop_config(tmp_path, kind="sqlite-to-postgres", target={"dsn": wrong}, **ROOM))
+    assert set(found) == {"postgres_login"}
+    assert "canary-of-pg" not in str(found)
     right = shop_config(tmp_path, kind="sqlite-to-postgres", target={"dsn": pg_target.uri()}, **ROOM)
     assert await problems(right) == {}
 

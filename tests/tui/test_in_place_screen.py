@@ -53,7 +53,9 @@ def table(name: str, before: int, after: int, verified: str = "equal") -> dict[s
 
 def ended(tables: Sequence[dict[str, Any]], state: str = "completed") -> Any:
     made = in_place("settle-checklist", state, tables=tables, result=state, wal=None)
-    phases = [{**p, "state": "done", "steps": [{**s, "state": "done"} for s in p["steps"]]} for p in made.status["phases"]]
+    phases = [
+        {**p, "state": "done", "steps": [{**s, "state": "done"} for s in p["steps"]]} for p in made.status["phases"]
+    ]
     return replace(made, status={**made.status, "phases": phases})
 
 
@@ -205,14 +207,28 @@ def view(folder: Path, text: str = "", findings: Sequence[Finding] = ()) -> Plan
     (folder / "shop.yaml").write_text(f"name: shop\nkind: sqlite-wal\nsource: {{path: shop.db}}\n{text}")
     config = load_config(folder / "shop.yaml", {}).config
     phases = tuple(
-        PlannedPhase(name=p, steps=tuple(PlannedStep(name=s, danger="none", loses="") for s in steps)) for p, steps in PHASES
+        PlannedPhase(name=p, steps=tuple(PlannedStep(name=s, danger="none", loses="") for s in steps))
+        for p, steps in PHASES
     )
     schema = SourceSchema(
         encoding="UTF-8", tables=(), views=(), triggers=(), page_size=4096, page_count=1, journal_mode="delete",
         schema_version=1, user_version=0, application_id=0,
     )  # fmt: skip
-    items = [{"id": "mode-active", "phase": "", "kind": "auto", "state": "open", "params": {}, "by": "", "at_ms": None, "note": ""}]
-    return PlanView(name="shop", plan=plan_in_place(schema, config, phases), findings=tuple(findings), items=items, wal=config.wal)
+    items = [
+        {
+            "id": "mode-active",
+            "phase": "",
+            "kind": "auto",
+            "state": "open",
+            "params": {},
+            "by": "",
+            "at_ms": None,
+            "note": "",
+        }
+    ]
+    return PlanView(
+        name="shop", plan=plan_in_place(schema, config, phases), findings=tuple(findings), items=items, wal=config.wal
+    )
 
 
 async def plan_screen(pilot: Any, shown: PlanView) -> PlanScreen:
@@ -235,7 +251,12 @@ async def test_the_plan_has_the_pages_that_apply(tmp_path: Path, snap: Snap) -> 
         await pilot.pause()
         await pilot.pause()
         snap(app, "in-place-changes")
-        for text in ("journal mode becomes WAL", "PRAGMA page_size = 8192", "PRAGMA cache_size = -64000: yours", "busy_timeout"):
+        for text in (
+            "journal mode becomes WAL",
+            "PRAGMA page_size = 8192",
+            "PRAGMA cache_size = -64000: yours",
+            "busy_timeout",
+        ):
             assert text in text_of(app)
         await pilot.press("left", "left")
         await pilot.pause()

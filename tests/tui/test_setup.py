@@ -102,7 +102,9 @@ async def test_from_nothing_to_a_started_run_by_keyboard(
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-async def test_a_conversion_in_place_asks_for_no_target(here: Path, snap: Snap, size: tuple[int, int], lang: str) -> None:
+async def test_a_conversion_in_place_asks_for_no_target(
+    here: Path, snap: Snap, size: tuple[int, int], lang: str
+) -> None:
     language.use(lang)
     app = App(Engine(), here)
     async with app.run_test(size=size) as pilot:

@@ -342,6 +342,7 @@ def test_registry_has_each_check_once() -> None:
     files = {
         f.stem
         for f in folder.glob("*.py")
-        if f.stem.partition("_")[0] in ("source", "system", "config", "target", "live", "application", "wal", "app", "requirements")
+        if f.stem.partition("_")[0]
+        in ("source", "system", "config", "target", "live", "application", "wal", "app", "requirements")
     } - {"target", "live", "wal", "live_tables"}  # three lists, and what is asked of a plan
     assert files == set(names)

@@ -52,7 +52,7 @@ CALLS: dict[str, list[str]] = {
 }
 ACTING = [
     *("run", "continue", "pause", "resume", "tick", "abort", "rollback", "switch", "cutover", "cleanup", "reveal"),
-    *("note", "embedded", "demo", "optimize"),
+    *("note", "embedded", "demo", "optimize", "benchmark"),
 ]
 
 

@@ -309,7 +309,7 @@ def test_demo_makes_runs_and_tidies_up(cli: Cli, ready: FakeEngine, capsys: Capt
     ready.reader = FakeReader(script=[(True, [started(), finished(2)])])
     assert cli("demo", "--keep") == 0
     assert [name for name, _ in ready.calls] == ["make_demo", "start", "keep_demo"]
-    assert cli("demo", "sqlite-wal") == 2
+    assert cli("demo", "files-to-database") == 2
 
 
 class Signalled(FakeReader):

@@ -164,7 +164,9 @@ def test_every_mode_loads_and_all_are_explained(tmp_path: Path, mode: str) -> No
 
 @pytest.mark.parametrize("mode", MODES["sqlite-wal"])
 def test_a_database_that_stays_has_no_target_and_says_what_it_is(tmp_path: Path, mode: str) -> None:
-    draft = Draft(kind="sqlite-wal", source="x.db", mode=mode, window="1h", page_size="8192", max_wait="2m", observe="90s")
+    draft = Draft(
+        kind="sqlite-wal", source="x.db", mode=mode, window="1h", page_size="8192", max_wait="2m", observe="90s"
+    )
     config = loaded(tmp_path, draft, env={})
     text = (tmp_path / "stepflow.yaml").read_text()
     assert (config.kind.value, config.mode.value) == ("sqlite-wal", mode)
@@ -192,7 +194,9 @@ def test_the_application_s_section_stands_there_as_comments_that_load(tmp_path: 
     lines = text.splitlines()
     begins = next(n for n, line in enumerate(lines) if line.startswith("# application:"))
     assert all(line.startswith("#") for line in lines[begins:])
-    path.write_text("\n".join([*lines[:begins], *(line.removeprefix("# ").removeprefix("#") for line in lines[begins:])]))
+    path.write_text(
+        "\n".join([*lines[:begins], *(line.removeprefix("# ").removeprefix("#") for line in lines[begins:])])
+    )
     application = load_config(path, ENV).config.application
     assert application.recipe
     assert application.health
@@ -205,7 +209,19 @@ def test_every_comment_of_a_conversion_is_one_that_loads(tmp_path: Path) -> None
     """What is commented out means what stands there: uncommented, it is taken."""
     path = tmp_path / "stepflow.yaml"
     text = config_text(Draft(kind="sqlite-wal", source="x.db", mode="in-place"), path)
-    keys = ("page_size", "pragmas", "probe", "max_bytes", "backup:", "benchmark:", "  writers", "  readers", "  rounds", "  limits", "observe:")
+    keys = (
+        "page_size",
+        "pragmas",
+        "probe",
+        "max_bytes",
+        "backup:",
+        "benchmark:",
+        "  writers",
+        "  readers",
+        "  rounds",
+        "  limits",
+        "observe:",
+    )
     commented = tuple(f"# {key}" for key in keys)
     lines = [line.replace("# ", "", 1) if line.strip().startswith(commented) else line for line in text.splitlines()]
     path.write_text("\n".join(lines))

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from stepflow_tui.engine.model.finding import blocking, warning
 from stepflow_tui.engine.model.state import ItemState
-from stepflow_tui.engine.plan.risks import CRITERIA, NOT_LISTED, RISKS, RiskState, acceptance, risks
+from stepflow_tui.engine.plan.risks import (
+    CRITERIA,
+    IN_PLACE_CRITERIA,
+    IN_PLACE_ITEM,
+    IN_PLACE_RISKS,
+    NOT_LISTED,
+    RISKS,
+    RiskState,
+    acceptance,
+    risks,
+)
 from stepflow_tui.engine.texts import findings as finding_texts
 from stepflow_tui.engine.texts import language
 from stepflow_tui.engine.texts import risks as texts
@@ -27,14 +37,15 @@ def state_of(name: str, states: Mapping[str, str], *found: object) -> RiskState:
 
 
 def test_every_entry_has_words_and_its_proofs_are_items() -> None:
-    assert [r.id for r in RISKS] == list(texts.RISKS) == list(texts.MITIGATIONS)
-    assert [c.id for c in CRITERIA] == list(texts.ACCEPTANCE)
-    assert {p for spec in (*RISKS, *CRITERIA) for p in spec.proofs} <= set(TITLES)
+    both = dict.fromkeys(r.id for r in (*RISKS, *IN_PLACE_RISKS))
+    assert list(both) == list(texts.RISKS) == list(texts.MITIGATIONS)
+    assert list(dict.fromkeys(c.id for c in (*CRITERIA, *IN_PLACE_CRITERIA))) == list(texts.ACCEPTANCE)
+    assert {p for spec in (*RISKS, *CRITERIA, *IN_PLACE_RISKS, *IN_PLACE_CRITERIA) for p in spec.proofs} <= set(TITLES)
 
 
 def test_findings_it_looks_for_exist() -> None:
     codes = set(finding_texts())
-    unknown = [p for spec in RISKS for p in spec.codes if not any(c.startswith(p) for c in codes)]
+    unknown = [p for spec in (*RISKS, *IN_PLACE_RISKS) for p in spec.codes if not any(c.startswith(p) for c in codes)]
     assert unknown == []
 
 
@@ -57,7 +68,7 @@ def test_data_loss_is_proved_by_backup_and_equality_together(backup: str, equal:
 
 
 def test_a_blocking_finding_turns_its_risk_red_whatever_was_ticked() -> None:
-    ticked = dict.fromkeys(TITLES, "ticked")
+    ticked = dict.fromkeys(TITLES.keys() - {IN_PLACE_ITEM}, "ticked")
     assert state_of("data-loss", ticked, blocking("source_corrupt")) is RiskState.FAILED
     assert state_of("data-loss", ticked, warning("source_corrupt")) is RiskState.PROVED
     assert state_of("crash", ticked, blocking("source_corrupt")) is RiskState.PROVED
@@ -104,7 +115,7 @@ def test_the_register_in_json_is_english_and_complete() -> None:
         {"item": "data-equal", "state": "not listed"},
     ]
     assert first["findings"] == ["disk_space"]
-    assert [c["id"] for c in found["acceptance"]] == list(texts.ACCEPTANCE)
+    assert [c["id"] for c in found["acceptance"]] == [c.id for c in CRITERIA]
     assert "Data is lost" not in lines
 
 

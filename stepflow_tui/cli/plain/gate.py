@@ -10,7 +10,6 @@ from stepflow_tui.cli.plain import ask, show
 from stepflow_tui.cli.plain.application import before_it_moves
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.texts.language import _, ngettext
-from stepflow_tui.render import words
 from stepflow_tui.render.application import moves_application
 from stepflow_tui.render.events import question_text, summary
 from stepflow_tui.render.live import phase_title

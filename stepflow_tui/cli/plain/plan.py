@@ -76,7 +76,9 @@ def show_plan(desk: Desk, config: Path) -> None:
     sections(result.plan, result.findings, result.items, loaded.config.wal)
 
 
-def sections(plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], wal: Wal | None = None) -> None:
+def sections(
+    plan: Plan, findings: Sequence[Finding], items: Sequence[Mapping[str, Any]], wal: Wal | None = None
+) -> None:
     """Show the sections that are asked for."""
     parts = plan_sections(plan, findings, items, wal)
     shown = {title: lines for title, lines in parts.items() if lines}

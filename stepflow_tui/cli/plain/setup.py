@@ -127,7 +127,7 @@ def _kind() -> str:
         say(_("{kind} comes with a later version. This one can do {built}.").format(kind=kind, built=", ".join(BUILT)))
 
 
-def _source(desk: Desk, given: str, kind: str) -> str:
+def _source(desk: Desk, given: str, kind: str = "") -> str:
     """A SQLite file whose summary was seen."""
     while True:
         typed = given or _named(desk)

@@ -24,11 +24,11 @@ _OWN: dict[str, ChecklistItem] = {
         ),
         ChecklistItem(
             id="system-requirements", when="before", holds="cutover",
-            decide=no_finding("memory_", "sqlite_too_old", "requirement_", good="measured, all met", blocking_only=False),
+            decide=no_finding("memory_", "sqlite_too_old", "app_memory", "app_disk", "app_python", "app_network", good="measured, all met", blocking_only=False),
         ),
         ChecklistItem(
             id="dependencies", when="before", configured="application.python", holds="cutover",
-            decide=no_finding("app_", "package_", good="read from the application's interpreter", blocking_only=False),
+            decide=no_finding("app_package", "app_interpreter", good="read from the application's interpreter", blocking_only=False),
         ),
         ChecklistItem(id="performance-compared", when="after", decide=noted("limits_met", "measured_note")),
     )

@@ -44,7 +44,7 @@ class Needs(StrEnum):
 
 PATIENCE_SECONDS = 15.0
 """How long a moment is looked for in which a writer lets the catalog be read."""
-SHORT_WAIT_MS = 20
+SHORT_WAIT_MS = 5
 
 COPYING = frozenset({MigrationKind.SQLITE_TO_POSTGRES})
 """Kinds that have a target."""

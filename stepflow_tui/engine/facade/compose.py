@@ -16,7 +16,16 @@ from stepflow_tui.engine.facade.compose_application import application_lines, ch
 from stepflow_tui.engine.facade.compose_wal import check_wal, wal_lines
 from stepflow_tui.engine.facade.compose_words import as_json, plain, quoted, relative
 from stepflow_tui.engine.model.config_units import parse_duration
-from stepflow_tui.engine.model.draft import CHOICES, EMBEDDED, ENVIRONMENT, IN_PLACE, MODES, VARIABLES, ApplicationDraft, Draft
+from stepflow_tui.engine.model.draft import (
+    CHOICES,
+    EMBEDDED,
+    ENVIRONMENT,
+    IN_PLACE,
+    MODES,
+    VARIABLES,
+    ApplicationDraft,
+    Draft,
+)
 from stepflow_tui.engine.texts.advice import BUILT, KINDS
 from stepflow_tui.engine.texts.checklist import TITLES
 from stepflow_tui.engine.texts.language import N_, _

@@ -37,7 +37,9 @@ def check_wal(draft: Draft) -> None:
     if _seconds(draft.max_wait) <= 0:
         raise UsageError(f"{draft.max_wait!r} is no time to wait.", hint="Such as 60s, 5m or 1h.", code="bad_wait")
     if draft.observe and _seconds(draft.observe, least=-1.0) < 0:
-        raise UsageError(f"{draft.observe!r} is no time to watch.", hint="Such as 1m, 2h or 0s.", code="bad_observation")
+        raise UsageError(
+            f"{draft.observe!r} is no time to watch.", hint="Such as 1m, 2h or 0s.", code="bad_observation"
+        )
     if draft.page_size and draft.page_size not in map(str, PAGE_SIZES):
         raise UsageError(
             f"{draft.page_size!r} is no page size of SQLite.",

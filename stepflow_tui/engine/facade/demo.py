@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from stepflow_tui.demo.keeper import close_shop, open_crowd, open_shop, open_web, web_command
-from stepflow_tui.demo.names import SETTINGS, URL_VARIABLE, WEB_LOG, WEB_PID
+from stepflow_tui.demo.keeper import close_shop, crowd_command, open_crowd, open_shop, open_web, web_command
+from stepflow_tui.demo.names import CROWD_PID, LOG, SETTINGS, URL_VARIABLE, WEB_LOG, WEB_PID
 from stepflow_tui.engine.errors import Held, StepFailed
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.model.draft import IN_PLACE
@@ -52,7 +52,7 @@ async def make_demo(state: Path, kind: str, rows: int, *, restart: bool = False)
     await asyncio.to_thread(make_shop, folder / "shop.db", rows, wal=not in_place)
     config = folder / "stepflow.yaml"
     if in_place:
-        config.write_text(yaml.safe_dump(_in_place(name, kind), sort_keys=False), encoding="utf-8")
+        config.write_text(yaml.safe_dump(_in_place(name, kind, folder), sort_keys=False), encoding="utf-8")
         await _opened(open_crowd, config.parent)
         return config
     port = _free_port() if restart else None
@@ -62,9 +62,21 @@ async def make_demo(state: Path, kind: str, rows: int, *, restart: bool = False)
     return config
 
 
-def _in_place(name: str, kind: str) -> dict[str, object]:
-    """Everything short: it is watched for a few seconds, and the benchmark's sides take turns as often as they must."""
+def _in_place(name: str, kind: str, folder: Path) -> dict[str, object]:
+    """Everything short: it is watched for a few seconds, and the benchmark's sides take turns as often as they must.
+
+    The recipe is there for the way back: SQLite leaves WAL only when nobody else has the file open.
+    """
+    path = os.environ.get("PYTHONPATH")
+    recipe = {
+        "kind": "command",
+        "command": f"exec {shlex.join(crowd_command(folder))}",
+        "pid_file": CROWD_PID,
+        "log": LOG,
+        **({"env": {"PYTHONPATH": path}} if path else {}),
+    }
     return {
+        "application": {"recipe": recipe},
         "version": 1,
         "name": name,
         "kind": kind,

@@ -226,7 +226,9 @@ class Application(Section):
     pool: Pool | None = None
     backup: tuple[ConfigPath, ...] = ()
     python: ConfigPath | None = None  # its interpreter: versions of Python, SQLite and packages are read from it
-    sqlite: str | None = Field(default=None, pattern=r"^\d+\.\d+\.\d+$")  # its SQLite library, where no interpreter tells
+    sqlite: str | None = Field(
+        default=None, pattern=r"^\d+\.\d+\.\d+$"
+    )  # its SQLite library, where no interpreter tells
 
     @field_validator("recipe", mode="before")
     @classmethod

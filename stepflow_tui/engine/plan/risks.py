@@ -119,7 +119,7 @@ IN_PLACE_RISKS: tuple[RiskSpec, ...] = (
     _MOVED["wrong-configuration"],
     RiskSpec(
         id="wal-incompatible", impact=Weight.HIGH, likelihood=Weight.MEDIUM, proofs=("sqlite-version", "holders-known"),
-        codes=("sqlite_too_old", "source_too_new", "wal_", "library_versions", "source_network"),
+        codes=("sqlite_too_old", "source_too_new", "wal_", "app_", "library_versions"),
     ),
     RiskSpec(id="wal-copied", impact=Weight.HIGH, likelihood=Weight.MEDIUM, proofs=("other-readers",)),
     RiskSpec(id="wal-grows", impact=Weight.MEDIUM, likelihood=Weight.MEDIUM, proofs=("watch-continues",)),

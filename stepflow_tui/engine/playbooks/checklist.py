@@ -11,10 +11,12 @@ from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.live.reads_by_restart import moves_by_restart
+from stepflow_tui.engine.steps.wal.change import changes_it
 
 HOLDS = {"before": PhaseName.BACKFILL.value, "during": PhaseName.COMPLETE.value}
 """The phase that an item of that time must be settled before; later ones hold nothing up, they are reported."""
 
+CODE_DEPLOYED = "code-deployed"
 WRITERS_STOPPED = "writers-stopped"
 """The application is stopped: a person's item where no recipe does it."""
 
@@ -53,6 +55,8 @@ def _restarted(spec: ItemSpec, config: Config) -> ItemSpec:
 
 def _decidable(item: ChecklistItem, config: Config) -> bool:
     """Whether the config holds what a check needs to decide the item."""
+    if item.id == CODE_DEPLOYED:
+        return changes_it(config)  # a recipe may be there for the way back alone
     section, _, key = item.configured.partition(".")
     if key == "probes" and config.mode is Mode.COPY:
         return False  # the application works on the source still: what a probe writes there would change it
@@ -71,7 +75,11 @@ def _due(spec: ItemSpec, config: Config) -> ItemSpec:
     """The source is changed, or the application stopped, before the copy: what must be settled before that is due earlier.
     Where nothing is copied, it is due before the conversion."""
     first = PhaseName.CUTOVER if config.in_place else PhaseName.CAPTURE
-    return replace(spec, before=first.value) if spec.before in (PhaseName.BACKFILL.value, PhaseName.CAPTURE.value) else spec
+    return (
+        replace(spec, before=first.value)
+        if spec.before in (PhaseName.BACKFILL.value, PhaseName.CAPTURE.value)
+        else spec
+    )
 
 
 def _held(spec: ItemSpec) -> ItemSpec:

@@ -192,7 +192,8 @@ def bench_shape(shape: Mapping[str, Any], *, range_rows: int, join_rows: int) ->
 
 def _sql(shape: Mapping[str, Any], range_rows: int, join_rows: int) -> dict[str, str]:
     written, key = shape["copies"][shape["written"]], shape["key"]
-    table, width = f"t{shape['written']}", len(written["columns"])
+    table = pg_ident(f"t{shape['written']}")
+    width = len(written["columns"])
     columns, named, marks = _columns(range(width)), _columns(key), _marks(len(key))
     update = f"update {table} set c{shape['update']} = $1 where {_equal(key, 2)}" if shape["update"] is not None else ""
     return {

@@ -30,7 +30,7 @@ def handle(request: dict[str, Any], emit: Emit) -> Any:
     return recover(path, copy, emit) if request["op"] == "recover" else copy_whole(path, copy, emit)
 
 
-def test(path: Path, *, living: bool = False) -> dict[str, Any]:
+def test(path: Path, *, living: bool) -> dict[str, Any]:
     """Open the backup as a restored database would be, and check all of it."""
     with sqlite_errors(f"The test of {path}"):
         conn = open_living(path) if living else _open_for_test(path)

@@ -68,8 +68,7 @@ class Client:
         tally = Tally(job["seconds"])
         script = Script(self._shape, job["kind"], seed=job["seed"], first=job["first"], batch=job["batch"])
         try:
-            conn = _open(job)
-            _warm(conn, self._shape)
+            conn = _open(job, self._shape)
         except sqlite3.Error as error:
             conn = None
             tally.failed(str(error), locked=_locked(error))
@@ -79,7 +78,6 @@ class Client:
             with closing(conn):
                 while tally.going():
                     _ask(conn, self._shape["sql"], script.next(), tally)
-                return tally.result()
         return tally.result()
 
 
@@ -87,19 +85,19 @@ def _replaced(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _open(job: dict[str, Any]) -> sqlite3.Connection:
-    conn = sqlite3.connect(file_uri(text_path(job["path"]), "mode=rw"), uri=True, isolation_level=None, timeout=0)
+def _open(job: dict[str, Any], shape: dict[str, Any]) -> sqlite3.Connection:
+    """A connection as an application has it: opened long ago, the schema read, its settings made.
+
+    Until then it waits for locks: whoever opens a WAL database meets those of the last one that closed it.
+    """
+    conn = sqlite3.connect(file_uri(text_path(job["path"]), "mode=rw"), uri=True, isolation_level=None, timeout=30)
     conn.execute("pragma trusted_schema=0").fetchall()
     conn.text_factory = bytes  # values are fetched, not read
     for name, value in job["pragmas"].items():
         conn.execute(f"pragma {name}={value}").fetchall()
+    conn.execute(shape["sql"]["point"], tuple(shape["keys"][0])).fetchall()
     conn.execute(f"pragma busy_timeout={job['timeout_ms']}").fetchall()
     return conn
-
-
-def _warm(conn: sqlite3.Connection, shape: dict[str, Any]) -> None:
-    """An application's connection has read the schema long ago."""
-    conn.execute(shape["sql"]["point"], tuple(shape["keys"][0])).fetchall()
 
 
 def _ask(conn: sqlite3.Connection, sql: dict[str, str], request: Request, tally: Tally) -> None:

@@ -166,7 +166,8 @@ def _has_gaps(conn: sqlite3.Connection, table: str) -> bool:
     name = next((n for n in ("rowid", "oid", "_rowid_") if n not in taken), None)
     if name is None:
         return False
-    query = f"select count(*), coalesce(min({name}), 1), coalesce(max({name}), 0) from {lite_ident(table)}"
+    number = lite_ident(name)
+    query = f"select count(*), coalesce(min({number}), 1), coalesce(max({number}), 0) from {lite_ident(table)}"
     count, first, last = conn.execute(query).fetchone()
     return bool((first, last) != (1, count))
 

@@ -18,7 +18,7 @@ from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
 MAGIC = b"SQLite format 3\x00"
 _SAMPLE_BYTES = 65_536
 _BLOCK = 4 * 1024 * 1024
-_SHORT_WAIT_MS = 20
+_SHORT_WAIT_MS = 5
 _KEPT_OUT = ("SQLITE_BUSY", "SQLITE_BUSY_RECOVERY", "SQLITE_LOCKED")
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (

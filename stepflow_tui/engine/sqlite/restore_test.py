@@ -65,7 +65,9 @@ async def restore_test(path: Path, *, control: Control | None = None, living: bo
         Refused: `source_corrupt`, the file can't even be opened.
         Stopping: by `control`.
     """
-    found: dict[str, Any] = await run_child(_CHILD, {"op": "test", "path": path_text(path), "living": living}, control=control)
+    found: dict[str, Any] = await run_child(
+        _CHILD, {"op": "test", "path": path_text(path), "living": living}, control=control
+    )
     result = from_plain(RestoreTest, found)
     assert isinstance(result, RestoreTest)
     return result

@@ -13,7 +13,19 @@ from importlib import import_module
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.texts import language
 
-CATALOGS = ("source", "target", "planning", "running", "live_checks", "wal_checks", "application", "settings", "pragmas", "in_place", "checklist")
+CATALOGS = (
+    "source",
+    "target",
+    "planning",
+    "running",
+    "live_checks",
+    "wal_checks",
+    "application",
+    "settings",
+    "pragmas",
+    "in_place",
+    "checklist",
+)
 """Modules of this package that hold a `FINDINGS` dict; the checklist catalog holds titles instead."""
 
 

@@ -60,7 +60,9 @@ ALSO: dict[str, str] = {
     "outgrow": N_(
         "With {writers} writers or more, a second machine or a network drive, choose sqlite-to-postgres instead."
     ),
-    "wal_meanwhile": N_("Where PostgreSQL is out of reach for now, sqlite-wal helps readers: they read on while one writes. It lets no second writer in."),
+    "wal_meanwhile": N_(
+        "Where PostgreSQL is out of reach for now, sqlite-wal helps readers: they read on while one writes. It lets no second writer in."
+    ),
     "wal_library": N_(
         "The file was last written by SQLite {written_by}, which has a rare fault in WAL mode: update it first (3.51.3)."
     ),

@@ -15,11 +15,6 @@ FINDINGS: dict[str, Words] = {
         "Whether its connections wait for locks, and how durable their commits are, is not known.",
         "Run `wal.probe` by hand until it prints its line; `stepflow pragmas --probe` shows the probe.",
     ),
-    "wal_rowids_renumbered": Words(
-        "The rows of {table} have new rowids.",
-        "VACUUM numbers the rows of a table without an INTEGER PRIMARY KEY anew.",
-        "Nothing, unless the application keeps rowids of this table elsewhere.",
-    ),
     "wal_schema_changed": Words(
         "The schema is not what it was when the backup was made.",
         "The conversion changes no table, index, view or trigger: somebody else did.",

@@ -28,7 +28,9 @@ MITIGATIONS: dict[str, str] = {
     "incompatibility": N_("file mode kept as an option"),
     "users-struggle": N_("training, documents, unchanged interface"),
     "crash": N_("a way back, regular backups"),
-    "wal-incompatible": N_("versions of SQLite asked, file system and holders looked at, a way back that loses nothing"),
+    "wal-incompatible": N_(
+        "versions of SQLite asked, file system and holders looked at, a way back that loses nothing"
+    ),
     "wal-copied": N_("asked before the conversion; VACUUM INTO or the backup of SQLite instead of cp"),
     "wal-grows": N_("size and pinning readers watched, alerts, advice instead of forced checkpoints"),
     "wal-no-gain": N_("measured on a copy of your own database; if it is not better, it says so"),
@@ -43,8 +45,8 @@ ACCEPTANCE: dict[str, str] = {
     ),
     "users-can-work": N_("Users can work"),
     "monitoring-works": N_("Monitoring works"),
+    "documented": N_("A person can do it from the documents alone"),
     "wal-active": N_("The database is in WAL mode"),
     "wal-data": N_("All data is as it was before the conversion"),
     "wal-performance": N_("The limits of the benchmark are met"),
-    "documented": N_("A person can do it from the documents alone"),
 }

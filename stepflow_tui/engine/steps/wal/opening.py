@@ -33,7 +33,7 @@ async def open_in_place(ctx: RunContext) -> None:
     if ctx.config.application.recipe or ctx.config.application.switches:
         await changeover_of(ctx).show()
     back = ctx.reason or await ctx.journal.state() is RunState.ROLLING_BACK
-    if not back and (await ctx.journal.step_row(CONVERT))["state"] == StepState.DONE.value:
+    if not back:
         await watch_wal(ctx)
 
 
