@@ -216,7 +216,7 @@ class Facade(Protocol):
         """An address with a password put in; to be kept in memory."""
         ...
 
-    def manual_items(self) -> Sequence[tuple[str, str]]:
+    def manual_items(self, kind: str = "sqlite-to-postgres") -> Sequence[tuple[str, str]]:
         """When and id of the checklist items that a person settles."""
         ...
 

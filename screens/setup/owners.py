@@ -31,7 +31,7 @@ class OwnersPage(Page):
     def ask(self) -> Iterable[Widget]:
         """The items by time."""
         when = ""
-        for at, item in host(self).api.manual_items():
+        for at, item in host(self).api.manual_items(self.state.kind):
             if at != when:
                 when = at
                 yield Said(Text(words.when(at), style="bold"), classes="heading")

@@ -78,6 +78,7 @@ class SetupState:
     def draft(self, api: Facade, env: Mapping[str, str]) -> Draft:
         """What is to be written."""
         variable = self.variable(api, env)
+        items = {item for _when, item in api.manual_items(self.kind)}  # another kind may have been chosen since
         target = f"${{{variable}}}" if variable else self.address if self.target == SERVER else self.target
         return Draft(
             kind=self.kind,
@@ -90,7 +91,7 @@ class SetupState:
             level=self.level,
             on_bad_value=self.on_bad_value,
             backup_dir=self._written(self.backup_dir) if self.backup_dir else "",
-            owners={item: person for item, person in self.owners.items() if person},
+            owners={item: person for item, person in self.owners.items() if person and item in items},
             window=self.window,
             max_wait=self.max_wait,
             page_size=self.page_size,

@@ -25,7 +25,7 @@ _BAD_VALUES = " | ".join(CHOICES["on_bad_value"])
 ModeOption = Annotated[
     str | None,
     typer.Option(
-        "--mode", metavar="MODE", help=f"{_MODES}. live: the application keeps writing; offline: it is stopped."
+        "--mode", metavar="MODE", help=f"live and in-place: the application goes on; offline: it is stopped. {_MODES}."
     ),
 ]
 WindowOption = Annotated[

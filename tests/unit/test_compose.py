@@ -176,6 +176,14 @@ def test_a_database_that_stays_has_no_target_and_says_what_it_is(tmp_path: Path,
         assert foreign not in text.replace(str(tmp_path), "")
 
 
+@pytest.mark.parametrize("item", [item for _when, item in manual_items("sqlite-wal")])
+def test_any_item_of_a_conversion_may_have_an_owner_and_no_other(tmp_path: Path, item: str) -> None:
+    config = loaded(tmp_path, Draft(kind="sqlite-wal", source="x.db", mode="in-place", owners={item: "Zoë"}), env={})
+    assert [i.owner for when in ("before", "during", "after") for i in getattr(config.checklist, when)] == (
+        ["Zoë"] if not dict(map(reversed, manual_items("sqlite-wal")))[item].startswith("rollback") else []
+    )
+
+
 def test_what_is_not_answered_of_a_conversion_is_what_a_config_that_says_nothing_means(tmp_path: Path) -> None:
     config = loaded(tmp_path, Draft(kind="sqlite-wal", source="shop.db", mode="in-place"), env={})
     bare = tmp_path / "bare.yaml"

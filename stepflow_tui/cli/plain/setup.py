@@ -103,7 +103,7 @@ def new_migration(desk: Desk, source: str = "") -> Next:
         draft = Draft(kind=kind, source=source, target=chosen.target, schema=chosen.schema, name=name)
     draft = _options(desk, draft)
     draft = ask_application(desk, draft)
-    draft = replace(draft, owners=_owners(desk))
+    draft = replace(draft, owners=_owners(desk, kind))
     path = _save(desk, draft)
     if chosen.variable:
         say(
@@ -210,13 +210,13 @@ def _with(draft: Draft, name: str, value: str) -> Draft:
     return replace(draft, **changes)
 
 
-def _owners(desk: Desk) -> dict[str, str]:
+def _owners(desk: Desk, kind: str) -> dict[str, str]:
     labels = (_("leave it open"), _("name them"))
     if ask.choose(_("Who answers for the items of the checklist?"), labels) == 1:
         return {}
     say(_("Enter alone: nobody yet."))
     owners = {}
-    for when, item in desk.engine.manual_items():
+    for when, item in desk.engine.manual_items(kind):
         owner = ask.text(words.about(words.when(when), _(item_title(item))))
         if owner:
             owners[item] = owner

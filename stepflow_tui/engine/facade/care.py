@@ -13,12 +13,12 @@ from typing import Any
 from stepflow_tui.engine.application.archive_check import check_archive
 from stepflow_tui.engine.application.archive_manifest import Archive, archive_of, read_archive
 from stepflow_tui.engine.errors import UsageError
-from stepflow_tui.engine.steps.restoring.sets import bare_row, made_sets, row_of, run_set
 from stepflow_tui.engine.facade.look import HasRun
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.postgres.embedded import Embedded
 from stepflow_tui.engine.sqlite import backups as kept
 from stepflow_tui.engine.sqlite.backup import Backup, read_manifest
+from stepflow_tui.engine.steps.restoring.sets import bare_row, made_sets, row_of, run_set
 
 ADMIN_DATABASE = "postgres"
 

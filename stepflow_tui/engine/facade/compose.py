@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from pydantic_core import PydanticCustomError
 
-from stepflow_tui.engine.checks.checklist import ITEMS
+from stepflow_tui.engine.checks.checklist import ITEMS, ChecklistItem
+from stepflow_tui.engine.checks.checklist_in_place import IN_PLACE_ITEMS
 from stepflow_tui.engine.errors import UsageError
 from stepflow_tui.engine.facade.compose_application import application_lines, check_application, example_lines
 from stepflow_tui.engine.facade.compose_wal import check_wal, wal_lines
@@ -73,9 +74,13 @@ def config_text(draft: Draft, path: Path) -> str:
     return "\n".join(_lines(draft, path)) + "\n"
 
 
-def manual_items() -> tuple[tuple[str, str], ...]:
-    """Items of the default checklist that a person settles: when (before, during, after, rollback_…) and id, in order."""
-    return tuple((item.when, item.id) for item in ITEMS if item.manual and not item.added)
+def manual_items(kind: str = "sqlite-to-postgres") -> tuple[tuple[str, str], ...]:
+    """Items of a kind's default checklist that a person settles: when (before, during, after, rollback_…) and id, in order."""
+    return tuple((item.when, item.id) for item in _items(kind) if item.manual and not item.added)
+
+
+def _items(kind: str) -> tuple[ChecklistItem, ...]:
+    return tuple(IN_PLACE_ITEMS if kind in IN_PLACE else ITEMS)
 
 
 def suggested_name(source: str, kind: str = "sqlite-to-postgres") -> str:
@@ -203,7 +208,7 @@ def _check_rest(draft: Draft) -> None:
             hint="Make a link with a plain name and give that.",
             code="source_name",
         ) from None
-    unknown = sorted(set(draft.owners) - set(TITLES))
+    unknown = sorted(set(draft.owners) - ({item.id for item in _items(draft.kind)} & set(TITLES)))
     if unknown:
         raise UsageError(
             f"The checklist has no item {unknown[0]!r}.",
@@ -291,7 +296,7 @@ def _target(draft: Draft) -> Iterator[str]:
 
 
 def _checklist(draft: Draft) -> Iterator[str]:
-    named = [item for item in ITEMS if draft.owners.get(item.id)]
+    named = [item for item in _items(draft.kind) if draft.owners.get(item.id)]
     if not named:
         return
     yield _line("checklist:", "checklist")

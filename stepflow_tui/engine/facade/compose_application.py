@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}|\{[a-z_]+\}")
 _PASSWORD = re.compile(r"(?i)://[^\s/@:]*:[^\s/@]+@|password\s*=\s*[^\s&]")
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|api_?key|_key\b")
 _COLUMN = 31
+
+SETTING = {"DATABASE_URL": "{target_dsn}"}
+"""The switch of the example."""
 
 
 def check_application(draft: ApplicationDraft) -> None:
@@ -127,7 +131,7 @@ def example_lines(*, in_place: bool) -> Iterator[str]:
     if not in_place:
         yield "#   switches:"
         yield "#     - file: .env"
-        yield _line('#       set: {DATABASE_URL: "{target_dsn}"}', "set")
+        yield _line(f"#       set: {json.dumps(SETTING)}", "set")
     yield _line("#   recipe: {kind: systemd, unit: app}", "recipe")
     yield _line('#   health: [{http: "http://127.0.0.1:8000/health"}]', "health")
     yield _line('#   availability: {http: "http://127.0.0.1:8000/health"}', "availability")
