@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Static
 
+from screens.key_words import help_of, is_senseless, label_of
 from screens.modals.base import Dialog, title
 from screens.widgets.folded import Fold, Folded
 from stepflow_tui.actions import ACTIONS, Action
@@ -63,8 +64,9 @@ class HelpScreen(Dialog[None]):
         table.add_column(ratio=1)
         shown = self._shown_keys()
         for action in ACTIONS:
-            if action.id in shown:
-                table.add_row(Text(shown[action.id]), Text(_(action.label)), Fold(Text(_sentence(action))))
+            if action.id in shown and not is_senseless(self.about, action.id):
+                label, sentence = label_of(self.about, action), _sentence(help_of(self.about, action), action)
+                table.add_row(Text(shown[action.id]), Text(label), Fold(Text(sentence)))
         return table
 
     def _shown_keys(self) -> dict[str, str]:
@@ -87,7 +89,7 @@ def _about(node: DOMNode) -> Text:
     return Text.assemble((words.about(_(name), ""), "bold") if name else "", _(text))
 
 
-def _sentence(action: Action) -> str:
+def _sentence(told: str, action: Action) -> str:
     """What it does, and the command that does the same."""
     command = f"stepflow {action.cli}" if action.cli else _(action.only)
-    return f"{_(action.help)} [{command}]"
+    return told if "[stepflow " in told else f"{told} [{command}]"

@@ -81,12 +81,16 @@ class Loaded:
 class History:
     """One run's history. Every call blocks and opens the journal anew: it is called in threads.
 
+    Args:
+        kind: of the run: some phases and steps have other titles in one kind.
+
     Raises:
         StepFlowError: the journal can't be read.
     """
 
     api: Facade
     run: RunInfo
+    kind: str = ""
 
     def page(
         self, query: Query, *, before: int | None = None, after: int | None = None, limit: int = PAGE
@@ -114,7 +118,11 @@ class History:
             OSError: no folder takes them.
         """
         objects = (f"{line}\n" for line in ndjson(self.everything(query, stop)))
-        lines = (f"{line}\n" for event in self.everything(query, stop) for line in history_lines(event, Stamp.FULL))
+        lines = (
+            f"{line}\n"
+            for event in self.everything(query, stop)
+            for line in history_lines(event, Stamp.FULL, self.kind)
+        )
         return [save_text(places(), stem, ".ndjson", objects), save_text(places(), stem, ".txt", lines)]
 
     def _audit(self, query: Query, *, before: int | None, after: int | None, limit: int) -> list[Event]:

@@ -63,7 +63,9 @@ class JournalScreen(JournalPages):
         """One entry whole."""
         if (event := self.selected) is not None:
             name = f"event-{event['seq']}"
-            app_of(self).push_screen(TextDialog(_("Entry {n}").format(n=event["seq"]), whole_event(event), name=name))
+            app_of(self).push_screen(
+                TextDialog(_("Entry {n}").format(n=event["seq"]), whole_event(event, self.kind), name=name)
+            )
 
     def action_find(self) -> None:
         """Type a filter."""

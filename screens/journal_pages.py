@@ -56,7 +56,13 @@ class JournalPages(Moving, Screen[None]):
     def history(self) -> History | None:
         """The open run's."""
         bridge = host(self).bridge
-        return History(api=host(self).api, run=bridge.run) if bridge is not None else None
+        return History(api=host(self).api, run=bridge.run, kind=self.kind) if bridge is not None else None
+
+    @property
+    def kind(self) -> str:
+        """The open run's kind of migration; "" before anything is known of it."""
+        snapshot = host(self).snapshot
+        return str(snapshot.status.get("kind") or "") if snapshot is not None else ""
 
     @property
     def selected(self) -> Event | None:
@@ -130,7 +136,7 @@ class JournalPages(Moving, Screen[None]):
             self.tell()
 
     def _show(self, where: Where, found: list[Event], *, anew: bool) -> None:
-        lines, window = [log_lines(e, Stamp.DAY)[0] for e in found], self.listed.window
+        lines, window = [log_lines(e, Stamp.DAY, self.kind)[0] for e in found], self.listed.window
         if where in ("newest", "oldest") or anew:
             window.follow = where != "oldest"
             self.listed.show(lines or [Line(_("Nothing fits."))])

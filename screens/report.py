@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from screens.bindings import bindings
@@ -13,6 +14,8 @@ from screens.copying import copy_text, save
 from screens.host import app_of, host
 from screens.modals.export import ExportDialog
 from screens.paged import PagedScreen
+from screens.pages.lines import Page
+from screens.pages.report_in_place import ConversionPage
 from screens.pages.report_rest import (
     AlertsPage,
     ApplicationPage,
@@ -28,6 +31,7 @@ from stepflow_tui.actions import Scope
 from stepflow_tui.bridge import Bridge, Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
+from stepflow_tui.render.live import is_in_place
 
 SUFFIXES = (".md", ".html", ".json")
 
@@ -35,7 +39,7 @@ SUFFIXES = (".md", ".html", ".json")
 class ReportScreen(PagedScreen[ReportView]):
     """The report of the open run, as it stands now."""
 
-    PAGES = (
+    PAGES: ClassVar[tuple[Page[Any], ...]] = (
         VerdictPage(),
         TablesPage(),
         ReportObjectsPage(),
@@ -47,12 +51,21 @@ class ReportScreen(PagedScreen[ReportView]):
         ApplicationPage(),
         RecordPage(),
     )
+    IN_PLACE_PAGES: ClassVar[tuple[Page[Any], ...]] = (PAGES[0], ConversionPage(), PAGES[1], *PAGES[3:])
+    """Where the database stays in its place there are no objects that could be lost."""
     NAME = N_("Report")
     HELP = N_(
         "How the run ended and what it found, the verdict first. Left and right go from page to page, / searches. The "
         "report is made from the run's journal: it can be read again at any time."
     )
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.REPORT)]
+
+    def compose(self) -> ComposeResult:
+        """With the pages that its kind has."""
+        snapshot = host(self).snapshot
+        if snapshot is not None and is_in_place(snapshot.status):
+            self.PAGES = self.IN_PLACE_PAGES  # type: ignore[misc]  # this screen's own
+        yield from super().compose()
 
     def on_mount(self) -> None:
         """Begin with the verdict."""

@@ -120,7 +120,7 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     phase = phase_title(str(gate.get("phase") or ""), snapshot.status)
     if not open_gate(snapshot.status):
         return Said(sign="confirm", colour="yellow", head=_("Waiting for an answer."), act=_("Press c to go on."))
-    cutting = gate.get("phase") == "cutover"
+    cutting = gate.get("phase") == "cutover" and not is_in_place(snapshot.status)
     if not questions:
         head = _("Stopped before {phase}, as asked for when it was started.").format(phase=phase)
         act = _("Press U to cut over.") if cutting else _("Press c to go on.")

@@ -8,7 +8,7 @@ from screens.host import host
 from screens.run_actions import Steering
 from screens.run_words import Status
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.application import configured, moves_application
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import lost
@@ -18,6 +18,21 @@ from stepflow_tui.render.live import in_the_way, is_in_place, is_live, is_offlin
 
 LIVE_ONLY = frozenset({"switch", "back", "cutover"})
 """Actions that only live runs have."""
+
+IN_PLACE_LACKS = frozenset({"switch", "cutover", "panel-3"})
+IN_PLACE_HELP = {
+    "back": N_(
+        "Go back: to the old journal mode with everything written since (the same key again), or to the tested backup."
+        " [stepflow rollback]"
+    ),
+    "rollback": N_("Go back, like B: to the old journal mode, or to the tested backup."),
+    "pause": N_("Pause the engine at the next moment it can, or let a paused engine go on."),
+    "abort": N_("End the run; asks for its name. The database keeps the mode it is in until the run is rolled back."),
+    "application": N_(
+        "Show what the run changes on the application's side: lines of settings, commands, and how each is undone."
+    ),
+}
+"""Sentences of actions that do something else where the database stays in its place."""
 
 
 class LiveSteering(Steering):
@@ -29,6 +44,14 @@ class LiveSteering(Steering):
             return False
         own = "back" if is_in_place(self.status) else "cutover" if is_offline(self.status) else ""
         return action != own
+
+    def lacks(self, action: str) -> bool:
+        """What this run can never do: where the database stays in its place nothing is switched."""
+        return is_in_place(self.status) and action in IN_PLACE_LACKS
+
+    def key_help(self, action: str) -> str:
+        """What an action does in a run whose database stays in its place, where that is something else."""
+        return _(IN_PLACE_HELP.get(action, "")) if is_in_place(self.status) and action in IN_PLACE_HELP else ""
 
     def action_continue(self) -> None:
         """An observation is ended; else the open gate is answered."""

@@ -10,7 +10,7 @@ from screens.pages.checklist import item_blocks
 from screens.pages.findings import finding_lines
 from screens.pages.lines import BAD, CARE, DIM, GOOD, Page, blank, fits, heading, line, marked
 from screens.pages.objects import object_lines
-from screens.pages.report_result import ReportView
+from screens.pages.report_result import ReportView, in_place
 from screens.widgets.document import Line
 from stepflow_tui.engine.texts import shown
 from stepflow_tui.engine.texts.language import N_, _, known
@@ -144,6 +144,15 @@ class ApplicationPage(Page[ReportView]):
         """One line each."""
         items = view.report["application"]
         yield heading(_("What to change in your application"))
+        if in_place(view.report):
+            yield line(
+                _("Its file stays where it is. What each of its connections should set belongs to the connection:"),
+                indent=2,
+            )
+            yield line(
+                _("`stepflow pragmas --for python` (or aiosqlite, sqlalchemy, prisma, django, go, node)"), indent=2
+            )
+            return
         if not items:
             yield line(_("Nothing is known yet: there is no plan."), DIM, indent=2)
         yield from (line(f"- {known(str(text))}", indent=2) for text in items)
@@ -176,7 +185,7 @@ class RecordPage(Page[ReportView]):
         yield heading(_("Steps"))
         for timing in report["timings"]:
             if timing["seconds"] is not None:
-                step = known(step_title(str(timing["step"])))
+                step = known(step_title(str(timing["step"]), str(report["kind"])))
                 name = words.about(step, timing["item"]) if timing["item"] else step
                 yield line(f"{words.seconds(timing['seconds'])}  {name}", indent=2)
 
@@ -188,6 +197,6 @@ def _rollbacks(report: Mapping[str, Any]) -> Iterator[Line]:
         return
     yield heading(_("Rollbacks"))
     for back in found:
-        to = words.phase(str(back["to"])) if back.get("to") else _("everything")
+        to = words.phase(str(back["to"]), str(report["kind"])) if back.get("to") else _("everything")
         yield line(words.about(f"{back['at']} {back['by']}", f"{to}: {back['reason']}"), indent=2)
     yield blank()

@@ -13,7 +13,6 @@ from stepflow_tui.engine.model.discrepancy import Verified
 from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
-from stepflow_tui.engine.texts.running import PHASES
 from stepflow_tui.render import words
 
 Row = Mapping[str, Any]
@@ -42,6 +41,12 @@ VERDICTS: dict[str, str] = {
     "waiting": N_("Waiting for an answer at a gate."),
 }
 """Never says more than what was proven."""
+IN_PLACE_VERDICTS: dict[str, str] = VERDICTS | {
+    "completed": N_("Completed: {equal} of {tables} tables verified equal, {rows} rows, in place."),
+    "aborted": N_("Aborted by the operator. The database keeps the mode it is in."),
+    "rolled_back": N_("Rolled back: the database was taken back; the page Conversion says how."),
+}
+"""Where nothing is made in a target."""
 _STYLES = {"completed": GOOD, "incomplete": BAD, "failed": BAD, "refused": BAD}
 
 
@@ -77,14 +82,21 @@ def verdict(report: Row) -> str:
     tables = report["tables"]
     equal = sum(t["verified"] == Verified.EQUAL for t in tables)
     rows = words.count(sum(t["target_rows"] or 0 for t in tables))
-    text = VERDICTS.get(str(report["result"]), "")
+    text = (IN_PLACE_VERDICTS if in_place(report) else VERDICTS).get(str(report["result"]), "")
     return _(text).format(equal=equal, tables=len(tables), rows=rows) if text else _("Not finished.")
+
+
+def in_place(report: Row) -> bool:
+    """Whether the database stayed where it is: there is no target to speak of."""
+    return bool(report["kind"] == "sqlite-wal")
 
 
 def missing(report: Row) -> Iterator[str]:
     """What is not as it should be, with numbers."""
     ended = report["result"] in ("completed", "incomplete")
     off = [t for t in report["tables"] if t["verified"] != Verified.EQUAL]
+    if in_place(report):  # while the application writes on, a table that could not be compared is no fault
+        off = [t for t in off if t["verified"] == Verified.DIFFERENT]
     if off and ended:
         yield ngettext("{count} table is not verified equal", "{count} tables are not verified equal", len(off)).format(
             count=len(off)
@@ -135,7 +147,7 @@ def _times(report: Row) -> Iterator[Line]:
         return
     yield heading(_("Time"))
     for phase, seconds in report["seconds"].items():
-        yield line(words.about(_(PHASES.get(phase) or words.spaced(phase)), words.seconds(seconds)), indent=2)
+        yield line(words.about(words.phase(phase, str(report["kind"])), words.seconds(seconds)), indent=2)
     yield blank()
 
 
@@ -154,18 +166,22 @@ class TablesPage(Page[ReportView]):
         rows = [t for t in view.report["tables"] if fits(needle, t["source"], t["target"], t["verified"], t["reason"])]
         rows.sort(key=lambda t: t["verified"] == Verified.EQUAL)
         for row in rows[:SHOWN]:
-            yield from _table(row, glyphs)
+            yield from _table(row, view.report, glyphs)
         yield from rest(len(rows))
 
 
-def _table(row: Row, glyphs: Glyphs) -> Iterator[Line]:
+def _table(row: Row, report: Row, glyphs: Glyphs) -> Iterator[Line]:
     equal = row["verified"] == Verified.EQUAL
     sign, style = (
         (glyphs.done, GOOD) if equal else (glyphs.confirm, BAD if row["verified"] == Verified.DIFFERENT else CARE)
     )
     word = words.phrase(str(row["verified"] or Verified.NOT_VERIFIED.value))
-    yield marked(sign, word, f"{row['source']} → {row['target']}", style, width=9)
+    stays = in_place(report)
+    yield marked(sign, word, str(row["source"]) if stays else f"{row['source']} → {row['target']}", style, width=9)
     text = _("{source} rows in the source, {target} in the target")
+    if stays:  # what was written to meanwhile is compared with nothing: its reason says so
+        unknown = row["source_rows"] is None
+        text = _("{target} rows") if unknown else _("{source} rows before, {target} after")
     counts = text.format(source=words.count(row["source_rows"]), target=words.count(row["target_rows"]))
     if row["rejected_rows"]:
         counts += ", " + _("{count} rejected").format(count=words.count(row["rejected_rows"]))

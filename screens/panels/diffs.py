@@ -226,4 +226,6 @@ class DiffsPanel(Moving, Panel):
     def _nothing(self) -> str:
         if self._all:
             return _("No table fits the filter.")
+        if self._in_place:
+            return _("Tables come with the plan: rows before and after, and whether they are equal.")
         return _("Tables come with the plan: their rows on both sides, and what differs once they are compared.")

@@ -23,12 +23,12 @@ KEPT_LINES = 2000
 ROLES = {"WARN": "warn", "ALERT": "bad", "ERROR": "bad"}
 
 
-def log_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[Line]:
-    """An event's lines, its level drawn by how loud it is."""
+def log_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME, kind: str = "") -> list[Line]:
+    """An event's lines, its level drawn by how loud it is. `kind`: of the run, some titles depend on it."""
     role = ROLES.get(level_of(event))
     indent = history_indent(stamp)
     head = len(history_head(event, stamp))
-    first, *more = history_lines(event, stamp)
+    first, *more = history_lines(event, stamp, kind)
     marks = ((0, head, role),) if role else ()
     return [Line(first, marks, indent), *(Line(text, (), indent) for text in more)]
 
@@ -74,13 +74,14 @@ class LogPanel(Moving, Panel):
             self.listed.show([])
         events = [*host(self).events, *snapshot.events]
         lines: list[Line] = []
+        kind = str(snapshot.status.get("kind") or "")
         if snapshot.skipped and not self._seq:
             text = _("{count} earlier events are in the journal (F4).")
             lines.append(Line(text.format(count=f"{snapshot.skipped:,}"), ((0, 10_000, "dim"),)))
         for event in events:
             if int(event["seq"]) > self._seq:
                 self._seq = int(event["seq"])
-                lines += log_lines(event)
+                lines += log_lines(event, kind=kind)
         if lines:
             self.listed.append(lines, KEPT_LINES)
             self.tell()

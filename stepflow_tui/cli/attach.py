@@ -46,13 +46,14 @@ async def follow_run(
     """
     session.run = run.id
     with engine.RunReader(run.path) as reader, engine.watching(run.path):
-        shown = view or view_for(session)
+        kind = str((reader.run() or {}).get("kind") or "")
+        shown = view or view_for(session, kind)
         gate = _gate(session, engine, run, answers=answers) if answers or must_answer else None
         follower = Follower(run=run.id, reader=reader, view=shown, after=after, until=until, gate=gate, rests=rests)
         code = await follower.follow()
     session.ended = follower.last is not None and follower.last["event"] == "run_finished"
     if follower.resting:
-        _observing(session, run, held=follower.held)
+        _observing(session, run, held=follower.held, stays=kind == "sqlite-wal")
         return code
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and not session.ended:
         _left(session, code)
@@ -66,14 +67,26 @@ def _gate(session: Session, engine: Facade, run: RunInfo, *, answers: bool) -> G
     return gate
 
 
-def _observing(session: Session, run: RunInfo, *, held: bool) -> None:
-    """The run is not over, so its result is not "completed": this front end stops watching it."""
+def _observing(session: Session, run: RunInfo, *, held: bool, stays: bool) -> None:
+    """The run is not over, so its result is not "completed": this front end stops watching it.
+
+    Args:
+        stays: the database stays in its place, so there are no two sides.
+    """
     session.ended = True
-    if held and not session.globals.json:
+    if held and stays and not session.globals.json:
+        diagnostics.say(_("{run} waits; its engine goes on looking at the database meanwhile.").format(run=run.id))
+        diagnostics.say(_("`stepflow continue {run}`, or `stepflow run` again, goes on.").format(run=run.id))
+    elif held and not session.globals.json:
         diagnostics.say(_("{run} waits; its engine keeps both sides equal meanwhile.").format(run=run.id))
         diagnostics.say(_("`stepflow continue {run}`, or `stepflow run` again, goes on.").format(run=run.id))
     elif not session.globals.json:
-        diagnostics.say(_("{run} keeps the way back open; its engine goes on.").format(run=run.id))
+        text = (
+            _("{run} watches the new mode; its engine goes on.")
+            if stays
+            else _("{run} keeps the way back open; its engine goes on.")
+        )
+        diagnostics.say(text.format(run=run.id))
         diagnostics.say(
             _(
                 "`stepflow status {run}` looks at it, `stepflow rollback {run}` goes back, `stepflow cleanup {run}` ends it."

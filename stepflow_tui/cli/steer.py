@@ -153,7 +153,7 @@ def rollback(
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Why; goes to the audit and the report. Needed with --yes.", show_default=False),
+        typer.Option("--reason", help="Why; goes to the audit and the report.", show_default=False),
     ] = None,
     restore: Annotated[
         bool,
@@ -186,7 +186,7 @@ def rollback(
         loses = _("everything written since the backup was made")
     guard.plain_confirmation(session, what=f"Roll back {info.id}? Lost now: {loses}.", yes=yes)
     _production_name(status, confirm)
-    why = reason or need(session, N_("The reason"), "--reason TEXT")
+    why = reason or ("" if yes else need(session, N_("The reason"), "--reason TEXT"))
     args = {"to": to, "reason": why, "yes": yes, "confirm": confirm, **({"restore": True} if restore else {})}
     return send_intent(
         session, engine, info, "rollback", args, take_control=take_control, wait_for="rolled_back", show=True
@@ -254,7 +254,8 @@ async def _sent(
     answer = await engine.send(info, verb, args, state=session.state_path, take_control=take_control)
     if wait_for is None:
         return _answered(session, info, answer)
-    view = LastView(None if session.globals.json or not show else PlainView())
+    kind = str(status_now(engine, info)["kind"] or "")
+    view = LastView(None if session.globals.json or not show else PlainView(kind=kind))
     rests = wait_for == RunState.OBSERVING
     code = await follow_run(session, engine, info, after=int(answer["after"]), view=view, rests=rests)
     result = RunState.OBSERVING if rests and session.ended and view.result is None else view.result

@@ -28,13 +28,13 @@ PLAIN_EVERY = 10.0
 Monotonic = Callable[[], float]
 
 
-def view_for(session: Session) -> View:
-    """The view that the options and the terminal ask for."""
+def view_for(session: Session, kind: str = "") -> View:
+    """The view that the options and the terminal ask for. `kind`: of the run, where its beginning is not seen any more."""
     if session.globals.json:
         return JsonView(session.run)
     if output.on_terminal() and not session.globals.plain:
-        return BarView(color=session.color)
-    return PlainView()
+        return BarView(color=session.color, kind=kind)
+    return PlainView(kind=kind)
 
 
 class Ticker:
@@ -61,11 +61,11 @@ class Running:
     The journal keeps the last figures of ended steps, of earlier engines too; shown late they would only confuse.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
         self._running: set[str] = set()
         self._ended: set[str] = set()
         self._first: dict[str, object] | None = None
-        self.kind = ""
+        self.kind = kind
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Take a step's event in, and which kind of migration it is."""
@@ -117,9 +117,9 @@ class JsonView:
 class PlainView:
     """One line per event, for logs and dumb terminals."""
 
-    def __init__(self, clock: Monotonic = time.monotonic) -> None:
+    def __init__(self, clock: Monotonic = time.monotonic, kind: str = "") -> None:
         self._ticker = Ticker(LINE_EVERY, PLAIN_EVERY, clock)
-        self._running = Running()
+        self._running = Running(kind)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """The event's lines."""
@@ -172,7 +172,7 @@ class BarView:
 
     MAX_BARS = 8
 
-    def __init__(self, *, color: bool) -> None:
+    def __init__(self, *, color: bool, kind: str = "") -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._bars: Progress = Progress(
@@ -184,7 +184,7 @@ class BarView:
             refresh_per_second=4,
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._running = Running()
+        self._running = Running(kind)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """The event's lines, above the bars; a step that ends takes its bars with it."""

@@ -176,7 +176,9 @@ class Gate:
 
     def captures(self, phase: PhaseSpec) -> bool:
         """Whether changes are being captured before this phase: the target is kept current while the gate is open."""
-        return self._playbook.mode != "copy" and _ORDER[phase.name] > _ORDER[PhaseName.CAPTURE.value]
+        if PhaseName.CAPTURE.value not in self._playbook.names:
+            return False
+        return _ORDER[phase.name] > _ORDER[PhaseName.CAPTURE.value]
 
     async def _accept(self, questions: Sequence[Question], by: str) -> None:
         if not questions:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow_tui.engine.control import EngineControl, Wish
-from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFlowError, UsageError
+from stepflow_tui.engine.errors import Held, NeedsConfirmation, Refused, StepFailed, StepFlowError, UsageError
 from stepflow_tui.engine.gates import Gate
 from stepflow_tui.engine.journal.control_rows import Command, CommandState
 from stepflow_tui.engine.lease import VERBS as LEASE
@@ -65,6 +66,10 @@ class Desk:
             answer = await self._handler(command.verb)(command)
         except StepFlowError as exc:
             state, answer = CommandState.REFUSED, _refusal(exc)
+        except Exception as exc:  # an intent that stayed unanswered would end every later engine too
+            traceback.print_exc()  # the engine's stderr is its log
+            error = StepFailed(f"An internal error: {type(exc).__name__}.", detail=str(exc), code="internal")
+            state, answer = CommandState.REFUSED, _refusal(error)
         else:
             state = CommandState.ACCEPTED if command.verb in LATER else CommandState.DONE
             self.goes_on = self.goes_on or command.verb not in ENDING
@@ -208,6 +213,12 @@ class Desk:
 
     async def _repair(self, command: Command) -> Answer:
         """Open a run that has ended again from its verification on, which then repairs what differs."""
+        if self.ctx.config.in_place:
+            raise UsageError(
+                "A sqlite-wal run has no second side that could be repaired.",
+                hint="`stepflow rollback --restore` puts its backup back; `stepflow doctor` looks at the database.",
+                code="no_second_side",
+            )
         self._typed(command, "Repairing changes rows in the target.")
         state = await self.ctx.journal.state()
         await self._repairable_live()

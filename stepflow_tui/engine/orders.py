@@ -77,7 +77,7 @@ class LiveOrders:
         if state is not RunState.OBSERVING and observing != StepState.RUNNING.value:
             raise Refused(
                 f"There is nothing to clean up yet: the run is {state}.",
-                hint="Cleanup follows the observation after the cutover; `stepflow rollback` takes a run back.",
+                hint="Cleanup ends an observation; `stepflow rollback` takes a run back.",
                 code="not_observing",
             )
         if not self.ctx.config.in_place:  # there the watch ends, and the way back stays

@@ -76,6 +76,9 @@ _TOPICS = {
     "rows_given_up": N_("cutover"),
     "cutover": N_("cutover"),
     "observing": N_("run"),
+    "wal_converted": "WAL",
+    "wal_watching": "WAL",
+    "wal_restored": "WAL",
     "state": N_("state"),
     "intent": N_("intent"),
     "note": N_("remark"),
@@ -114,10 +117,10 @@ def level_of(event: Mapping[str, Any]) -> str:
 _LEVELS = {"INFO": N_("INFO"), "WARN": N_("WARN"), "ALERT": N_("ALERT"), "ERROR": N_("ERROR")}
 
 
-def said(event: Mapping[str, Any]) -> list[str]:
-    """What an event says, in one line or several; at least one."""
+def said(event: Mapping[str, Any], kind: str = "") -> list[str]:
+    """What an event says, in one line or several; at least one. `kind`: of the run, some titles depend on it."""
     own = _OWN.get(_family(str(event["event"])))
-    lines = own(event) if own is not None else [line.strip("= ") for line in event_lines(event)]
+    lines = own(event) if own is not None else [line.strip("= ") for line in event_lines(event, kind)]
     return [clean_line(line)[:LONGEST] for line in lines] or [_plain(event)]
 
 
@@ -126,9 +129,9 @@ def _family(code: str) -> str:
     return code.partition("_")[0] if code.startswith(FAMILIES) else code
 
 
-def history_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> list[str]:
+def history_lines(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME, kind: str = "") -> list[str]:
     """An event as lines of the log: `12:04:31 INFO  step    Copy the rows: running`; further lines are indented."""
-    first, *more = said(event)
+    first, *more = said(event, kind)
     head = history_head(event, stamp)
     return [head + first, *(" " * history_indent(stamp) + line for line in more)]
 
@@ -147,10 +150,10 @@ def history_indent(stamp: Stamp = Stamp.TIME) -> int:
     return 19 - stamp + 1 + LEVEL_CELLS + 1 + TOPIC_CELLS + 1
 
 
-def whole_event(event: Mapping[str, Any]) -> list[str]:
+def whole_event(event: Mapping[str, Any], kind: str = "") -> list[str]:
     """An event in words and as JSON, nothing left out."""
     text = json.dumps(dict(event), indent=2, ensure_ascii=False, default=str)
-    head, *more = history_lines(event, Stamp.FULL)
+    head, *more = history_lines(event, Stamp.FULL, kind)
     told = list(event_lines(event)) if event["event"] == "finding" else more
     return [head, *told, "", *(clean(line) for line in text.split("\n"))]
 

@@ -93,9 +93,10 @@ def _step(step: Mapping[str, Any], *, signs: bool) -> str:
 
 def _tables(tables: Any, *, stays: bool) -> Iterator[str]:
     off = [t for t in tables if t.get("diff")]
-    rows = sum(t.get("source_rows") or 0 for t in tables)
+    rows = sum(t.get("source_rows") or (t.get("target_rows") if stays else 0) or 0 for t in tables)
     if tables:
-        yield _("tables: {tables}, {rows} rows in the source").format(tables=len(tables), rows=words.count(rows))
+        text = _("tables: {tables}, {rows} rows") if stays else _("tables: {tables}, {rows} rows in the source")
+        yield text.format(tables=len(tables), rows=words.count(rows))
     for table in off[:20]:
         text = (
             _("{source}: {count} rows more or less than before the conversion ({state})")

@@ -47,7 +47,10 @@ def _statement(pragma: Pragma) -> str:
 def in_place_estimate(plan: Plan) -> Iterator[str]:
     """Tables, rows, and a range of time."""
     guess = estimate(plan)
-    yield _("Tables: {tables}, with {rows} rows").format(tables=len(plan.tables), rows=words.count(guess.rows))
+    text = (
+        _("Tables: {tables}, with {rows} rows") if guess.rows else _("Tables: {tables}")
+    )  # counted in the run, not before
+    yield text.format(tables=len(plan.tables), rows=words.count(guess.rows))
     low, high = words.seconds(guess.low_seconds), words.seconds(guess.high_seconds)
     yield _(
         "Estimate: {low} to {high} for checks, backup, digests and rehearsal (rough), and the benchmark; the conversion itself takes "

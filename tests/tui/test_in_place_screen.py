@@ -37,11 +37,14 @@ WIDE, NARROW = SIZES["120x40"], SIZES["80x24"]
 MADE_AT = datetime(2026, 11, 22, 11, 58, 2, tzinfo=UTC)
 AT = MADE_AT.astimezone().strftime("%H:%M")
 ITEMS: tuple[dict[str, Any], ...] = tuple(item for item in CHECKLIST if item["id"] != "disk-space")
-BACKED_UP: tuple[dict[str, Any], ...] = (
-    *ITEMS,
-    {"id": "backup-database", "title": "Current database backed up", "phase": "before", "before": "", "kind": "auto",
-     "state": "ticked", "by": "check", "at": MADE_AT.isoformat().replace("+00:00", "Z"), "note": ""},
-)  # fmt: skip
+BACKED_UP: dict[str, Any] = {
+    "checklist": (
+        *ITEMS,
+        {"id": "backup-database", "title": "Current database backed up", "phase": "before", "before": "", "kind": "auto",
+         "state": "ticked", "by": "check", "at": "2026-11-22T12:30:00Z", "note": ""},
+    ),
+    "rollback": {"possible": True, "loses": [], "backup_at": MADE_AT.isoformat().replace("+00:00", "Z")},
+}  # fmt: skip
 
 
 def table(name: str, before: int, after: int, verified: str = "equal") -> dict[str, Any]:
@@ -76,7 +79,7 @@ def flat(shown: OnScreen) -> str:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_it_speaks_of_modes_not_of_sides(tmp_path: Path, snap: Snap, size: str) -> None:
-    async with on_screen(wizard(tmp_path), in_place("convert", checklist=BACKED_UP), SIZES[size]) as shown:
+    async with on_screen(wizard(tmp_path), in_place("convert", **BACKED_UP), SIZES[size]) as shown:
         snap(shown.app, f"in-place-{size}")
         assert "Convert to WAL" in shown.text
         for word in ("PostgreSQL", "target", "Cut over", "Switch reads"):
@@ -99,7 +102,7 @@ async def test_keys_that_have_no_use_here_say_why(tmp_path: Path) -> None:
 
 
 async def test_one_key_twice_goes_back_to_the_old_mode(tmp_path: Path) -> None:
-    async with on_screen(wizard(tmp_path), in_place(checklist=BACKED_UP), NARROW) as shown:
+    async with on_screen(wizard(tmp_path), in_place(**BACKED_UP), NARROW) as shown:
         await opened(shown, "B")
         assert isinstance(shown.app.screen, WalBack)
         assert "nothing that was written is lost" in flat(shown)
@@ -111,7 +114,7 @@ async def test_one_key_twice_goes_back_to_the_old_mode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["B", "R"])
 async def test_the_safe_answer_comes_first_and_sends_nothing(tmp_path: Path, key: str) -> None:
-    async with on_screen(wizard(tmp_path), in_place(checklist=BACKED_UP), NARROW) as shown:
+    async with on_screen(wizard(tmp_path), in_place(**BACKED_UP), NARROW) as shown:
         for answer in ("enter", "escape"):
             await opened(shown, key)
             assert isinstance(shown.app.screen, WalBack)
@@ -121,7 +124,7 @@ async def test_the_safe_answer_comes_first_and_sends_nothing(tmp_path: Path, key
 
 
 async def test_the_backup_is_restored_once_reason_and_name_are_typed(tmp_path: Path, snap: Snap) -> None:
-    async with on_screen(wizard(tmp_path), in_place(checklist=BACKED_UP), NARROW) as shown:
+    async with on_screen(wizard(tmp_path), in_place(**BACKED_UP), NARROW) as shown:
         await opened(shown, "R")
         assert f"Restore the backup of {AT}…" in shown.text
         await chosen(shown, "restore")
@@ -191,7 +194,7 @@ async def test_each_ending_speaks_of_the_file(tmp_path: Path, state: str, step: 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 async def test_it_fits_every_size(tmp_path: Path, lang: str) -> None:
     language.use(lang)
-    async with on_screen(wizard(tmp_path), in_place("convert", checklist=BACKED_UP), WIDE) as shown:
+    async with on_screen(wizard(tmp_path), in_place("convert", **BACKED_UP), WIDE) as shown:
         await opened(shown, "B")
         for size in ((80, 20), (80, 24), (110, 24), (120, 40)):
             await shown.pilot.resize_terminal(*size)

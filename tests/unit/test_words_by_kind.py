@@ -107,4 +107,6 @@ def test_what_a_conversion_has_changed_so_far() -> None:
     assert not in_place.changed(at(convert="undone"))
     assert in_place.backup_made(at(backup="done"))
     assert not in_place.backup_made(at(backup="running"))
-    assert in_place.backup_time({"checklist": [{"id": "backup-database", "at": "no time"}]}) == ""
+    assert in_place.backup_time({"rollback": {"backup_at": "no time"}}) == ""
+    told = {"rollback": {"backup_at": "2026-11-22T20:33:58Z"}, "checklist": [{"id": "backup-database", "at": "later"}]}
+    assert in_place.backup_time(told).endswith(":33")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stepflow_tui.cli.diagnostics import say
-from stepflow_tui.cli.plain import ask
+from stepflow_tui.cli.plain import ask, steer
 from stepflow_tui.cli.plain.application import before_it_moves
 from stepflow_tui.cli.plain.desk import Next, Place
 from stepflow_tui.engine.errors import UsageError
@@ -22,7 +22,6 @@ from stepflow_tui.render.guards import (
     share_of,
     switch_guards,
 )
-from stepflow_tui.render.in_place import no_other_side
 from stepflow_tui.render.live import is_in_place, is_live, switch_lines
 
 
@@ -70,7 +69,9 @@ def _rearm(place: Place) -> Next:
 
 
 def reads_back(place: Place) -> Next:
-    """All reads to the old side."""
+    """All reads to the old side; where there is no other side, the way back."""
+    if is_in_place(place.status):
+        return steer.roll_back(place)
     if place.status.get("switch") is None:
         say(_no_switch(place))
     elif ask.yes(_("All reads back to the old side?")) and place.send("switch_back", {}) is not None:
@@ -100,7 +101,8 @@ def clean_up(place: Place) -> Next:
     """End the observation."""
     status = place.status
     if status["state"] != "observing":
-        say(_("There is nothing to clean up: no live run is being observed here."))
+        text = _("There is nothing to clean up: no live run is being observed here.")
+        say(_("There is nothing to end: the new mode is not being watched.") if is_in_place(status) else text)
         return Next.MENU
     if is_in_place(status):
         say(_("The watching ends, and the run completes. You can still go back afterwards."))
@@ -116,7 +118,7 @@ def _no_switch(place: Place) -> str:
     if is_live(place.status):
         return _("the read switch is not there yet: it comes when both sides were compared")
     if is_in_place(place.status):
-        return no_other_side()
+        return _("Nothing is switched here: the application keeps its file, only the journal mode changes.")
     return _("this run has no read switch: only runs in mode live have one")
 
 

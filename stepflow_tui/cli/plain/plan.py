@@ -24,7 +24,7 @@ def open_config(desk: Desk, config: Path) -> Next:
     """What can be done with a config: check, plan, start."""
     labels = (
         _("start the run, or go on with it: checks, backup and plan first, then it asks"),
-        _("check source and target; changes nothing"),
+        _("check the databases and what uses them; changes nothing"),
         _("show the plan; changes nothing"),
         _("start a new run, whatever earlier ones did"),
         _("go back"),

@@ -83,8 +83,9 @@ def journal(place: Place) -> Next:
 
 
 def _history(place: Place) -> Iterator[str]:
+    kind = str(place.status.get("kind") or "")
     for event in _events(place):
-        for line in event_lines(event):
+        for line in event_lines(event, kind):
             yield f"{event['time']}  {line}"
 
 

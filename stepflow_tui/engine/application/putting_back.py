@@ -40,7 +40,8 @@ ENDED = frozenset({Stage.DONE, Stage.UNDONE})
 class Record:
     """A restore as it is written down. `away` and `into` are pairs of paths: from, to. `drafts` are removed when it is undone.
 
-    `strangers`: what somebody made in the places meanwhile, under the names it was moved to.
+    `strangers`: what somebody made in the places meanwhile, under the names it was moved to. `why`: which rollback of a run
+    asked for it, "" where a person did.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Record:
     into: list[tuple[str, str]] = field(default_factory=list)
     drafts: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +144,10 @@ class Restore:
         self.folder, self.record = folder, record
 
     @classmethod
-    def begin(cls, folder: Path, what: str) -> Restore:
+    def begin(cls, folder: Path, what: str, *, why: str = "") -> Restore:
         """A new restore, written down before anything is made."""
         folder.mkdir(parents=True, mode=0o700)
-        restore = cls(folder, Record(id=folder.name, what=what))
+        restore = cls(folder, Record(id=folder.name, what=what, why=why))
         restore.save()
         return restore
 

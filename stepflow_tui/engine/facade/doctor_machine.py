@@ -48,7 +48,7 @@ def _sqlite() -> tuple[str, str, str]:
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
         return (
             "note",
-            f"{found} (has the WAL-reset bug; StepFlow only reads with it)",
+            f"{found} (has the WAL-reset bug)",
             "Use a Python with SQLite 3.51.3 or newer before writing in WAL mode.",
         )
     return "ok", found, ""

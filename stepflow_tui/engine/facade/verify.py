@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.application.records import left_out as probe_records
 from stepflow_tui.engine.checks import check_context, run_checks
-from stepflow_tui.engine.errors import ExitCode, StepFlowError
+from stepflow_tui.engine.errors import ExitCode, StepFlowError, UsageError
 from stepflow_tui.engine.facade.repair import repair_run
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import RunEntry, StateDir
@@ -66,8 +66,15 @@ async def verify(
         `{verified, exit_code, level, run, tables, discrepancies, source_changed}`.
 
     Raises:
+        UsageError: `no_second_side`.
         StepFlowError: one of the sides can't be read.
     """
+    if loaded.config.in_place:
+        raise UsageError(
+            "A sqlite-wal config names one database: there is no second side to compare it with.",
+            hint="`stepflow doctor CONFIG` looks at it; a run's report has its digests before and after.",
+            code="no_second_side",
+        )
     folder = StateDir.open(state, os.environ)
     async with AsyncExitStack() as resources:
         view = await standalone_view(loaded.config, folder.path, resources)

@@ -59,7 +59,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         "gate": _gate(reader) if run and run["state"] == RunState.WAITING.value else None,
         "control": reader.control(),
         "observers": observers(reader.run_dir),
-        "rollback": _rollback(run, steps),
+        "rollback": _rollback(run, steps, reader.backup()),
         "objects_left_out": _left_out(reader),
         "checklist": [_item(i) for i in reader.checklist()],
     }
@@ -217,8 +217,14 @@ def _gate(reader: RunQueries) -> dict[str, Any] | None:
     return data if data and data.get("state") != "passed" else None
 
 
-def _rollback(run: dict[str, Any] | None, steps: list[dict[str, Any]]) -> dict[str, Any]:
+def _rollback(run: dict[str, Any] | None, steps: list[dict[str, Any]], backup: dict[str, Any] | None) -> dict[str, Any]:
+    """Whether one can go back, and what that loses; `backup_at`: when the backup was begun, if a rollback can restore it."""
     done = [s for s in steps if s["state"] == StepState.DONE.value]
     closed = any(s["phase"] == PhaseName.CLEANUP.value and s["state"] != StepState.PENDING.value for s in steps)
     possible = run is not None and RunState(run["state"]) in _UNDOABLE and bool(done) and not closed
-    return {"possible": possible, "loses": [s["loses"] for s in reversed(done) if s["loses"]] if possible else []}
+    loses = [s["loses"] for s in reversed(done) if s["loses"]] if possible else []
+    back: dict[str, Any] = {"possible": possible, "loses": loses}
+    began = next((s["started_ms"] for s in done if s["name"] == "backup"), None)
+    if possible and began is not None and backup is not None and run is not None and run["kind"] == "sqlite-wal":
+        back["backup_at"] = iso_utc(began)
+    return back

@@ -17,9 +17,12 @@ from stepflow_tui.engine.report.in_place import (
 from stepflow_tui.engine.report.markdown import (
     AVAILABILITY_HEAD,
     HEALTH_HEAD,
+    IN_PLACE_HEAD,
+    IN_PLACE_KEYS,
     availability_rows,
     headline,
     health_rows,
+    is_in_place,
     item_state,
 )
 from stepflow_tui.engine.report.window import WINDOW_HEAD, window_rows
@@ -119,6 +122,9 @@ def _benchmark(report: Report) -> str:
 
 
 def _tables(report: Report) -> str:
+    if is_in_place(report):
+        own = ([t[k] for k in IN_PLACE_KEYS] for t in report["tables"])
+        return _section("Tables", _table(IN_PLACE_HEAD, own, mark=1))
     head = (
         "source",
         "target",
@@ -153,6 +159,8 @@ def _phases(report: Report) -> str:
 
 
 def _objects(report: Report) -> str:
+    if is_in_place(report):
+        return ""
     lost = [o for o in report["objects"] if not o["carried"]]
     other = [(o["type"], o["name"], o["reason"]) for o in report["objects"] if o["carried"] and o["reason"]]
     items = "".join(

@@ -123,10 +123,18 @@ def _milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.2f}"
 
 
+_UNITS = {"seconds": (1000, ".3g", " ms"), "share": (100, ".2f", " %"), "ratio": (1, ".2f", " ×")}
+
+
+def _in_unit(value: float | None, unit: str) -> str:
+    """A figure as people read it: `5 ms`, `0.00 %`, `44,695`."""
+    factor, form, sign = _UNITS.get(unit, (1, ",.0f", ""))
+    return "" if value is None else f"{value * factor:{form}}{sign}"
+
+
 def limit_rows(report: Report) -> list[tuple[object, ...]]:
     """A row for every limit."""
     verdicts = (report.get("benchmark") or {}).get("verdicts") or ()
     return [
-        (v["name"], f"{v['limit']:.4g} {v['unit']}", "" if v["figure"] is None else f"{v['figure']:.4g}", v["state"])
-        for v in verdicts
+        (v["name"], _in_unit(v["limit"], v["unit"]), _in_unit(v["figure"], v["unit"]), v["state"]) for v in verdicts
     ]

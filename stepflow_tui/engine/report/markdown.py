@@ -67,18 +67,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def is_in_place(report: Report) -> bool:
+    """Whether the database stayed where it was: there is no target."""
+    return bool(report["kind"] == "sqlite-wal")
+
+
 def headline(report: Report) -> str:
     """One sentence that never says more than what was proven."""
     tables = report["tables"]
     equal = sum(t["verified"] == "equal" for t in tables)
     rows = sum(t["target_rows"] or 0 for t in tables)
-    where = f"{rows:,} rows, in place" if report["kind"] == "sqlite-wal" else f"{rows:,} rows in the target"
+    stays = is_in_place(report)
+    where = f"{rows:,} rows, in place" if stays else f"{rows:,} rows in the target"
     words = {
         "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {where}.",
         "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal; what is missing or different is listed below.",
         "refused": "Refused: a check or guard said no; the reason is below. `stepflow run` goes on once it is gone.",
         "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
-        "aborted": "Aborted by the operator. Nothing was dropped.",
+        "aborted": "Aborted by the operator. "
+        + ("The database keeps the mode it is in." if stays else "Nothing was dropped."),
         "rolled_back": _rolled_back(report),
         "stopped": "Stopped at a checkpoint. `stepflow run` goes on from there.",
         "waiting": "Waiting for an answer at a gate.",
@@ -88,7 +95,7 @@ def headline(report: Report) -> str:
 
 def _rolled_back(report: Report) -> str:
     tables = report["tables"]
-    if report["kind"] == "sqlite-wal":
+    if is_in_place(report):
         return "Rolled back: what was done to the database was taken back; how is said below."
     aside = sum("set aside as" in t["reason"] for t in tables)
     kept = f"; {aside} changed tables were set aside under the name given below" if aside else ""
@@ -145,7 +152,17 @@ def _backup(report: Report) -> str:
     return f"## Backup\n\n{code(backup['path'])} · {backup['bytes']:,} bytes · {proof}\n\nSHA-256 `{backup['sha256']}`"
 
 
+IN_PLACE_HEAD = ("table", "verified", "rows before", "rows after", "reason", "digest")
+IN_PLACE_KEYS = ("source", "verified", "source_rows", "target_rows", "reason", "digest_target")
+"""Columns of the tables where each is one table, before and after."""
+
+
 def _tables(report: Report) -> str:
+    if is_in_place(report):
+        own = [
+            [str(t[k] or "")[:16] if k == "digest_target" else t[k] for k in IN_PLACE_KEYS] for t in report["tables"]
+        ]
+        return "## Tables\n\n" + table(IN_PLACE_HEAD, own) if own else ""
     rows = [
         (
             t["source"],
@@ -168,6 +185,8 @@ def _tables(report: Report) -> str:
 
 def _not_carried(report: Report) -> str:
     lost = [o for o in report["objects"] if not o["carried"]]
+    if is_in_place(report):
+        return ""
     if not lost:
         return "## Objects that were not carried\n\nNone."
     blocks = [f"### {o['type']} {cell(o['name'])}\n\n{paragraph(o['reason'])}\n\n{fence(o['sql'])}" for o in lost]

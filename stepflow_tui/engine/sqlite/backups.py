@@ -13,8 +13,8 @@ from stepflow_tui.engine.model.control import Control
 from stepflow_tui.engine.sqlite.backup import Backup, manifest_of, read_manifest, remove_backup
 from stepflow_tui.engine.sqlite.child import path_text, run_child
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, side_file
+from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256
-from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.sqlite.restore_test import RestoreTest, restore_test
 
@@ -186,12 +186,12 @@ async def undo_restore(restored: Restored, *, stamp: str) -> tuple[str, ...]:
 
 
 async def refuse_in_use(real: Path) -> None:
-    """Stop while a process has the database open.
+    """Stop while a process has the database open. Where processes of other users can't be looked at, their locks tell.
 
     Raises:
         Refused: `source_in_use`, the detail names the processes.
     """
-    holders = await find_holders(real)
+    holders = await users_of(real)
     if holders.processes:
         raise Refused(
             f"{real} is in use.",

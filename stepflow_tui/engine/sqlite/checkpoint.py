@@ -17,7 +17,8 @@ _CHILD = "stepflow_tui.engine.sqlite.checkpoint_child"
 class CheckpointProof:
     """What a checkpoint answered, and what it left.
 
-    `busy`, `frames`, `checkpointed`: the pragma's three columns. `wal_bytes_*`: size of `-wal`, 0 without one. `kind`: truncate
+    `busy`, `frames`, `checkpointed`: the pragma's three columns; frames is -1 where it was not made, because writers could not be
+    kept out for a moment in a SQLite that needs that. `wal_bytes_*`: size of `-wal`, 0 without one. `kind`: truncate
     (nobody else has the file open; `-wal` must be empty after it), or passive. `complete`: every frame is in the database,
     and a truncating one left no byte.
     """
@@ -42,9 +43,10 @@ async def prove_checkpoint(path: Path, *, alone: bool, wait: float) -> Checkpoin
 
     Args:
         path: symlinks are followed.
-        alone: that nobody else has the file open. It is looked at; where somebody has, the checkpoint is a passive one.
-        wait: seconds until it must be complete. Tries are a second apart: checkpoints in a row beside a writer are what
-            SQLite before 3.51.3 may damage a file by.
+        alone: that nobody else has the file open. It is looked at; where somebody has, or may have (processes of other users
+            can't be looked at), the checkpoint is a passive one.
+        wait: seconds until it must be complete. Tries are a second apart, and beside others there is one only: checkpoints in
+            a row beside a writer are what SQLite before 3.51.3 may damage a file by.
 
     Raises:
         Refused: `checkpoint_no_wal`: the file is not in WAL mode; as `sqlite_errors`. StepFailed, DiskFull: as `sqlite_errors`.
@@ -52,7 +54,7 @@ async def prove_checkpoint(path: Path, *, alone: bool, wait: float) -> Checkpoin
     real = real_path(path)
     if alone:
         users = await find_holders(real)
-        alone = users.known and not users.processes
+        alone = users.known and users.complete and not users.processes
     request = {"path": path_text(real), "kind": "truncate" if alone else "passive", "wait": wait}
     proof: CheckpointProof = from_plain(CheckpointProof, await run_child(_CHILD, request))
     return proof

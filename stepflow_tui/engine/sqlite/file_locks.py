@@ -10,11 +10,11 @@ import asyncio
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stepflow_tui.engine.sqlite.connect import side_file
-from stepflow_tui.engine.sqlite.holders import PROC, command_of
+from stepflow_tui.engine.sqlite.holders import PROC, Holder, Holders, command_of, scan
 from stepflow_tui.engine.sqlite.mounts import mount_of, parse_mountinfo
 
 READING, WRITING, WAITING, EXCLUSIVE = "reading", "writing", "waiting to write", "exclusive"
@@ -74,6 +74,36 @@ def locks_on(path: Path, proc: Path = PROC) -> tuple[FileLock, ...] | None:
         FileLock(pid=pid, command=command_of(proc / str(pid)), what=next(s for s in _STRENGTH if s in held))
         for pid, held in sorted(found.items())
     )
+
+
+async def users_of(path: Path, *, proc: Path = PROC) -> Holders:
+    """Who has a database open; where processes of other users can't be looked at, also whoever holds a lock on it.
+
+    Args:
+        path: the real path.
+        proc: where the system's tables are (tests give another).
+    """
+    return await asyncio.to_thread(_users, path, proc)
+
+
+def _users(path: Path, proc: Path) -> Holders:
+    holders = scan(path, proc)
+    if holders.complete:
+        return holders
+    known = {holder.pid: holder for holder in holders.processes}
+    for pid in _lockers(path, proc):
+        known.setdefault(pid, Holder(pid=pid, command=command_of(proc / str(pid))))
+    return replace(holders, processes=tuple(known[pid] for pid in sorted(known)))
+
+
+def _lockers(path: Path, proc: Path) -> set[int]:
+    """Everybody but us with any lock: a connection in WAL mode keeps one on the file for as long as it is open."""
+    try:
+        table = (proc / "locks").read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return set()
+    files = (path, side_file(path, "-shm"))
+    return {pid for file in files for _, pid, _, _ in _rows(table, file, proc)} - {os.getpid()}
 
 
 async def exclusive_holders(

@@ -16,13 +16,13 @@ from typing import Any
 from stepflow_tui.engine.errors import Held, Refused
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.live import CTL, Owner
-from stepflow_tui.engine.model.versions import has_wal_reset_bug
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.applying import begin, commit, open_applying, rollback
 from stepflow_tui.engine.sqlite.capture_state import as_text
 from stepflow_tui.engine.sqlite.connect import set_pragma, shown, side_file
 from stepflow_tui.engine.sqlite.holders import scan
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.sqlite.quiet import nobody_commits
 from stepflow_tui.engine.sqlite.serving import Emit, serve, text_path
 
 LOCKED, SLOW = "locked", "slow"
@@ -152,7 +152,7 @@ def _checkpoint(conn: sqlite3.Connection, path: Path, wait: float) -> dict[str, 
     others = scan(path)
     alone = others.known and others.complete and not others.processes
     before = _wal_bytes(path)
-    with _nobody_commits(path, wait, needed=not alone) as quiet:
+    with nobody_commits(path, wait, needed=not alone) as quiet:
         row = conn.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if alone else 'PASSIVE'})").fetchone() if quiet else None
     busy, frames, checkpointed = row or (1, None, None)
     return {
@@ -165,26 +165,6 @@ def _checkpoint(conn: sqlite3.Connection, path: Path, wait: float) -> dict[str, 
         "wal_bytes_before": before,
         "wal_bytes_after": _wal_bytes(path),
     }
-
-
-@contextmanager
-def _nobody_commits(path: Path, wait: float, *, needed: bool) -> Iterator[bool]:
-    """Where this library has the WAL-reset bug, a commit that begins `-wal` anew during a checkpoint may damage the file:
-    a second connection holds the write lock meanwhile. False: it was not to be had.
-    """
-    if not needed or not has_wal_reset_bug(sqlite3.sqlite_version_info[:3]):
-        yield True
-        return
-    with closing(open_applying(path)) as guard:
-        try:
-            begin(guard, path, wait)
-        except Held:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            rollback(guard)
 
 
 def _wal_bytes(path: Path) -> int:

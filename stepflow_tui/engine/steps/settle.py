@@ -47,7 +47,10 @@ async def settle_checklist(
 ) -> int:
     """Decide automatic items from the journal, and run the checks of the config's items. Returns how many were decided."""
     decided = decide_all(await _facts(ctx, finished=finished), IN_PLACE_ITEMS if ctx.config.in_place else ITEMS)
+    passed = await _accepted_before(ctx)
     for name, decision in decided.items():
+        if name in passed and decision.state is ItemState.FAILED:
+            continue  # it was accepted as it is, at its gate
         await ctx.journal.check_item(name, ok=decision.state is ItemState.TICKED, note=decision.note)
     count = len(decided)
     for when in times:
@@ -57,6 +60,14 @@ async def settle_checklist(
                 await ctx.journal.check_item(item.id, ok=ok, note=note)
                 count += 1
     return count
+
+
+async def _accepted_before(ctx: RunContext) -> frozenset[str]:
+    """Items due before anything was changed that somebody accepted."""
+    rows = await ctx.journal.items()
+    return frozenset(
+        r["id"] for r in rows if r["state"] == ItemState.ACCEPTED.value and json.loads(r["params"]).get("when") == "before"
+    )
 
 
 async def _facts(ctx: RunContext, *, finished: bool) -> ChecklistFacts:

@@ -159,8 +159,8 @@ _SOURCE: dict[str, Words] = {
     ),
     "source_constraint_violated": Words(
         "{count} rows break rules of the source itself, such as {first}.",
-        "SQLite did not enforce the rule when they were written (integrity_check lists them). PostgreSQL will.",
-        "Correct the rows, or expect the rule to be left out of the target, by name.",
+        "SQLite did not enforce the rule when they were written (integrity_check lists them). PostgreSQL would; in place they stay.",
+        "Correct the rows, or accept them: a move to PostgreSQL leaves the rule out of the target, by name.",
     ),
     "source_table_unchecked": Words(
         "The indexes of table {table} can't be checked: {reason}.",
@@ -169,13 +169,14 @@ _SOURCE: dict[str, Words] = {
     ),
     "source_orphans": Words(
         "{count} rows of {table} point to rows that {parent} does not have ({columns}).",
-        "SQLite does not enforce foreign keys unless told so. The rows are carried; the key stays NOT VALID in PostgreSQL.",
-        "Delete or correct the orphans (first rowids: {first_keys}), or accept the unvalidated key.",
+        "SQLite does not enforce foreign keys unless told so. A move to PostgreSQL carries the rows and leaves the key NOT VALID; "
+        "in place they stay as they are.",
+        "Delete or correct the orphans (first rowids: {first_keys}), or accept them.",
     ),
     "source_key_mismatch": Words(
         "The foreign key {table}({columns}) → {parent} does not point to a key: {message}.",
-        "SQLite itself can't enforce it, and PostgreSQL refuses it.",
-        "Add the missing unique key to {parent}, or accept that this foreign key is not carried.",
+        "SQLite itself can't enforce it, and PostgreSQL would refuse it.",
+        "Add the missing unique key to {parent}, or accept it: a move to PostgreSQL does not carry this foreign key.",
     ),
 }
 

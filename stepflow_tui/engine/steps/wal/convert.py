@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.state import Danger
+from stepflow_tui.engine.sqlite.content import content_of
 from stepflow_tui.engine.sqlite.convert import Converted, JournalMode, ModeFacts, convert, read_mode
+from stepflow_tui.engine.sqlite.fingerprint import fingerprint
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.wal.back import go_back, show_attempt
-from stepflow_tui.engine.steps.wal.facts import converts, recorded, source_of
+from stepflow_tui.engine.steps.wal.facts import converts, recorded, refuse_replaced, source_of
 
 
 class Convert(PlainStep):
@@ -27,7 +28,12 @@ class Convert(PlainStep):
         mode = await read_mode(source_of(ctx))
         if not mode.wal or not await converts(ctx):
             return None
-        return {"converted": True, "after": to_plain(mode), "found_done": True}
+        await refuse_replaced(ctx, mode)
+        # what the conversion wrote nobody knows any more: that it changed nothing is proven by the content, as long as nobody
+        # has written since
+        content, record = await content_of(source_of(ctx), frozen=False, control=ctx.control), await recorded(ctx)
+        same = content.same(record.content)
+        return {"converted": True, "after": to_plain(mode), "found_done": True, "content_equal": same}
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Convert it.
@@ -39,7 +45,8 @@ class Convert(PlainStep):
         """
         if not await converts(ctx):
             return {"converted": False, "after": to_plain((await recorded(ctx)).mode)}
-        await _refuse_replaced(ctx)
+        now = await read_mode(source_of(ctx))
+        await refuse_replaced(ctx, now)
         failpoint("wal_before_conversion")
         done = await convert(
             source_of(ctx),
@@ -47,12 +54,14 @@ class Convert(PlainStep):
             wait=ctx.config.wal.max_wait,
             control=ctx.control,
             tell=partial(show_attempt, ctx),
+            identity=(now.dev, now.inode),
         )
         failpoint("wal_converted")
         await ctx.journal.check_item("mode-active", ok=done.after.wal, note=mode_note(done.after))
         await ctx.journal.event("wal_converted", {"attempts": done.attempts, "seconds": round(done.seconds, 3)})
         await ctx.journal.audit(ctx.answers.who, "converted to WAL", {"attempts": done.attempts})
-        return {"converted": True, **_evidence(done)}
+        print_ = to_plain(await fingerprint(source_of(ctx)))
+        return {"converted": True, **_evidence(done), "fingerprint": print_}
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Back to the old mode, or to the tested backup where that was asked for.
@@ -79,16 +88,3 @@ def _evidence(done: Converted) -> Evidence:
         "waited_for": list(done.waited_for),
         "bytes_written": done.bytes_written,
     }
-
-
-async def _refuse_replaced(ctx: RunContext) -> None:
-    """Another file of that name is not the one that was backed up."""
-    run = await ctx.journal.run_row()
-    known = (await recorded(ctx)).mode
-    now = await read_mode(source_of(ctx))
-    if run is not None and (known.dev, known.inode) != (now.dev, now.inode):
-        raise Refused(
-            f"{source_of(ctx)} was replaced by another file since its backup.",
-            hint="Stop whatever replaces it, then start a new run with --new.",
-            code="source_replaced",
-        )

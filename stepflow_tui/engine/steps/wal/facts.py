@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.errors import Refused, StepFailed
 from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.content import Content
@@ -92,6 +92,21 @@ async def evidence_of(ctx: RunContext, step: str) -> dict[str, Any]:
     row = await ctx.journal.step_row(step)
     found: dict[str, Any] = json.loads(row["evidence"] or "{}") if row["state"] == "done" else {}
     return found
+
+
+async def refuse_replaced(ctx: RunContext, now: ModeFacts) -> None:
+    """Another file of that name is not the one that was looked at and backed up.
+
+    Raises:
+        Refused: `source_replaced`.
+    """
+    known = (await recorded(ctx)).mode
+    if (known.dev, known.inode) != (now.dev, now.inode):
+        raise Refused(
+            f"{source_of(ctx)} was replaced by another file since its backup.",
+            hint="Stop whatever replaces it. Look which file is the right one, then start a new run with --new.",
+            code="source_replaced",
+        )
 
 
 async def converts(ctx: RunContext) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.errors import Refused, StepFailed
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.sqlite.content import content_of
 from stepflow_tui.engine.sqlite.convert import ModeFacts, read_mode, set_layout
+from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.wal.facts import converts, recorded, save_record, source_of
+from stepflow_tui.engine.steps.wal.facts import converts, recorded, refuse_replaced, save_record, source_of
+
+BYTES_PER_SECOND = 10 << 20
+"""What VACUUM is assumed to rewrite on a slow, busy machine: 12 MB/s was measured on one."""
 
 
 class Layout(PlainStep):
@@ -22,8 +26,8 @@ class Layout(PlainStep):
     loses = "nothing; page size and auto_vacuum stay as they are now"
 
     async def probe(self, ctx: RunContext) -> Evidence | None:
-        """The file says whether it has them."""
-        return {"found_done": True} if self._fits(ctx, await read_mode(source_of(ctx))) else None
+        """Done is done only once it was compared."""
+        return None
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Change them, and compare every table with what it was.
@@ -33,15 +37,37 @@ class Layout(PlainStep):
             StepFailed: `layout_differs`.
         """
         now = await read_mode(source_of(ctx))
-        if not await converts(ctx) or self._fits(ctx, now):
+        if not await converts(ctx) or self._fits(ctx, (await recorded(ctx)).mode):
             return {"changed": False}
+        await refuse_replaced(ctx, now)
         wal = ctx.config.wal
-        await set_layout(
-            source_of(ctx), page_size=wal.page_size, auto_vacuum=wal.auto_vacuum, wait=wal.max_wait, control=ctx.control
-        )
+        if not self._fits(ctx, now):  # an engine that was killed may have set it already
+            await self._refuse_stall(ctx)
+            await set_layout(
+                source_of(ctx),
+                page_size=wal.page_size,
+                auto_vacuum=wal.auto_vacuum,
+                wait=wal.max_wait,
+                control=ctx.control,
+                identity=(now.dev, now.inode),
+            )
         failpoint("wal_layout_set")
         await self._compare(ctx)
         return {"changed": True}
+
+    async def _refuse_stall(self, ctx: RunContext) -> None:
+        """VACUUM rewrites the file, and keeps everybody out as long."""
+        source = source_of(ctx)
+        users = await find_holders(source)
+        seconds = source.stat().st_size / BYTES_PER_SECOND
+        allowed = ctx.config.source.allow_stall
+        if users.processes and seconds > allowed:
+            raise Refused(
+                f"Rewriting {source} with other pages would keep its users out too long.",
+                detail=f"about {seconds:.0f} s, allowed are {allowed:.0f} s (source.allow_stall); {users.text}",
+                hint="Take `mode: offline`, raise source.allow_stall, or leave wal.page_size and wal.auto_vacuum out.",
+                code="layout_would_stall",
+            )
 
     def _fits(self, ctx: RunContext, mode: ModeFacts) -> bool:
         wal = ctx.config.wal

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stepflow_tui.engine.model.codec import to_plain
+from stepflow_tui.engine.model.codec import from_plain, to_plain
 from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
 from stepflow_tui.engine.model.finding import Finding, blocking, info, warning
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.sqlite.checkpoint import CheckpointProof, prove_checkpoint
 from stepflow_tui.engine.sqlite.content import Content, content_of
 from stepflow_tui.engine.sqlite.convert import ModeFacts, read_mode
-from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
+from stepflow_tui.engine.sqlite.fingerprint import Fingerprint, fingerprint, same_content
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.restore_test import RestoreTest, findings_of, restore_test
 from stepflow_tui.engine.steps.application.last_look import try_functions
@@ -21,7 +21,7 @@ from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.facts import plan_of
 from stepflow_tui.engine.steps.settle import settle_checklist
 from stepflow_tui.engine.steps.wal.convert import mode_note
-from stepflow_tui.engine.steps.wal.facts import CONVERT, Recorded, evidence_of, recorded, source_of
+from stepflow_tui.engine.steps.wal.facts import CONVERT, Recorded, evidence_of, recorded, refuse_replaced, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
 CHECKPOINT_SECONDS = 5.0
@@ -56,6 +56,7 @@ class Prove(PlainStep):
             await ctx.journal.update_table(table.source, state=TableState.VERIFYING)
         content = await content_of(source, frozen=False, control=ctx.control, report=ctx.report)
         mode = await read_mode(source)
+        await refuse_replaced(ctx, mode)
         moment = await _moment(ctx, record, mode)
         verdicts = [
             _verdict(t.source, record.content, content, moment, ctx.clock.now_ms()) for t in (await plan_of(ctx)).tables
@@ -65,7 +66,7 @@ class Prove(PlainStep):
             if verdict.source_rows is None:  # what was counted before the application wrote on is not to be compared
                 await ctx.journal.update_table(verdict.table, source_rows=None)
         test = await restore_test(source, control=ctx.control, living=True)
-        proof = await _checkpoint(ctx)
+        proof = await _checkpoint(ctx) if mode.wal else None
         await ctx.journal.set_findings("prove", [*_findings(mode, test, proof), *_schema(record, content, moment)])
         await ctx.journal.check_item("mode-active", ok=mode.wal, note=mode_note(mode))
         await try_functions(ctx)
@@ -94,10 +95,12 @@ async def _moment(ctx: RunContext, record: Recorded, mode: ModeFacts) -> Moment:
     if not done.get("converted"):
         return Moment(quiet=await _untouched(ctx), header_only=True)
     before, written = (done.get("before") or {}).get("change_counter"), done.get("bytes_written")
-    # a commit in WAL mode leaves the file's own counter alone until it is checkpointed: the -wal tells of it
-    quiet = before == record.change_counter and mode.change_counter == before + 1 and not mode.wal_bytes
+    counted = before == record.change_counter and mode.change_counter == before + 1
+    # a commit in WAL mode may leave the file's own counter alone: bytes, times and the -wal tell of it
+    kept = from_plain(Fingerprint, done["fingerprint"]) if done.get("fingerprint") else None
+    quiet = counted and kept is not None and same_content(kept, await fingerprint(source_of(ctx)))
     small = written is not None and written <= WRITTEN_PAGES * mode.page_size + JOURNAL_BYTES
-    return Moment(quiet=quiet, header_only=small)
+    return Moment(quiet=quiet, header_only=small or bool(done.get("content_equal")))
 
 
 async def _untouched(ctx: RunContext) -> bool:
@@ -120,7 +123,7 @@ def _verdict(table: str, before: Content, now: Content, moment: Moment, now_ms: 
     )
     if table in now.unread or table in before.unread:
         return _unread(verdict, now.unread.get(table) or before.unread[table], moment)
-    if same or moment.quiet:
+    if same or moment.quiet or is_ is None:  # a table that is gone is not there, whoever dropped it
         return verdict
     return _written_to(verdict, moment)
 

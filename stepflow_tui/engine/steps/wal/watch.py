@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from stepflow_tui.engine.model.finding import blocking
 from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.sqlite.convert import read_mode
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.live.orders import OrderKind, orders_of
 from stepflow_tui.engine.steps.settle import settle_checklist
-from stepflow_tui.engine.steps.wal.facts import source_of
+from stepflow_tui.engine.steps.wal.convert import mode_note
+from stepflow_tui.engine.steps.wal.facts import refuse_replaced, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
 LOOK_SECONDS = 0.5
@@ -34,9 +37,23 @@ class Watch(PlainStep):
             await ctx.journal.event("wal_watching", {"window_seconds": round(window)})
         ended = await _ended(ctx, window)
         await ctx.journal.set_state(RunState.RUNNING)
+        await _still_wal(ctx)
         await settle_checklist(ctx, times=("after",))
         alerts = await ctx.journal.fetch("SELECT count(*) AS n FROM alert WHERE code LIKE 'wal_%'")
         return {"seconds": ended[0], "ended_by": ended[1], "alerts": int(alerts[0]["n"])}
+
+
+async def _still_wal(ctx: RunContext) -> None:
+    """A mode that somebody has changed back meanwhile is not "done".
+
+    Raises:
+        Refused: `source_replaced`.
+    """
+    mode = await read_mode(source_of(ctx))
+    await refuse_replaced(ctx, mode)
+    await ctx.journal.check_item("mode-active", ok=mode.wal, note=mode_note(mode))
+    found = [] if mode.wal else [blocking("wal_not_active", None, mode=mode.mode or mode.problem)]
+    await ctx.journal.set_findings("watch", found)
 
 
 async def _window(ctx: RunContext) -> float:
