@@ -168,5 +168,9 @@ LONG = (
     "test_hostile.py::test_every_row_arrives_or_is_named[shadowed",
     "test_hostile.py::test_every_row_arrives_or_is_named[dates_of",
     "test_hostile.py::test_every_row_arrives_or_is_named[utf16",
+    "test_in_place.py::test_a_killed_engine_goes_on",
+    "test_in_place.py::test_production_asks_for_the_name",
+    "test_monitor.py::test_a_reader_that_pins_the_log",
+    "test_checks_wal.py::test_an_application_in_exclusive_mode",
 )
 """Parts of test ids: whole live runs of ten seconds to a minute and a half each, and repetitions of what stays."""

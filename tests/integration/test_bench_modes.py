@@ -92,6 +92,7 @@ def measured(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Benc
     return found, folder, told
 
 
+@pytest.mark.xdist_group("bench")  # measured once, for both
 def test_both_modes_are_measured_with_the_tables_of_the_file(
     measured: tuple[BenchmarkResult, Path, list[Progress]],
 ) -> None:
@@ -116,6 +117,7 @@ def test_both_modes_are_measured_with_the_tables_of_the_file(
     assert (told[0].done, told[-1].done, told[-1].total) == (0, 63, 63)
 
 
+@pytest.mark.xdist_group("bench")  # measured once, for both
 def test_the_result_is_one_json_object(measured: tuple[BenchmarkResult, Path, list[Progress]]) -> None:
     import json
 

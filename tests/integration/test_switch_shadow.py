@@ -140,8 +140,13 @@ async def test_a_row_that_differs_counts_at_the_second_look(
         reads = shadow(live, made, per_second=100)
         await reads.round()
         assert reads.take().mismatches == 0
-        await reads.round()
-        assert reads.take().mismatches > 10
+        found = 0
+        for _ in range(20):  # a busy machine makes fewer reads of a round
+            await reads.round()
+            found += reads.take().mismatches
+            if found > 10:
+                break
+        assert found > 10
 
 
 async def test_a_difference_that_goes_away_never_counts(tmp_path: Path, pg_target: Target, pool: WorkerPool) -> None:

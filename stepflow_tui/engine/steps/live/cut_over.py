@@ -6,8 +6,6 @@ the rest. Which of the two holds is read from the target's gate, never from memo
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
-
 from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping, TargetConnectionError
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import Owner
@@ -26,6 +24,7 @@ from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.switch_reads import hush_shadow_reads, resume_shadow_reads
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
 from stepflow_tui.engine.steps.live.take_back import take_back_writes
+from stepflow_tui.engine.steps.waiting import wait_for_time
 from stepflow_tui.engine.together import to_the_end
 
 RETRY_SECONDS = 5.0
@@ -49,7 +48,7 @@ class CutOver(PlainStep):
         """
         done = None
         if await decided_owner(ctx) is Owner.SQLITE:
-            await _wait_for_time(ctx)
+            await wait_for_time(ctx)
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
         moved = await follow_writes(ctx)
@@ -70,27 +69,6 @@ class CutOver(PlainStep):
             return {"owner": Owner.SQLITE.value, **await follow_back(ctx)}
         taken = await take_back_writes(ctx)
         return {**taken, **await follow_back(ctx)}
-
-
-async def _wait_for_time(ctx: RunContext) -> None:
-    at = ctx.config.cutover.at
-    if at is None:
-        return
-    due_ms = moment_ms(at, ctx.clock.now_ms())
-    if due_ms > ctx.clock.now_ms():
-        await ctx.journal.event("cutover_postponed", {"at": at})
-    while ctx.clock.now_ms() < due_ms:
-        await ctx.control.checkpoint()
-        await ctx.clock.sleep(1.0)
-
-
-def moment_ms(at: str, now_ms: int) -> int:
-    """A time of day means the next one, in this machine's time zone; milliseconds since 1970."""
-    if "-" in at:
-        return int(datetime.fromisoformat(at).timestamp() * 1000)
-    now = datetime.fromtimestamp(now_ms / 1000).astimezone()
-    due = datetime.combine(now.date(), time.fromisoformat(at), tzinfo=now.tzinfo)
-    return int((due if due > now else due + timedelta(days=1)).timestamp() * 1000)
 
 
 async def _tries(ctx: RunContext) -> Frozen | None:

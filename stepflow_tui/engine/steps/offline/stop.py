@@ -6,10 +6,10 @@ from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.live.cut_over import moment_ms
 from stepflow_tui.engine.steps.offline import window
 from stepflow_tui.engine.steps.offline.watching import end_watch, keep_window
 from stepflow_tui.engine.steps.offline.window import Stage
+from stepflow_tui.engine.steps.waiting import wait_for_time
 
 ITEM = "writers-stopped"
 """The checklist's item, a person's where no recipe stops the application."""
@@ -28,7 +28,7 @@ class StopApplication(PlainStep):
         """
         changeover = changeover_of(ctx)
         if not window.stands(ctx):
-            await _wait_for_time(ctx)
+            await wait_for_time(ctx)
             await changeover.rehearse()
         await window.begin(ctx)
         await keep_window(ctx)
@@ -63,15 +63,3 @@ async def start_again(ctx: RunContext) -> None:
     await ctx.journal.event(code, {"seconds": seconds}, level=level)
     await ctx.journal.audit(ctx.answers.who or "the engine", "application started again", {"seconds": seconds})
     await end_watch(ctx)
-
-
-async def _wait_for_time(ctx: RunContext) -> None:
-    at = ctx.config.cutover.at
-    if at is None:
-        return
-    due_ms = moment_ms(at, ctx.clock.now_ms())
-    if due_ms > ctx.clock.now_ms():
-        await ctx.journal.event("cutover_postponed", {"at": at})
-    while ctx.clock.now_ms() < due_ms:
-        await ctx.control.checkpoint()
-        await ctx.clock.sleep(1.0)

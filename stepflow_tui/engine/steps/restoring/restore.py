@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from stepflow_tui.engine.journal.rundir import StateDir, engine_alive
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName, RunState
+from stepflow_tui.engine.sqlite.alone import nobody_else
 from stepflow_tui.engine.sqlite.backup import Backup
 from stepflow_tui.engine.sqlite.backups import copy_backup, refuse_in_use, verify_backup
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, side_file
@@ -36,12 +38,16 @@ from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256
 from stepflow_tui.engine.steps.restoring.sets import FOLDER, RESTORES, BackupSet, alone, find_set
 
+ALONE_SECONDS = 3.0
+"""How long users that can't be seen are waited for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     state: Path
     found: BackupSet
     stamp: str
+    own: str
 
     @property
     def target(self) -> Path:
@@ -62,11 +68,11 @@ def about_set(state: Path, named: str, *, run: bool = False) -> dict[str, Any]:
     }
 
 
-async def restore_everything(state: Path, named: str, *, own: bool = False) -> dict[str, Any]:
+async def restore_everything(state: Path, named: str, *, own: str = "") -> dict[str, Any]:
     """Put a set back: what is there moves aside as one set first. A restore that was killed is finished, or undone, first.
 
     Args:
-        own: it is the engine of that very run that asks.
+        own: it is the engine of that very run that asks, for this rollback; `put_back_for` tells of it afterwards.
 
     Returns:
         {set target places[…] sha256 aside[…] strangers[…] files verified finished}; `finished`: an earlier restore of this
@@ -81,19 +87,39 @@ async def restore_everything(state: Path, named: str, *, own: bool = False) -> d
     (state / FOLDER).mkdir(mode=0o700, exist_ok=True)
     with alone(state / FOLDER):
         found = find_set(state, named)
-        job = _Job(state=state, found=found, stamp=_new_stamp(state))
-        await _refuse(job, own=own)
+        job = _Job(state=state, found=found, stamp=_new_stamp(state), own=own)
+        await _refuse(job)
         left = await _left(job)
         restore = left if left is not None else await _prepare(job)
-        await refuse_in_use(job.target)  # once more, after the long part
-        await asyncio.to_thread(restore.go)
+        await _carry_out(job, restore)
         return await _proven(job, restore, finished=left is not None)
 
 
-async def _refuse(job: _Job, *, own: bool) -> None:
+def put_back_for(state: Path, run: str, own: str) -> dict[str, Any] | None:
+    """What the restore that a rollback asked for has left, in the words of `restore_everything`; None: there is none yet."""
+    done = [r for r in read_all(state / RESTORES) if r.what == run and r.why == own and r.stage is Stage.DONE]
+    if not done:
+        return None
+    return {
+        "set": run,
+        "aside": [printable(new) for r in done for _, new in r.away if os.path.lexists(new)],
+        "strangers": [printable(p) for r in done for p in r.strangers],
+    }
+
+
+def half_way(state: Path, run: str) -> bool:
+    """Whether a restore of a run's set was killed after its first move: only finishing it makes things whole."""
+    return any(r.record.what == run and _forward(r) for r in unfinished(state / RESTORES))
+
+
+def _forward(restore: Restore) -> bool:
+    return restore.record.stage in (Stage.AWAY, Stage.INTO)
+
+
+async def _refuse(job: _Job) -> None:
     await refuse_in_use(job.target)
     for entry in StateDir.open(job.state, os.environ).runs(peek_state):
-        if _source_of(entry.path) == job.target and not (own and entry.id == job.found.id):
+        if _source_of(entry.path) == job.target and not (job.own and entry.id == job.found.id):
             _refuse_run(entry.path)
     if await _fenced(job.target):
         raise owned(f"the run that fenced {printable(str(job.target))}")
@@ -145,7 +171,7 @@ def owned(run: str) -> Refused:
 async def _left(job: _Job) -> Restore | None:
     """An earlier restore of this set that was on its way: it is finished. One that had moved nothing is cleared away."""
     for restore in await asyncio.to_thread(unfinished, job.state / RESTORES):
-        forward = restore.record.stage in (Stage.AWAY, Stage.INTO)
+        forward = _forward(restore)
         if forward and restore.record.what != job.found.id:
             raise Refused(
                 f"A restore of {restore.record.what} was killed half-way.",
@@ -153,37 +179,53 @@ async def _left(job: _Job) -> Restore | None:
                 code="restore_unfinished",
             )
         if forward:
+            restore.record.why = job.own or restore.record.why
             return restore
         await asyncio.to_thread(restore.undo)
     return None
 
 
 async def _prepare(job: _Job) -> Restore:
-    """Prove the set, make everything beside its place, write down the moves. Nothing has moved yet."""
+    """Prove the set, make everything beside its place. Nothing has moved yet."""
     await _sound(job.found)
-    restore = await asyncio.to_thread(Restore.begin, job.state / RESTORES / job.stamp, job.found.id)
-    try:
-        places = _places(job)
-        database = place_of(job.target, job.stamp, folder=False)
+    restore = await asyncio.to_thread(Restore.begin, _folder(job), job.found.id, why=job.own)
+    with _undone(restore):
+        places, database = _places(job), _database(job)
         restore.record.drafts = [*(str(p.draft) for p in (*places, database)), str(_folder_of(database))]
         restore.save()
         await asyncio.to_thread(_stage, job.found.archive, places)
         await _stage_database(job.found.backup, database)
         failpoint("restore_staged")
-        await asyncio.to_thread(_plan, job, restore, places, database)
-        restore.advance(Stage.AWAY)
-    except OSError as exc:
+    return restore
+
+
+async def _carry_out(job: _Job, restore: Restore) -> None:
+    """Write down the moves and make them, while nobody can get at the database."""
+    with _undone(restore):
+        async with nobody_else(job.target, wait=ALONE_SECONDS):
+            if restore.record.stage is Stage.STAGING:
+                await asyncio.to_thread(_plan, job, restore)
+                restore.advance(Stage.AWAY)
+            await asyncio.to_thread(restore.go)
+
+
+@contextmanager
+def _undone(restore: Restore) -> Iterator[None]:
+    """Nothing is left of a restore that ends before its first move."""
+    try:
+        yield
+    except BaseException as exc:
+        if restore.record.stage is not Stage.STAGING:
+            raise
         restore.undo()
+        if not isinstance(exc, OSError):
+            raise
         raise StepFailed(
             "The restore could not be prepared; nothing was changed.",
             detail=str(exc),
             hint="Make room, or correct the rights of these folders, then restore again.",
             code="restore_undone",
         ) from exc
-    except BaseException:
-        restore.undo()
-        raise
-    return restore
 
 
 def _new_stamp(state: Path) -> str:
@@ -216,6 +258,14 @@ def _places(job: _Job) -> list[Place]:
     return [place_of(Path(r.path), job.stamp, folder=r.folder) for r in archive.roots] if archive is not None else []
 
 
+def _database(job: _Job) -> Place:
+    return place_of(job.target, job.stamp, folder=False)
+
+
+def _folder(job: _Job) -> Path:
+    return job.state / RESTORES / job.stamp
+
+
 def _stage(archive: Archive | None, places: list[Place]) -> None:
     for place in places:
         place.draft.parent.mkdir(parents=True, exist_ok=True)
@@ -245,8 +295,9 @@ def _take_over(copy: Path, place: Place) -> None:
     copy.parent.rmdir()
 
 
-def _plan(job: _Job, restore: Restore, places: list[Place], database: Place) -> None:
+def _plan(job: _Job, restore: Restore) -> None:
     """The database goes first and comes last: an application that starts too early finds none, never half of one."""
+    places, database = _places(job), _database(job)
     record, archive = restore.record, job.found.archive
     sides = [side_file(job.target, s) for s in SUFFIXES]
     own = [job.state, job.found.backup.file.parent, *([archive.file.parent] if archive is not None else [])]

@@ -7,9 +7,9 @@ from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.waiting import wait_for_time
 from stepflow_tui.engine.steps.wal.back import leave_running
 from stepflow_tui.engine.steps.wal.facts import converts, source_of
-from stepflow_tui.engine.steps.wal.waiting import wait_for_time
 
 ITEM = "writers-stopped"
 
