@@ -20,6 +20,7 @@ from stepflow_tui.engine.orders import LiveOrders
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner
 from stepflow_tui.engine.steps.context import Answers, RepairWanted, RunContext
+from stepflow_tui.engine.steps.wal.facts import changed
 
 ANYBODY = frozenset({"pause", "tick", "ask", "reveal", "switch_back"})
 """Accepted whoever holds control: they can only make things safer or clearer, or change nothing at all."""
@@ -195,11 +196,17 @@ class Desk:
                 hint="`stepflow backups restore` puts other backups back.",
                 code="no_restore_here",
             )
-        self._typed(command, "Putting the backup back loses everything that was written since it was made.")
         if await self.ctx.journal.backup() is None:
             raise Refused(
                 "The run has made no backup yet.", hint="`stepflow backups list` shows what there is.", code="no_backup"
             )
+        if not await changed(self.ctx) and await self.ctx.journal.state() is not RunState.ROLLING_BACK:
+            raise Refused(
+                "The run has not changed the database, so there is nothing to put a backup back for.",
+                hint="A plain `stepflow rollback` is enough; `stepflow backups restore` puts a backup back by hand.",
+                code="no_restore_yet",
+            )
+        self._typed(command, "Putting the backup back loses everything that was written since it was made.")
 
     async def _way_back_open(self) -> None:
         if PhaseName.CLEANUP.value not in self.playbook.names:

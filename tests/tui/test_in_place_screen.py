@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Button, Input
 
+from screens.key_words import help_of, is_senseless, label_of
 from screens.modals.confirm import ConfirmTyped
 from screens.modals.export import ExportDialog
 from screens.modals.rollback import RollbackDialog
@@ -20,12 +21,14 @@ from screens.modals.wal_back import WalBack
 from screens.pages.view import PlanView
 from screens.plan import PlanScreen
 from screens.plan_reading import wal_of
+from stepflow_tui.actions import BY_ID
 from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.model.finding import Finding, info
 from stepflow_tui.engine.model.plan import PlannedPhase, PlannedStep
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.plan.in_place import plan_in_place
 from stepflow_tui.engine.texts import language
+from stepflow_tui.render.in_place import conversion_lines
 from tests.tui.conftest import Snap
 from tests.tui.kit import SIZES, drawn, wizard
 from tests.tui.plans import drawn_with_keys, recording
@@ -302,3 +305,34 @@ def test_the_config_a_journal_keeps_tells_what_connections_set() -> None:
     assert (found.page_size, found.pragmas, found.probe) == (4096, {"cache_size": "-64000"}, None)
     assert wal_of({"text": "kind: sqlite-to-postgres\n"}) is None
     assert wal_of({}) is None
+
+
+async def test_palette_and_help_speak_of_what_this_run_can_do(tmp_path: Path) -> None:
+    async with on_screen(wizard(tmp_path), in_place(**BACKED_UP), WIDE) as shown:
+        screen = shown.app.screen
+        named = {name: label_of(screen, BY_ID[name]) for name in ("back", "rollback")}
+        assert named["back"] == "Go back"
+        assert "old journal mode" in help_of(screen, BY_ID["back"])
+        assert "Reads back" not in named.values()
+        lacking = [name for name in BY_ID if is_senseless(screen, name)]
+        assert sorted(lacking) == ["cutover", "panel-3", "switch"]
+
+
+async def test_the_report_says_how_it_was_converted(tmp_path: Path) -> None:
+    report = {
+        "kind": "sqlite-wal",
+        "benchmark": None,
+        "in_place": {
+            "convert": {
+                "before": {"mode": "delete"}, "after": {"mode": "wal"}, "attempts": 3, "seconds": 0.4,
+                "waited_for": ["pid 7 (writer)"],
+            },
+        },
+    }  # fmt: skip
+    told = "\n".join(conversion_lines(report))
+    assert "delete before, wal after" in told
+    assert "pid 7 (writer)" in told
+    back = {"convert": {"changed": True, "mode": "delete", "seconds": 0.2}}
+    assert "Went back to journal mode delete" in "\n".join(conversion_lines({**report, "in_place": back}))
+    restored = {"convert": {"restored": True, "aside": ["a.db.before"]}}
+    assert "a.db.before" in "\n".join(conversion_lines({**report, "in_place": restored}))

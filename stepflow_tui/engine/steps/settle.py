@@ -66,7 +66,9 @@ async def _accepted_before(ctx: RunContext) -> frozenset[str]:
     """Items due before anything was changed that somebody accepted."""
     rows = await ctx.journal.items()
     return frozenset(
-        r["id"] for r in rows if r["state"] == ItemState.ACCEPTED.value and json.loads(r["params"]).get("when") == "before"
+        r["id"]
+        for r in rows
+        if r["state"] == ItemState.ACCEPTED.value and json.loads(r["params"]).get("when") == "before"
     )
 
 

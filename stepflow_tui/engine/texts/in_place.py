@@ -40,10 +40,10 @@ FINDINGS: dict[str, Words] = {
         "synchronous=NORMAL is safe in WAL mode only: with a rollback journal a power cut can damage the file.",
         "Look what its connections set (`stepflow pragmas --probe`); take above all synchronous=NORMAL out.",
     ),
-    "wal_not_checked_after_rollback": Words(
-        "integrity_check was not run after going back: the application uses the file.",
-        "It would keep every writer waiting for as long as it takes.",
-        "`stepflow doctor` checks a copy; or check it when the application rests.",
+    "wal_restore_finished": Words(
+        "The backup was put back: an earlier `rollback --restore` had been killed half-way, and was finished first.",
+        "What was there before it stands aside, under names with `before-restore`; nothing of it is lost.",
+        "Rows that were written since the backup are in there: copy them by hand where they are needed.",
     ),
     "wal_benchmark_left_out": Words(
         "The benchmark was left out: {reason}",

@@ -97,7 +97,7 @@ VERDICTS: Mapping[str, str] = {
 """What the figures of the read switch say; with `_reads` where they are counted."""
 
 TOLD: Mapping[str, str] = {
-    "wal_converted": N_("the database is in WAL mode ({attempts} tries, {seconds} s)"),
+    "wal_converted": N_("the database is in WAL mode (tries: {attempts}, {seconds} s)"),
     "wal_restored": N_("the backup is back in its place; {aside} files of before stand aside"),
     "wal_watching": N_("watching for {window_seconds} s; `stepflow cleanup` ends it earlier"),
     "switch_rearmed": N_("the read switch is armed again, by {by}"),

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from stepflow_tui.engine.errors import Held, StepFailed
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.codec import to_plain
-from stepflow_tui.engine.model.finding import Finding, info, warning
+from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.sqlite.convert import Attempt, Converted, JournalMode, convert, read_mode
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
-from stepflow_tui.engine.sqlite.fingerprint import content_sha256
-from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.restore_test import restore_test
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.application.state import Stage
-from stepflow_tui.engine.steps.backup import backup_of
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.restoring.restore import restore_everything
-from stepflow_tui.engine.steps.wal.facts import converts, source_of
+from stepflow_tui.engine.steps.restoring.restore import half_way, put_back_for, restore_everything
+from stepflow_tui.engine.steps.wal.facts import attempts, converts, source_of
 from stepflow_tui.engine.steps.wal.watching import leave_wal
 
 BACK_SECONDS = 5.0
 """How long a moment is looked for in which nobody has the file open, before the application is stopped for it."""
 STOPPED_SECONDS = 15.0
-IN_USE_BYTES = 64 << 20
-"""A larger file that is in use is not checked after going back: 0.3 s of waiting is what this size costs."""
 GAUGE = "conversion"
 STAGE = "rollback"
 
@@ -45,7 +41,7 @@ async def go_back(ctx: RunContext) -> Evidence:
     changeover = changeover_of(ctx)
     if changeover.configured and changeover.stage is not Stage.OLD:
         await changeover.start_old()
-    return {**done, **await _checked(ctx, restoring=await wants_restore(ctx))}
+    return {**done, **await _checked(ctx, restored=bool(done.get("restored")))}
 
 
 async def take_back(ctx: RunContext) -> Evidence:
@@ -54,7 +50,7 @@ async def take_back(ctx: RunContext) -> Evidence:
     Raises:
         Held, Refused: others have it open.
     """
-    if await wants_restore(ctx):
+    if await restores(ctx):
         return await _restored(ctx)
     if not await converts(ctx):
         return {"mode": "wal", "changed": False}
@@ -63,12 +59,9 @@ async def take_back(ctx: RunContext) -> Evidence:
 
 async def _taken_back(ctx: RunContext) -> Evidence:
     """First as it is, for nobody is stopped without need; then with the application stopped, where a recipe can."""
-    source = source_of(ctx)
-    if await wants_restore(ctx):
-        if await _is_restored(ctx):
-            return {"restored": True}
-        if (await find_holders(source)).processes:
-            await _stop(ctx)
+    if await restores(ctx):
+        if await already_restored(ctx) is None:
+            await _stop(ctx)  # seen or not: who comes for a moment only must not find half a set
         return await take_back(ctx)
     if not await converts(ctx) or not restarts_application(ctx.config.application):
         return await take_back(ctx)
@@ -83,6 +76,23 @@ async def wants_restore(ctx: RunContext) -> bool:
     """Whether the rollback under way is one to the backup; the intent says so, whichever engine carries it out."""
     intent = await ctx.journal.last_accepted("rollback")
     return bool(intent is not None and intent.args.get("restore"))
+
+
+async def restores(ctx: RunContext) -> bool:
+    """Whether this way back is one to the backup: asked for, or begun by an earlier engine that was killed in it."""
+    if await wants_restore(ctx) or await already_restored(ctx) is not None:
+        return True
+    return await asyncio.to_thread(half_way, ctx.state_dir, ctx.run_id)
+
+
+async def already_restored(ctx: RunContext) -> Evidence | None:
+    """What the backup's coming back has left, where this way back has done it: the application's undo, or an engine that was
+    killed. What the application has written since is not looked at: it stays."""
+    return await asyncio.to_thread(put_back_for, ctx.state_dir, ctx.run_id, await _this_way_back(ctx))
+
+
+async def _this_way_back(ctx: RunContext) -> str:
+    return f"rollback-{await attempts(ctx)}"
 
 
 async def leave_running(ctx: RunContext) -> None:
@@ -123,66 +133,80 @@ async def _stop(ctx: RunContext) -> None:
         await changeover_of(ctx).stop()
 
 
-async def _is_restored(ctx: RunContext) -> bool:
-    """Whether the backup has taken the file's place already: the application's undo did it, or an engine that was killed."""
-    backup = await backup_of(ctx)
-    return backup is not None and await content_sha256(source_of(ctx)) == backup.sha256
-
-
 async def _restored(ctx: RunContext) -> Evidence:
-    """Database, folders and configs as they were when the backup was made; what is there now moves aside."""
-    done = await restore_everything(ctx.state_dir, ctx.run_id, own=True)
+    """Database, folders and configs as they were when the backup was made, once; what is there now moves aside."""
+    before = await already_restored(ctx)
+    if before is not None:
+        return {"restored": True, **before}
+    done = await restore_everything(ctx.state_dir, ctx.run_id, own=await _this_way_back(ctx))
     await ctx.journal.event("wal_restored", {"sha256": done["sha256"], "aside": len(done["aside"])})
     await ctx.journal.audit(ctx.answers.who, "restored the backup", {"sha256": done["sha256"]})
-    return {"restored": True, "sha256": done["sha256"], "files": done["files"], "aside": done["aside"]}
+    kept = ("sha256", "files", "aside", "strangers", "finished")
+    return {"restored": True, **{name: done[name] for name in kept}}
 
 
-async def _checked(ctx: RunContext, *, restoring: bool) -> Evidence:
-    """The checks after a rollback: the mode, and that the database is sound.
+async def check_sound(ctx: RunContext) -> None:
+    """Before the file leaves WAL mode: a reader keeps nobody waiting there, as it would afterwards.
 
     Raises:
-        StepFailed: `rollback_differs`: the file is damaged, or not in the mode it should be in.
+        StepFailed: `rollback_differs`: it is damaged. Nothing was changed.
+    """
+    damage = await _damage(ctx)
+    if damage is None:
+        return
+    note = damage or "integrity_check found nothing wrong, before it left WAL mode"
+    await ctx.journal.check_item("rollback-data", ok=not damage, note=note)
+    if damage:
+        raise StepFailed(
+            f"{source_of(ctx)} is damaged: it is left as it is.",
+            detail=damage,
+            hint="`stepflow rollback --restore` puts the tested backup back; what is there now is kept aside.",
+            code="rollback_differs",
+        )
+
+
+async def _checked(ctx: RunContext, *, restored: bool) -> Evidence:
+    """The check after a rollback: the mode. (Of what is in the file `check_sound` has told, or the backup's hash.)
+
+    Raises:
+        StepFailed: `rollback_differs`: it is not in the mode it should be in.
     """
     source = source_of(ctx)
     mode = await read_mode(source)
     # a backup is kept in rollback-journal mode, whatever the mode of the file it was made of
-    as_before = not mode.wal or not (restoring or await converts(ctx))
-    damage = "" if restoring else await _damage(ctx)
+    as_before = restored or not mode.wal or not await converts(ctx)
     await ctx.journal.check_item("rollback-executed", ok=True, note="every undo is journalled")
     await ctx.journal.check_item("rollback-result", ok=as_before, note=f"journal mode {mode.mode}")
-    if damage is not None:
-        good = "the bytes of the tested backup" if restoring else "integrity_check found nothing wrong"
-        await ctx.journal.check_item("rollback-data", ok=not damage, note=damage or good)
-    if not as_before or damage:
+    if restored:
+        await ctx.journal.check_item("rollback-data", ok=True, note="the bytes of the tested backup were put back")
+    if not as_before:
         raise StepFailed(
             f"{source} is not as it should be after going back.",
-            detail=damage or f"journal mode {mode.mode}",
+            detail=f"journal mode {mode.mode}",
             hint="`stepflow backups list` shows the tested backup; `stepflow backups restore` puts it back.",
             code="rollback_differs",
         )
-    await _tell(ctx, unchecked=damage is None)
-    return {"integrity_check": "not done" if damage is None else "ok", "mode": mode.mode}
+    await _tell(ctx, unasked=restored and not await wants_restore(ctx))
+    return {"mode": mode.mode}
 
 
 async def _damage(ctx: RunContext) -> str | None:
-    """What integrity_check found, "" for nothing; None where it was not asked: others use the file in rollback-journal mode,
-    and their writes would wait for it."""
+    """What integrity_check found, "" for nothing; None where it was not asked: in rollback-journal mode writers would wait for
+    it, and such a file was never converted, or was checked before it left WAL mode."""
     examined = await examine(ctx.config.source.path)
-    if examined.state is SourceState.EMPTY:
-        return ""
     if not examined.readable:
         return f"{examined.state.value}: {examined.detail}"
-    if not examined.wal and examined.size > IN_USE_BYTES and (await find_holders(source_of(ctx))).processes:
+    if examined.state is SourceState.EMPTY or not examined.wal:
         return None
     test = await restore_test(source_of(ctx), control=ctx.control, living=True)
     return "; ".join([*test.damage, *test.indexes][:3])
 
 
-async def _tell(ctx: RunContext, *, unchecked: bool) -> None:
+async def _tell(ctx: RunContext, *, unasked: bool) -> None:
     """What the operator must know afterwards."""
     found: list[Finding] = []
-    if unchecked:
-        found.append(info("wal_not_checked_after_rollback", None))
+    if unasked:
+        found.append(warning("wal_restore_finished", None))
     if not ctx.config.application.switches:
         found.append(warning("wal_settings_remain", None))
     await ctx.journal.set_findings(STAGE, found)

@@ -11,6 +11,7 @@ from typing import Any
 
 from stepflow_tui.engine.errors import Refused, StepFailed
 from stepflow_tui.engine.model.codec import from_plain, to_plain
+from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.content import Content
 from stepflow_tui.engine.sqlite.convert import ModeFacts
@@ -19,6 +20,8 @@ from stepflow_tui.engine.steps.context import RunContext
 RECORD = "state-before.json"
 SCRATCH = "scratch"
 CONVERT, LAYOUT = "cutover.convert", "cutover.layout"
+CHANGES = frozenset({LAYOUT, CONVERT, "cutover.change-application"})
+"""Steps after which the database, or what the application makes of it, may not be what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,17 @@ def _read(path: Path) -> Recorded:
             code="state_record_missing",
         ) from exc
     return found
+
+
+async def attempts(ctx: RunContext) -> int:
+    """How often anything was begun that changes the database or its application; the same throughout one way back."""
+    return sum(row["attempt"] for row in await ctx.journal.step_rows() if row["id"] in CHANGES)
+
+
+async def changed(ctx: RunContext) -> bool:
+    """Whether anything of it was begun and is not taken back yet."""
+    rows = [row for row in await ctx.journal.step_rows() if row["id"] in CHANGES]
+    return any(row["attempt"] > 0 and row["state"] != StepState.UNDONE.value for row in rows)
 
 
 async def evidence_of(ctx: RunContext, step: str) -> dict[str, Any]:

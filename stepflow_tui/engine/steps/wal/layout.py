@@ -12,6 +12,7 @@ from stepflow_tui.engine.sqlite.convert import ModeFacts, read_mode, set_layout
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
+from stepflow_tui.engine.steps.wal.back import go_back, restores
 from stepflow_tui.engine.steps.wal.facts import converts, recorded, refuse_replaced, save_record, source_of
 
 BYTES_PER_SECOND = 10 << 20
@@ -68,6 +69,12 @@ class Layout(PlainStep):
                 hint="Take `mode: offline`, raise source.allow_stall, or leave wal.page_size and wal.auto_vacuum out.",
                 code="layout_would_stall",
             )
+
+    async def undo(self, ctx: RunContext) -> Evidence:
+        """Pages stay as they are, unless the backup is put back and the conversion was never begun."""
+        if await restores(ctx):
+            return await go_back(ctx)
+        return {"layout": "kept"}
 
     def _fits(self, ctx: RunContext, mode: ModeFacts) -> bool:
         wal = ctx.config.wal

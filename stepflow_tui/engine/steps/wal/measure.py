@@ -110,14 +110,20 @@ def _limits(result: BenchmarkResult) -> bool | None:
 
 
 def _figure(verdict: Verdict) -> str:
-    figure = "not measured" if verdict.figure is None else f"{verdict.figure:.4g}"
-    return f"{verdict.name} {figure} (limit {verdict.limit:.4g})"
+    figure = "not measured" if verdict.figure is None else _told(verdict.figure, verdict.unit)
+    return f"{verdict.name.replace('_', ' ')} {figure} (limit {_told(verdict.limit, verdict.unit)})"
+
+
+def _told(value: float, unit: str) -> str:
+    if unit == "seconds":
+        return f"{value * 1000:.3g} ms"
+    return f"{value:.2%}" if unit == "share" else f"{value:,.0f}"
 
 
 def _ratios(result: BenchmarkResult) -> str:
     side = result.sides[1]
     told = [(load.name, load.ratios.get(side)) for load in result.loads]
-    return ", ".join(f"{name} {ratio.value:.2f} x" for name, ratio in told if ratio is not None)
+    return ", ".join(f"{name.replace('_', ' ')} {ratio.value:.2f} x" for name, ratio in told if ratio is not None)
 
 
 def note_of(result: BenchmarkResult) -> str:

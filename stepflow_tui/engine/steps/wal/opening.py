@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepflow_tui.engine.errors import Held
+from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.sqlite.convert import read_mode
-from stepflow_tui.engine.sqlite.holders import find_holders
+from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.opening import open_run
-from stepflow_tui.engine.steps.wal.back import leave_running, wants_restore
-from stepflow_tui.engine.steps.wal.facts import CONVERT, converts, source_of
+from stepflow_tui.engine.steps.wal.back import already_restored, check_sound, leave_running, restores, wants_restore
+from stepflow_tui.engine.steps.wal.facts import CONVERT, changed, converts, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
 STOP = "cutover.stop-application"
@@ -43,12 +43,21 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
     Raises:
         Held: `source_busy_conversion`: processes keep the file open, and no recipe stops them. What the run reached stands.
         NeedsConfirmation: the backup is to be put back, and the run's name was not typed.
+        StepFlowError: the file is missing or damaged, which only a restore helps against; the hint says so.
     """
-    if PhaseName.CUTOVER not in phases or (await ctx.journal.step_row(CONVERT))["attempt"] == 0:
+    if PhaseName.CUTOVER not in phases or not await changed(ctx):
         return
     await changeover_of(ctx).check_back()
-    if not restarts_application(ctx.config.application) and (await read_mode(source_of(ctx))).wal:
-        await _refuse_holders(ctx, restoring=await wants_restore(ctx))
+    if not await restores(ctx):
+        await _consent_to_mode(ctx)
+    elif await already_restored(ctx) is None:
+        await _consent_to_restore(ctx)
+
+
+async def _consent_to_restore(ctx: RunContext) -> None:
+    """Whatever state the file is in, if it is there at all: a restore is for files that can't be read any more."""
+    if not restarts_application(ctx.config.application):
+        await _refuse_holders(ctx)
     if await wants_restore(ctx):
         row = await ctx.journal.backup()
         ctx.need_typed(
@@ -57,15 +66,26 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
         )
 
 
-async def _refuse_holders(ctx: RunContext, *, restoring: bool) -> None:
-    """Nobody is forced out: those that stay are named before anything is taken back. Who comes and goes is no obstacle."""
-    if not restoring and not await converts(ctx):
+async def _consent_to_mode(ctx: RunContext) -> None:
+    if not await converts(ctx):
         return
+    try:
+        wal = (await read_mode(source_of(ctx))).wal
+    except StepFlowError as error:
+        error.hint = "`stepflow rollback --restore` puts the tested backup back; what is there now is kept aside."
+        raise
+    if wal and not restarts_application(ctx.config.application):
+        await _refuse_holders(ctx)
+    await check_sound(ctx)
+
+
+async def _refuse_holders(ctx: RunContext) -> None:
+    """Nobody is forced out: those that stay are named before anything is taken back. Who comes and goes is no obstacle."""
     source, began = source_of(ctx), ctx.clock.monotonic()
-    staying = (await find_holders(source)).processes
+    staying = (await users_of(source)).processes
     while staying and ctx.clock.monotonic() - began < STAYING_SECONDS:
         await ctx.clock.sleep(LOOK_SECONDS)
-        now = (await find_holders(source)).processes
+        now = (await users_of(source)).processes
         staying = tuple(holder for holder in staying if holder in now)
     if staying:
         raise Held(

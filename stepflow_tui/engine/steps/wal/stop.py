@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepflow_tui.engine.errors import Held
-from stepflow_tui.engine.sqlite.holders import find_holders
+from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
@@ -33,7 +33,7 @@ class StopApplication(PlainStep):
         if changeover.configured:
             await changeover.rehearse()
             await changeover.stop()
-        left = await find_holders(source_of(ctx))
+        left = await users_of(source_of(ctx))
         if left.processes:
             raise Held(
                 f"{source_of(ctx)} is still in use.",
