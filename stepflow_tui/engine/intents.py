@@ -200,7 +200,9 @@ class Desk:
             raise Refused(
                 "The run has made no backup yet.", hint="`stepflow backups list` shows what there is.", code="no_backup"
             )
-        if not await changed(self.ctx) and await self.ctx.journal.state() is not RunState.ROLLING_BACK:
+        before = await self.ctx.journal.last_accepted("rollback")
+        goes_on = before is not None and bool(before.args.get("restore"))  # one that was killed
+        if not goes_on and not await changed(self.ctx):
             raise Refused(
                 "The run has not changed the database, so there is nothing to put a backup back for.",
                 hint="A plain `stepflow rollback` is enough; `stepflow backups restore` puts a backup back by hand.",

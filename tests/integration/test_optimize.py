@@ -23,7 +23,7 @@ from stepflow_tui.engine.facade import optimize as module
 from stepflow_tui.engine.facade.optimize import optimize, refuse_unwritable
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.versions import has_wal_reset_bug
-from stepflow_tui.engine.sqlite import optimize_child
+from stepflow_tui.engine.sqlite import optimize_child, quiet
 from stepflow_tui.engine.sqlite.child import path_text, run_child
 from stepflow_tui.engine.sqlite.examine import examine
 from stepflow_tui.engine.sqlite.fence import set_owner
@@ -217,7 +217,7 @@ def test_without_that_lock_a_commit_could_come_between(
     file: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other way round: a library without the bug checkpoints beside an open write transaction."""
-    monkeypatch.setattr(optimize_child, "has_wal_reset_bug", lambda _version: False)
+    monkeypatch.setattr(quiet, "has_wal_reset_bug", lambda _version: False)
     writer = start(LOCKER, file)
     request = {"path": path_text(file), "limit": 0, "wait": 0.1, "hold": 5.0}
     found = optimize_child.handle(request, lambda _event: None)

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,6 @@ def test_python_s_own_compiler_takes_them(stack: Stack) -> None:
         compile(text, "snippet", "exec")
 
 
-@pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
 def test_sqlalchemy(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = import_module("sqlalchemy").create_engine(f"sqlite:///{file}")
     ask = load(probe(Stack.SQLALCHEMY))["probe"]

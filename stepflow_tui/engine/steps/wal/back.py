@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 from stepflow_tui.engine.errors import Held, StepFailed
@@ -11,10 +12,12 @@ from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.sqlite.convert import Attempt, Converted, JournalMode, convert, read_mode
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
+from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.sqlite.restore_test import restore_test
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.application.state import Stage
+from stepflow_tui.engine.steps.application.wellbeing import lies_still
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.restoring.restore import half_way, put_back_for, restore_everything
 from stepflow_tui.engine.steps.wal.facts import attempts, converts, source_of
@@ -25,6 +28,11 @@ BACK_SECONDS = 5.0
 STOPPED_SECONDS = 15.0
 GAUGE = "conversion"
 STAGE = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """This engine has found the file sound before it left WAL mode."""
 
 
 async def go_back(ctx: RunContext) -> Evidence:
@@ -61,7 +69,7 @@ async def _taken_back(ctx: RunContext) -> Evidence:
     """First as it is, for nobody is stopped without need; then with the application stopped, where a recipe can."""
     if await restores(ctx):
         if await already_restored(ctx) is None:
-            await _stop(ctx)  # seen or not: who comes for a moment only must not find half a set
+            await _stop_if_it_runs(ctx)
         return await take_back(ctx)
     if not await converts(ctx) or not restarts_application(ctx.config.application):
         return await take_back(ctx)
@@ -96,12 +104,15 @@ async def _this_way_back(ctx: RunContext) -> str:
 
 
 async def leave_running(ctx: RunContext) -> None:
-    """Nobody is left stopped by an engine that ends with an error: either mode serves the old application.
+    """Nobody is left stopped by an engine that ends with an error: either mode serves the old application. Only while its
+    database stands aside it is not started: it would make itself an empty one.
 
     Raises:
         StepFlowError: it can't be started.
     """
     changeover = changeover_of(ctx)
+    if await asyncio.to_thread(half_way, ctx.state_dir, ctx.run_id):
+        return
     if changeover.configured and changeover.underway:
         await changeover.start_old()
 
@@ -133,6 +144,13 @@ async def _stop(ctx: RunContext) -> None:
         await changeover_of(ctx).stop()
 
 
+async def _stop_if_it_runs(ctx: RunContext) -> None:
+    """Seen at the file or not: who comes for a moment only must not find half a set. What lies still is left so."""
+    idle = [await lies_still(recipe) for recipe in changeover_of(ctx).recipes]
+    if not all(idle) or (await users_of(source_of(ctx))).processes:
+        await _stop(ctx)
+
+
 async def _restored(ctx: RunContext) -> Evidence:
     """Database, folders and configs as they were when the backup was made, once; what is there now moves aside."""
     before = await already_restored(ctx)
@@ -154,6 +172,8 @@ async def check_sound(ctx: RunContext) -> None:
     damage = await _damage(ctx)
     if damage is None:
         return
+    ctx.memory.drop(_Checked)
+    ctx.memory.put(_Checked())
     note = damage or "integrity_check found nothing wrong, before it left WAL mode"
     await ctx.journal.check_item("rollback-data", ok=not damage, note=note)
     if damage:
@@ -187,7 +207,9 @@ async def _checked(ctx: RunContext, *, restored: bool) -> Evidence:
             code="rollback_differs",
         )
     await _tell(ctx, unasked=restored and not await wants_restore(ctx))
-    return {"mode": mode.mode}
+    if restored:
+        return {"mode": mode.mode, "integrity_check": "ok"}
+    return {"mode": mode.mode, "integrity_check": "ok" if ctx.memory.find(_Checked) else "not done"}
 
 
 async def _damage(ctx: RunContext) -> str | None:
