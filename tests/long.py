@@ -7,6 +7,12 @@ runs all of them.
 from __future__ import annotations
 
 LONG = (
+    "test_in_place_back.py::test_killed_in_a_restore[restore_move",
+    "test_in_place_back.py::test_killed_in_a_restore[restore_all_into",
+    "test_in_place_back.py::test_killed_in_a_restore[wal_gone_back",
+    "test_in_place_back.py::test_a_database_that_is_lost_is_put_back[deleted",
+    "test_in_place_back.py::test_damage_is_found",
+    "test_in_place_back.py::test_a_restore_that_would_restore_nothing_is_refused[taken",
     "test_demo_wal.py::test_back_again_and_tidied_up",
     "test_bench_sides.py::test_a_killed_benchmark_leaves_no_schema",
     "test_bench_command.py::test_a_living_database_is_measured_and_left_as_it_is",

@@ -68,9 +68,15 @@ def finding_codes(stand: Stand) -> set[str]:
 )
 def test_killed_in_a_restore(converted: Stand, place: str, then: str) -> None:
     """The database stands aside just then: whatever is called next finishes it."""
+    settings = converted.config_path.read_text()
+    converted.config_path.write_text(f"{settings}# written since\n")
     assert converted.rollback("--restore", env={"STEPFLOW_FAILPOINT": f"{place}:kill"}).code == 1
+    assert converted.config_path.exists(), "nobody can go on without it"
     ran = converted.run() if then == "run" else converted.rollback(*(("--restore",) if then == "restore" else ()))
     put_back(converted, ran)
+    assert converted.config_path.read_text() == settings
+    [later] = converted.folder.glob("stepflow.yaml.before-restore-*")
+    assert later.read_text().endswith("# written since\n")
     assert ("wal_restore_finished" in finding_codes(converted)) == (then == "rollback")
 
 

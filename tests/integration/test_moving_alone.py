@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.errors import DiskFull, Refused
 from stepflow_tui.engine.model.versions import has_wal_reset_bug
 from stepflow_tui.engine.sqlite import checkpoint, file_locks
 from stepflow_tui.engine.sqlite.alone import nobody_else
 from stepflow_tui.engine.sqlite.backups import refuse_in_use
 from stepflow_tui.engine.sqlite.checkpoint import prove_checkpoint
 from stepflow_tui.engine.sqlite.holders import Holders, find_holders, scan
+from stepflow_tui.engine.sqlite.mapping import mapped
 from tests.convert_kit import Client, holder, make
 
 BUGGED = has_wal_reset_bug(sqlite3.sqlite_version_info[:3])
@@ -118,3 +119,9 @@ async def test_who_can_not_be_looked_at_is_not_taken_for_nobody(shop: Path, monk
 
     monkeypatch.setattr(checkpoint, "find_holders", nobody_seen)
     assert (await prove_checkpoint(shop, alone=True, wait=0)).kind == "passive"
+
+
+def test_an_index_that_finds_no_room_is_a_full_disk() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    assert isinstance(mapped(error, "A look"), DiskFull)

@@ -18,7 +18,7 @@ def sqlite_errors(what: str) -> Iterator[None]:
         what: begins the message, such as "The backup of /data/shop.db".
 
     Raises:
-        DiskFull: SQLITE_FULL, ENOSPC, EDQUOT.
+        DiskFull: SQLITE_FULL, SQLITE_IOERR_SHMSIZE, ENOSPC, EDQUOT.
         Refused: `source_corrupt`, `source_locked`, `source_hot_journal`.
         StepFailed: `sqlite_io`, `sqlite_failed`.
     """
@@ -36,7 +36,7 @@ def mapped(error: sqlite3.Error, what: str) -> StepFlowError:
     """The most specific StepFlow error for one of SQLite's."""
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     detail = f"{error} ({name})"
-    if name == "SQLITE_FULL":
+    if name in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"):  # the latter: `-shm` can't be made longer
         return DiskFull(f"{what} found no room on the disk.", detail=detail)
     if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
         return Refused(f"{what} met a damaged database.", detail=detail, hint=CORRUPT_HINT, code="source_corrupt")

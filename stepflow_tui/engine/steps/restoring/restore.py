@@ -36,6 +36,7 @@ from stepflow_tui.engine.sqlite.backups import copy_backup, refuse_in_use, verif
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, side_file
 from stepflow_tui.engine.sqlite.fence import fence_state
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256
+from stepflow_tui.engine.steps.restoring.own_config import OwnConfig
 from stepflow_tui.engine.steps.restoring.sets import FOLDER, RESTORES, BackupSet, alone, find_set
 
 ALONE_SECONDS = 3.0
@@ -48,6 +49,7 @@ class _Job:
     found: BackupSet
     stamp: str
     own: str
+    config: Path | None
 
     @property
     def target(self) -> Path:
@@ -68,11 +70,12 @@ def about_set(state: Path, named: str, *, run: bool = False) -> dict[str, Any]:
     }
 
 
-async def restore_everything(state: Path, named: str, *, own: str = "") -> dict[str, Any]:
+async def restore_everything(state: Path, named: str, *, own: str = "", config: Path | None = None) -> dict[str, Any]:
     """Put a set back: what is there moves aside as one set first. A restore that was killed is finished, or undone, first.
 
     Args:
         own: it is the engine of that very run that asks, for this rollback; `put_back_for` tells of it afterwards.
+        config: that engine's config, which is never missing in between.
 
     Returns:
         {set target places[…] sha256 aside[…] strangers[…] files verified finished}; `finished`: an earlier restore of this
@@ -87,7 +90,7 @@ async def restore_everything(state: Path, named: str, *, own: str = "") -> dict[
     (state / FOLDER).mkdir(mode=0o700, exist_ok=True)
     with alone(state / FOLDER):
         found = find_set(state, named)
-        job = _Job(state=state, found=found, stamp=_new_stamp(state), own=own)
+        job = _Job(state=state, found=found, stamp=_new_stamp(state), own=own, config=config)
         await _refuse(job)
         left = await _left(job)
         restore = left if left is not None else await _prepare(job)
@@ -182,6 +185,7 @@ async def _left(job: _Job) -> Restore | None:
             restore.record.why = job.own or restore.record.why
             return restore
         await asyncio.to_thread(restore.undo)
+        _config(job, restore).undo()
     return None
 
 
@@ -189,9 +193,10 @@ async def _prepare(job: _Job) -> Restore:
     """Prove the set, make everything beside its place. Nothing has moved yet."""
     await _sound(job.found)
     restore = await asyncio.to_thread(Restore.begin, _folder(job), job.found.id, why=job.own)
-    with _undone(restore):
+    with _undone(job, restore):
         places, database = _places(job), _database(job)
-        restore.record.drafts = [*(str(p.draft) for p in (*places, database)), str(_folder_of(database))]
+        drafts = [*(str(p.draft) for p in (*places, database)), str(_folder_of(database))]
+        restore.record.drafts = [*drafts, *_config(job, restore).drafts]
         restore.save()
         await asyncio.to_thread(_stage, job.found.archive, places)
         await _stage_database(job.found.backup, database)
@@ -201,23 +206,27 @@ async def _prepare(job: _Job) -> Restore:
 
 async def _carry_out(job: _Job, restore: Restore) -> None:
     """Write down the moves and make them, while nobody can get at the database."""
-    with _undone(restore):
+    with _undone(job, restore):
         async with nobody_else(job.target, wait=ALONE_SECONDS):
             if restore.record.stage is Stage.STAGING:
                 await asyncio.to_thread(_plan, job, restore)
+                await asyncio.to_thread(_config(job, restore).exchange)
                 restore.advance(Stage.AWAY)
             await asyncio.to_thread(restore.go)
 
 
 @contextmanager
-def _undone(restore: Restore) -> Iterator[None]:
-    """Nothing is left of a restore that ends before its first move."""
+def _undone(job: _Job, restore: Restore) -> Iterator[None]:
+    """Nothing is left of a restore that ends before its first move, or was undone."""
     try:
         yield
     except BaseException as exc:
+        if restore.record.stage is Stage.UNDONE:
+            _config(job, restore).undo()
         if restore.record.stage is not Stage.STAGING:
             raise
         restore.undo()
+        _config(job, restore).undo()
         if not isinstance(exc, OSError):
             raise
         raise StepFailed(
@@ -262,6 +271,10 @@ def _database(job: _Job) -> Place:
     return place_of(job.target, job.stamp, folder=False)
 
 
+def _config(job: _Job, restore: Restore) -> OwnConfig:
+    return OwnConfig(job.config, restore.record.id)
+
+
 def _folder(job: _Job) -> Path:
     return job.state / RESTORES / job.stamp
 
@@ -297,11 +310,12 @@ def _take_over(copy: Path, place: Place) -> None:
 
 def _plan(job: _Job, restore: Restore) -> None:
     """The database goes first and comes last: an application that starts too early finds none, never half of one."""
-    places, database = _places(job), _database(job)
+    config, database = _config(job, restore), _database(job)
+    places = config.take_out(_places(job))
     record, archive = restore.record, job.found.archive
     sides = [side_file(job.target, s) for s in SUFFIXES]
     own = [job.state, job.found.backup.file.parent, *([archive.file.parent] if archive is not None else [])]
-    stays = {real_path(p) for p in own} | {job.target, *sides} | {database.draft, database.aside}
+    stays = {real_path(p) for p in own} | config.stays | {job.target, *sides} | {database.draft, database.aside}
     record.away = [
         (str(path), str(database.aside) + path.name.removeprefix(job.target.name))
         for path in (job.target, *sides)
@@ -334,7 +348,7 @@ async def _proven(job: _Job, restore: Restore, *, finished: bool) -> dict[str, A
         "places": [printable(r.path) for r in archive.roots] if archive is not None else [],
         "sha256": job.found.backup.sha256,
         "files": archive.files if archive is not None else 0,
-        "aside": [printable(p) for p in restore.aside],
+        "aside": [printable(p) for p in (*restore.aside, *_config(job, restore).aside)],
         "strangers": [printable(p) for p in record.strangers],
         "verified": True,
         "finished": finished,

@@ -156,7 +156,8 @@ async def _restored(ctx: RunContext) -> Evidence:
     before = await already_restored(ctx)
     if before is not None:
         return {"restored": True, **before}
-    done = await restore_everything(ctx.state_dir, ctx.run_id, own=await _this_way_back(ctx))
+    way = await _this_way_back(ctx)
+    done = await restore_everything(ctx.state_dir, ctx.run_id, own=way, config=ctx.loaded.path)
     await ctx.journal.event("wal_restored", {"sha256": done["sha256"], "aside": len(done["aside"])})
     await ctx.journal.audit(ctx.answers.who, "restored the backup", {"sha256": done["sha256"]})
     kept = ("sha256", "files", "aside", "strangers", "finished")

@@ -72,7 +72,8 @@ async def _consent_to_mode(ctx: RunContext) -> None:
     try:
         wal = (await read_mode(source_of(ctx))).wal
     except StepFlowError as error:
-        error.hint = "`stepflow rollback --restore` puts the tested backup back; what is there now is kept aside."
+        if error.code in ("file_failed", "source_corrupt"):
+            error.hint = "`stepflow rollback --restore` puts the tested backup back; what is there now is kept aside."
         raise
     if wal and not restarts_application(ctx.config.application):
         await _refuse_holders(ctx)
