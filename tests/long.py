@@ -10,7 +10,7 @@ LONG = (
     "test_in_place_back.py::test_killed_in_a_restore[restore_move",
     "test_in_place_back.py::test_killed_in_a_restore[restore_all_into",
     "test_in_place_back.py::test_killed_in_a_restore[wal_gone_back",
-    "test_in_place_back.py::test_a_database_that_is_lost_is_put_back[deleted",
+    "test_in_place_back.py::test_a_database_that_is_lost_is_put_back",
     "test_in_place_back.py::test_damage_is_found",
     "test_in_place_back.py::test_a_restore_that_would_restore_nothing_is_refused[taken",
     "test_demo_wal.py::test_back_again_and_tidied_up",

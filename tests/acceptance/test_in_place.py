@@ -18,6 +18,7 @@ import pytest
 
 from tests.acceptance.harness import Stand, source_hash
 from tests.convert_kit import READER, WRITER, Client, holder, told
+from tests.run_kit import until
 from tests.sample_app import command_line, free_port, make_app, wait_health
 
 CLIENTS = 8
@@ -201,6 +202,28 @@ def test_a_killed_engine_goes_on(stand: Stand) -> None:
         assert stand.rollback(env={"STEPFLOW_FAILPOINT": "wal_gone_back:1:kill"}).code == 1
         assert stand.rollback().code == 0
         assert mode_of(stand.source) == "delete"
+
+
+def test_a_mode_that_was_changed_back_is_not_done(stand: Stand) -> None:
+    """Somebody sets the old mode while it is watched: refused at the end, and the next run converts it again."""
+    config(stand, observe={"window": "6s"})
+    process = stand.start("run", str(stand.config_path), "--json", "--yes")
+    until(lambda: _watching(stand), 120)
+    with closing(sqlite3.connect(stand.source)) as conn:
+        assert conn.execute("pragma journal_mode=delete").fetchone() == ("delete",)
+    ran = stand.ended(process)
+    assert (ran.code, stand.report()["result"]) == (4, "refused")
+    assert {c["id"]: c["state"] for c in stand.report()["checklist"]}["mode-active"] == "failed"
+    config(stand)
+    assert stand.run().code == 0
+    assert mode_of(stand.source) == "wal"
+
+
+def _watching(stand: Stand) -> bool:
+    """Whether the newest run watches the new mode."""
+    looked = stand.cli("status", stand.name, "--json")
+    steps = [s for p in looked.object["phases"] for s in p["steps"]] if looked.code == 0 else []
+    return any(s["name"] == "watch" and s["state"] == "running" for s in steps)
 
 
 @pytest.fixture

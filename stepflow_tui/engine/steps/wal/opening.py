@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from stepflow_tui.engine.errors import Held, StepFlowError
 from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
-from stepflow_tui.engine.sqlite.convert import read_mode
+from stepflow_tui.engine.sqlite.convert import JournalMode, read_mode
 from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.opening import open_run
 from stepflow_tui.engine.steps.wal.back import already_restored, check_sound, leave_running, restores, wants_restore
-from stepflow_tui.engine.steps.wal.facts import CONVERT, changed, converts, source_of
+from stepflow_tui.engine.steps.wal.facts import CONVERT, changed, converts, evidence_of, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
 STOP = "cutover.stop-application"
@@ -34,7 +34,20 @@ async def open_in_place(ctx: RunContext) -> None:
         await changeover_of(ctx).show()
     back = ctx.reason or await ctx.journal.state() is RunState.ROLLING_BACK
     if not back:
+        await _convert_again(ctx)
         await watch_wal(ctx)
+
+
+async def _convert_again(ctx: RunContext) -> None:
+    """A mode that somebody has changed back before the run was over: what was done is not done any more."""
+    if not (await evidence_of(ctx, CONVERT)).get("converted"):
+        return
+    try:
+        mode = await read_mode(source_of(ctx))
+    except StepFlowError:
+        return  # the steps behind it say what is wrong with the file
+    if mode.mode == JournalMode.DELETE and mode.proves(JournalMode.DELETE):
+        await ctx.journal.reopen(PhaseName.CUTOVER.value, begun=True)
 
 
 async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
