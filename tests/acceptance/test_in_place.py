@@ -42,7 +42,9 @@ def stand(tmp_path: Path) -> Stand:
 
 
 def config(stand: Stand, **changes: Any) -> None:
-    keys = {"kind": "sqlite-wal", "target": None, "verify": None, "benchmark": TINY, "observe": {"window": "1s"}}
+    """Without a benchmark, which most of these tests have no use for, unless one is asked for."""
+    none = {"max_bytes": "1KiB"}
+    keys = {"kind": "sqlite-wal", "target": None, "verify": None, "benchmark": none, "observe": {"window": "1s"}}
     stand.config(**keys | changes)
 
 
@@ -58,6 +60,7 @@ def rows_of(path: Path, table: str = "t") -> int:
 
 def test_an_application_that_goes_on_loses_nothing(stand: Stand) -> None:
     """Writers and readers that never stop: not one failed, nothing acknowledged is missing, there and back."""
+    config(stand, benchmark=TINY)
     writers = [Client(WRITER, str(stand.source), f"w{n}", PAUSE) for n in range(CLIENTS)]
     readers = [Client(READER, str(stand.source), f"r{n}", PAUSE) for n in range(CLIENTS)]
     try:
