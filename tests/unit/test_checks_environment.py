@@ -29,6 +29,21 @@ def test_a_probe_that_writes_is_not_run_while_the_source_is_copied() -> None:
     assert unused(Config.model_validate({**BASE, **probes, "mode": "live"})) == []
 
 
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ({"wal": {"page_size": "8192", "max_bytes": "1GiB"}}, ["wal.page_size"]),
+        (
+            {"application": {"python": "/usr/bin/python3", "sqlite": "3.51.3"}},
+            ["application.python", "application.sqlite"],
+        ),
+        ({"requirements": {"network": ["db:5432"]}}, ["requirements"]),
+    ],
+)
+def test_what_belongs_to_a_conversion_in_place_is_named_elsewhere(written: dict[str, object], named: list[str]) -> None:
+    assert unused(Config.model_validate({**BASE, **written})) == named
+
+
 def test_hooks_are_run_where_the_mode_has_their_phase() -> None:
     hooks = {"backfill": {"before": [{"run": "true"}]}, "capture": {"after": [{"run": "true"}]}, "observe": {}}
     assert unused(Config.model_validate({**BASE, "hooks": hooks})) == ["hooks.capture"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.model.config import Capture, Config, Cutover, Mode, SwitchReads
 from stepflow_tui.engine.model.config_application import Alerts
+from stepflow_tui.engine.model.config_wal import Requirements
 from stepflow_tui.engine.model.finding import Finding, warning
 from stepflow_tui.engine.model.state import PhaseName
 
@@ -46,7 +47,14 @@ def unused(config: Config) -> list[str]:
         found += _only_live(config)
     if config.mode is not Mode.LIVE:
         found += [f"verify.{key}" for key in ("rules", "invariants") if getattr(config.verify, key)]
-    return found
+    return found + _only_in_place(config)
+
+
+def _only_in_place(config: Config) -> list[str]:
+    """What is looked at, or changed, only where the database stays in its place."""
+    found = [f"wal.{key}" for key in ("page_size", "auto_vacuum", "probe") if getattr(config.wal, key) is not None]
+    found += [f"application.{key}" for key in ("python", "sqlite") if getattr(config.application, key) is not None]
+    return [*found, "requirements"] if config.requirements != Requirements() else found
 
 
 def _hooks(config: Config, lacking: frozenset[PhaseName]) -> list[str]:
