@@ -153,7 +153,11 @@ def rollback(
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Why; goes to the audit and the report.", show_default=False),
+        typer.Option(
+            "--reason",
+            help="Why; goes to the audit and the report. Needed with --yes, but for sqlite-wal.",
+            show_default=False,
+        ),
     ] = None,
     restore: Annotated[
         bool,
@@ -186,7 +190,9 @@ def rollback(
         loses = _("everything written since the backup was made")
     guard.plain_confirmation(session, what=f"Roll back {info.id}? Lost now: {loses}.", yes=yes)
     _production_name(status, confirm)
-    why = reason or ("" if yes else need(session, N_("The reason"), "--reason TEXT"))
+    # the way back of a conversion in place is one command: it loses nothing
+    asked = not (yes and status["kind"] == "sqlite-wal")
+    why = reason or (need(session, N_("The reason"), "--reason TEXT") if asked else "")
     args = {"to": to, "reason": why, "yes": yes, "confirm": confirm, **({"restore": True} if restore else {})}
     return send_intent(
         session, engine, info, "rollback", args, take_control=take_control, wait_for="rolled_back", show=True

@@ -75,6 +75,9 @@ def test_an_application_that_goes_on_loses_nothing(stand: Stand) -> None:
     # they keep the file open, so it can't leave WAL mode: said, with their names, and nothing is forced
     assert (back.code, mode_of(stand.source)) == (7, "wal")
     assert f"pid {writers[0].pid} " in back.out
+    assert (report["result"], stand.status()["state"]) == ("completed", "completed"), (
+        "what the run reached still stands"
+    )
     verdicts = {t["source"]: (t["verified"], t["reason"]) for t in report["tables"]}
     assert verdicts["quiet"] == ("equal", "")
     assert verdicts["t"][0] == "equal"
@@ -155,7 +158,7 @@ def test_a_database_in_wal_mode_is_left_alone(stand: Stand) -> None:
     report = stand.report()
     assert report["in_place"]["convert"]["converted"] is False
     assert "wal_already" in {f["code"] for f in report["findings"]}
-    assert stand.rollback().code == 0
+    assert stand.cli("rollback", stand.name, "--yes", "--json").code == 0
     assert mode_of(stand.source) == "wal"
 
 

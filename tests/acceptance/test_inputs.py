@@ -294,7 +294,7 @@ def test_no_config_at_all(tmp_path: Path) -> None:
 
 def test_a_second_run_on_the_same_source(stand: Stand, pg_server: Server) -> None:
     sources.long(stand.source, 30_000)
-    stand.config(copy={"max_rows_per_second": 6_000})
+    stand.config(copy={"max_rows_per_second": 2_000})
     process = stand.start("run", str(stand.config_path), "--json", "--yes")
     _copying(stand)
     elsewhere = pg_server.create("acc")

@@ -191,7 +191,7 @@ def test_unknown_phases_and_levels_are_usage_errors(cli: Cli, ready: FakeEngine,
         (["abort", "--yes", "--confirm", "other"], "staging", 6),
         (["abort"], "staging", 6),
         (["rollback", "shop"], "staging", 6),
-        (["rollback", "shop", "--yes"], "staging", 1),
+        (["rollback", "shop", "--yes"], "staging", 6),
         (["rollback", "shop", "--yes", "--reason", "wrong file"], "staging", 1),
         (["continue"], "staging", 0),
         (["tick", "shop", "item"], "staging", 6),
@@ -211,14 +211,15 @@ def test_confirmations(
         assert "hint: " in capsys.readouterr().err
 
 
-def test_a_rollback_takes_a_reason(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
-    assert cli("rollback", "shop", "--reason", "wrong file") == 6, "nobody is there to ask"
+def test_a_rollback_needs_a_reason(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    assert cli("rollback", "shop", "--yes") == 6
+    assert "--reason TEXT" in capsys.readouterr().err
     assert not [call for call in ready.calls if call[0] == "rollback"]
     ready.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state=STATUS)
     assert cli("rollback", "shop", "--yes", "--reason", "wrong file") == 0
     assert dict(ready.calls)["rollback"]["reason"] == "wrong file"
-    ready.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state=STATUS)
-    assert cli("rollback", "shop", "--yes") == 0, "a script need not give one"
+    ready.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state={**STATUS, "kind": "sqlite-wal"})
+    assert cli("rollback", "shop", "--yes") == 0, "in place nothing is lost: one command goes back"
 
 
 def observing(seq: int = 2) -> dict[str, Any]:
