@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sqlite3
 import subprocess
 import threading
@@ -118,6 +117,19 @@ def test_a_changed_row_is_not_called_equal(stand: Stand) -> None:
     assert {t["source"]: t["verified"] for t in stand.report()["tables"]} == {"t": "equal", "quiet": "different"}
 
 
+def test_a_writer_that_comes_and_goes_is_no_difference(stand: Stand) -> None:
+    """It leaves no -wal behind, and need not touch the file's own counter."""
+    assert stand.run("--until", "observe").code == 0
+    with closing(sqlite3.connect(stand.source)) as conn:
+        conn.execute("update quiet set v = x'01' where k = 'b'")
+        conn.commit()
+    ran = stand.run()
+    assert ran.code == 0, ran.out
+    verdicts = {t["source"]: (t["verified"], t["reason"]) for t in stand.report()["tables"]}
+    assert verdicts["t"] == ("equal", "")
+    assert "the application wrote to it since the backup" in verdicts["quiet"][1]
+
+
 def test_the_backup_is_put_back(stand: Stand) -> None:
     """Database and folders as they were; what is there now stands aside."""
     uploads = stand.folder / "uploads"
@@ -186,16 +198,16 @@ def test_what_would_be_dangerous_is_refused(stand: Stand, how: str) -> None:
     assert source_hash(stand.source) == before
 
 
-def test_another_file_under_the_name_is_not_converted(stand: Stand) -> None:
-    assert stand.run("--until", "cutover").code == 0
-    copy = stand.folder / "copy.db"
-    shutil.copyfile(stand.source, copy)
-    copy.replace(stand.source)
+def test_another_file_under_the_name_is_not_taken_for_the_one_that_was_proven(stand: Stand) -> None:
+    """A WAL file put in its place between conversion and proof: refused by name, not called equal."""
+    ran = stand.run(env={"STEPFLOW_FAILPOINT": "wal_converted:1:kill"})
+    assert ran.errors[-1]["code"] == "engine_lost"
+    with closing(sqlite3.connect(stand.folder / "copy.db")) as conn:
+        conn.executescript("pragma journal_mode=wal; create table t(id integer primary key, who text, n integer)")
+    (stand.folder / "copy.db").replace(stand.source)
     ran = stand.run()
-    assert ran.code in (0, 4), ran.out
-    if ran.code == 4:
-        assert ran.errors[-1]["code"] == "source_replaced"
-        assert mode_of(stand.source) == "delete"
+    assert (ran.code, ran.errors[-1]["code"]) == (4, "source_replaced")
+    assert stand.report()["result"] == "refused"
 
 
 def test_a_killed_engine_goes_on(stand: Stand) -> None:
