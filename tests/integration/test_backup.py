@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from stepflow_tui.engine.errors import DiskFull, Refused, StepFailed, Stopping
@@ -23,6 +22,7 @@ from stepflow_tui.engine.sqlite.examine import examine
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256, fingerprint, same_content, same_file
 from stepflow_tui.engine.sqlite.restore_test import findings_of, refuse_damaged, restore_test
 from tests.integration.sources import content, holder, hot_journal, live_wal, make_db
+from tests.process_kit import children
 
 
 async def back_up(
@@ -411,8 +411,7 @@ async def test_abort_ends_a_child_that_is_still_at_work(tmp_path: Path) -> None:
     request = {"op": "copy", "path": path_text(tmp_path / "never ends"), "copy": path_text(tmp_path / "copy")}
     with pytest.raises(Stopping):
         await run_child("stepflow_tui.engine.sqlite.backup_child", request, control=Aborting(0))
-    # the test server may be a child of this process too
-    assert [p for p in psutil.Process().children() if "backup_child" in " ".join(p.cmdline())] == []
+    assert children("backup_child") == []
 
 
 async def test_fingerprint_tells_writes_wal_reuse_and_replacement(tmp_path: Path) -> None:

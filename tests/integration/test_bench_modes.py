@@ -30,8 +30,11 @@ from stepflow_tui.engine.model.progress import Progress
 from stepflow_tui.engine.sqlite import bench_shape
 from stepflow_tui.engine.sqlite.bench_shape import find_shape
 from stepflow_tui.engine.sqlite.sample import make_shop
+from tests.process_kit import children
 
 SMALL = Benchmark(writers=2, readers=2, seconds=0.2, rounds=3, batch=20, limits=BenchmarkLimits(clients=4))
+
+CHILD = "engine.sqlite.bench_"  # every process of a benchmark runs one of these modules
 
 
 class AbortsAt:
@@ -68,10 +71,6 @@ def shape_of(path: Path) -> bench_shape.Shape:
         return find_shape(conn)
 
 
-def children() -> set[int]:
-    return {c.pid for c in psutil.Process().children(recursive=True) if c.status() != psutil.STATUS_ZOMBIE}
-
-
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -79,7 +78,7 @@ def digest(path: Path) -> str:
 @pytest.fixture(scope="module")
 def measured(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[BenchmarkResult, Path, list[Progress]]:
     folder, told = tmp_path_factory.mktemp("bench"), list[Progress]()
-    before, running = digest(shop), children()
+    before = digest(shop)
     found = asyncio.run(
         benchmark_modes(
             shop, SMALL, folder=folder, control=FreeRunning(), report=told.append, quick=True,
@@ -88,7 +87,7 @@ def measured(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Benc
     )  # fmt: skip
     assert digest(shop) == before
     assert sorted(p.name for p in shop.parent.iterdir()) == ["shop.db"]
-    assert children() == running
+    assert children(CHILD) == []
     return found, folder, told
 
 
@@ -127,15 +126,15 @@ def test_the_result_is_one_json_object(measured: tuple[BenchmarkResult, Path, li
 
 
 async def test_an_abort_between_two_measurements_leaves_nothing(shop: Path, tmp_path: Path) -> None:
-    running, folder = children(), tmp_path / "bench"
+    folder = tmp_path / "bench"
     with pytest.raises(Stopping):
         await benchmark_modes(shop, SMALL, folder=folder, control=AbortsAt(7), report=silent, quick=True)
     assert list(folder.iterdir()) == []
-    assert children() == running
+    assert children(CHILD) == []
 
 
 async def test_a_cancelled_benchmark_leaves_nothing(shop: Path, tmp_path: Path) -> None:
-    running, folder, begun = children(), tmp_path / "bench", asyncio.Event()
+    folder, begun = tmp_path / "bench", asyncio.Event()
 
     def report(progress: Progress) -> None:
         if progress.done >= 3:
@@ -143,11 +142,12 @@ async def test_a_cancelled_benchmark_leaves_nothing(shop: Path, tmp_path: Path) 
 
     task = asyncio.create_task(benchmark_modes(shop, SMALL, folder=folder, control=FreeRunning(), report=report))
     await begun.wait()
+    assert children(CHILD)  # so the list can find them
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert list(folder.iterdir()) == []
-    assert children() == running
+    assert children(CHILD) == []
 
 
 _KILLED = """

@@ -18,6 +18,7 @@ import pytest
 from stepflow_tui.engine.sqlite import wal_sampler
 from stepflow_tui.engine.sqlite.wal_child import look
 from stepflow_tui.engine.sqlite.wal_sampler import WalSample, WalSampler
+from tests.process_kit import children
 from tests.run_kit import until
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +133,7 @@ async def test_nobody_loses_a_lock_by_being_looked_at(
     with process(READER, tmp_path / "shop.db") as reader, process(writer, tmp_path / "shop.db") as writing:
         held = locks_of(reader.pid), locks_of(writing.pid)
         assert all(held)
-        [child] = children()
+        [child] = children("wal_child")
         for _ in range(20):
             before = await sampler.sample()
             await sampled(sampler, lambda s, before=before: s is not before)  # type: ignore[misc]
@@ -162,11 +163,6 @@ async def test_writers_never_wait_for_it(database: sqlite3.Connection, tmp_path:
     assert found.mode == "wal"
 
 
-def children() -> list[psutil.Process]:
-    found = psutil.Process().children()
-    return [p for p in found if any("wal_child" in word for word in p.cmdline())]
-
-
 async def test_a_child_that_dies_is_started_again_and_ages_go_on(
     tmp_path: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,14 +173,14 @@ async def test_a_child_that_dies_is_started_again_and_ages_go_on(
     with process(READER, tmp_path / "shop.db") as reader:
         database.execute("insert into t values (1)")
         await sampled(made, lambda s: bool(s.pinned_by))
-        [child] = children()
+        [child] = children("wal_child")
         now = 104.0
         child.kill()
         found = await sampled(made, lambda s: bool(s.pinned_by) and made.starts == 2 and s.pinned_by[0].age_seconds > 0)
         assert found.pinned_by is not None
         assert (found.pinned_by[0].pid, found.pinned_by[0].age_seconds) == (reader.pid, 4.0)
     await made.close()
-    assert children() == []
+    assert children("wal_child") == []
 
 
 async def test_what_is_old_is_unknown(tmp_path: Path, database: sqlite3.Connection) -> None:
@@ -192,13 +188,13 @@ async def test_what_is_old_is_unknown(tmp_path: Path, database: sqlite3.Connecti
     made = WalSampler(lambda: now, every=QUICK)
     await made.start(tmp_path / "shop.db")
     assert (await made.sample()).mode == "wal"
-    [child] = children()
+    [child] = children("wal_child")
     child.suspend()
     await asyncio.to_thread(until, lambda: child.status() == psutil.STATUS_STOPPED)
     now = wal_sampler.STALE_SECONDS + 1
     await sampled(made, lambda s: s == WalSample())
     await made.close()
-    assert children() == []
+    assert children("wal_child") == []
 
 
 PARENT = """

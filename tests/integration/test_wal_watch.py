@@ -22,7 +22,8 @@ from stepflow_tui.engine.sqlite.wal_child import Watching, glimpse, look
 from stepflow_tui.engine.sqlite.wal_sampler import WalSampler
 from stepflow_tui.engine.steps.services import Services
 from stepflow_tui.engine.steps.wal.watching import leave_wal, watch_wal
-from tests.integration.test_wal_sampler import QUICK, READER, ROOT, app, children, locks_of, process
+from tests.integration.test_wal_sampler import QUICK, READER, ROOT, app, locks_of, process
+from tests.process_kit import children
 from tests.run_kit import Bench, bench, book
 
 pytestmark = pytest.mark.skipif(not Path("/proc/locks").exists(), reason="this system does not list locks")
@@ -90,7 +91,7 @@ async def test_the_watch_tells_of_a_reader_until_it_lets_go(
         for n in range(150):
             shop.execute("insert into t values (?)", (n,))
         found = await gauge(engine, lambda g: bool(g.get("pinned_by")) and g["pinned_by"][0]["age_seconds"] >= 0.1)
-        assert len(children()) == 1
+        assert len(children("wal_child")) == 1
         assert (found["pinned_by"][0]["pid"], found["expected"]) == (reader.pid, True)
         assert found["limits"] == {"bytes": 1 << 30, "starvation": 0.1}
         await watch.look(engine.journal, watched)
@@ -108,7 +109,7 @@ async def test_the_watch_tells_of_a_reader_until_it_lets_go(
     complete = await gauge(engine, lambda g: g["checkpoint"]["complete"])
     assert complete["checkpoint"]["checkpointed"] == log
     await engine.ctx.services.stop()
-    assert children() == []
+    assert children("wal_child") == []
 
 
 async def test_who_holds_the_write_lock_is_named(tmp_path: Path, shop: sqlite3.Connection, engine: Bench) -> None:
@@ -147,7 +148,7 @@ async def test_a_mode_that_was_left_is_told_and_one_left_on_purpose_is_not(
     assert await alerts(engine) == [("wal_lost", "")]
     await leave_wal(engine.ctx)
     await watch.look(engine.journal, watched)
-    assert (await alerts(engine), children()) == ([], [])
+    assert (await alerts(engine), children("wal_child")) == ([], [])
 
 
 async def test_before_the_conversion_it_says_who_uses_the_file(
@@ -205,7 +206,7 @@ async def test_the_system_lists_no_lock_of_it_and_no_writer_waits(
 ) -> None:
     await watch_wal(engine.ctx)
     await gauge(engine, lambda g: g.get("mode") == "wal")
-    [child] = children()
+    [child] = children("wal_child")
     with process(READER, tmp_path / "shop.db"):
         for n in range(500):
             shop.execute("insert into t values (?)", (n,))  # its timeout is 0: a single conflict would raise
