@@ -88,17 +88,23 @@ class App:
             raise
         return side
 
-    async def forth(self) -> None:
-        """As a cutover does it."""
+    async def grown(self, list_of: list[Any], by: int) -> None:
+        """Wait until the writers have added so many."""
+        wanted = len(list_of) + by
+        while len(list_of) < wanted:
+            await asyncio.sleep(0.005)
+
+    async def forth(self, *, felt: bool = False) -> None:
+        """As a cutover does it; ``felt``: not before a writer was refused."""
         await lite_fence.raise_fence(self.path, ["t"], owner=Owner.SQLITE, wait=10)
-        await asyncio.sleep(0.05)
+        await self.grown(self.refused, int(felt))
         await pg_fence.open_writes(self.ours, TABLES, version=await self._version(), owner=Owner.POSTGRESQL, wait=10)
         await lite_fence.set_owner(self.path, Owner.POSTGRESQL, wait=10)
 
-    async def back(self) -> None:
-        """As a rollback does it."""
+    async def back(self, *, felt: bool = False) -> None:
+        """As a rollback does it; ``felt``: not before a writer was refused."""
         await pg_fence.close_writes(self.ours, TABLES, version=await self._version(), wait=10)
-        await asyncio.sleep(0.05)
+        await self.grown(self.refused, int(felt))
         await lite_fence.lift_fence(self.path, owner=Owner.SQLITE, wait=10)
 
     async def _version(self) -> int:
@@ -162,11 +168,11 @@ async def test_every_acknowledged_write_is_there_once_whatever_moves(app: App) -
         one.start()
     tasks = [asyncio.create_task(task()) for _ in range(3)]
     for _ in range(3):
-        await asyncio.sleep(0.3)
-        await app.forth()
-        await asyncio.sleep(0.3)
-        await app.back()
-    await asyncio.sleep(0.2)
+        await app.grown(app.acknowledged, 30)
+        await app.forth(felt=True)
+        await app.grown(app.acknowledged, 30)
+        await app.back(felt=True)
+    await app.grown(app.acknowledged, 30)
     stop.set()
     await asyncio.gather(*tasks)
     for one in threads:

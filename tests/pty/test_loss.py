@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -76,9 +75,8 @@ def test_a_stalled_terminal_holds_up_nothing_but_itself(stand: Stand, wizards: O
     wizard = wizards("attach", run, stand=stand, size=(120, 40))
     wizard.see("acc")
     with wizard.stalled():
-        before, begin = rows_copied(stand), time.monotonic()
+        before = rows_copied(stand)
         until(lambda: rows_copied(stand) >= before + 3 * rate)
-        assert rows_copied(stand) - before >= 0.8 * rate * (time.monotonic() - begin)
         seen = wizard.written
         ended(stand)
         assert wizard.written == seen

@@ -18,7 +18,7 @@ KIB = 1024
 
 @pytest.mark.timeout(180)
 def test_the_wizard_stays_within_its_budget_of_bytes(stand: Stand, wizards: Open) -> None:
-    run = copying(stand, SECONDS + 8).name
+    run = copying(stand, SECONDS + 60).name  # longer than four wizards take to begin on a busy machine
     watching: dict[str, tuple[Terminal, int]] = {
         "wide": (wizards("attach", run, stand=stand, size=(120, 40)), 16 * KIB),
         "narrow": (wizards("attach", run, stand=stand, size=(80, 24)), 16 * KIB),
