@@ -27,6 +27,7 @@ from stepflow_tui.engine.errors import StepFlowError
 from stepflow_tui.engine.texts.language import _, known
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.history import KINDS, Stamp, chain_line
+from stepflow_tui.render.live import sort_of
 
 NEAR = 10
 """Lines from an edge at which the next page is read."""
@@ -62,7 +63,7 @@ class JournalPages(Moving, Screen[None]):
     def kind(self) -> str:
         """The open run's kind of migration; "" before anything is known of it."""
         snapshot = host(self).snapshot
-        return str(snapshot.status.get("kind") or "") if snapshot is not None else ""
+        return sort_of(snapshot.status) if snapshot is not None else ""
 
     @property
     def selected(self) -> Event | None:

@@ -173,5 +173,5 @@ class PickerScreen(Screen[None]):
         set_up(self, advise=True)
 
     def action_demo(self) -> None:
-        """d: a sample shop, and its migration."""
+        """d: a sample shop, and one of its migrations."""
         demo(self)

@@ -46,16 +46,22 @@ def set_up(screen: Screen[Any], *, advise: bool) -> None:
 
 
 def demo(screen: Screen[Any]) -> None:
-    """Make and open a sample shop, and begin its migration."""
+    """Ask which demo, make and open its sample shop, and begin the migration."""
+    from screens.modals.demo import DemoDialog
+
     if host(screen).options.read_only:
         screen.notify(_("This session is read-only: it watches and changes nothing."), severity="warning", markup=False)
         return
+    screen.app.push_screen(DemoDialog(), lambda kind: _begin_demo(screen, kind) if kind else None)
+
+
+def _begin_demo(screen: Screen[Any], kind: str) -> None:
     screen.notify(_("Making a sample shop of {rows} rows…").format(rows=f"{DEMO_ROWS:,}"), markup=False)
-    in_background(screen, _demo(screen), group="demo", exclusive=True)
+    in_background(screen, _demo(screen, kind), group="demo", exclusive=True)
 
 
-async def _demo(screen: Screen[Any]) -> None:
+async def _demo(screen: Screen[Any], kind: str) -> None:
     app = host(screen)
-    config = await app.api.make_demo(app.options.state, "sqlite-to-postgres", DEMO_ROWS)
+    config = await app.api.make_demo(app.options.state, kind, DEMO_ROWS)
     app.demos += (config,)
     app.begin(config)

@@ -23,7 +23,7 @@ RUN, CONFIG, START = "run:", "config:", "start:"
 STARTS: tuple[tuple[str, str, str], ...] = (
     ("new", "n", N_("New migration…")),
     ("advise", "w", N_("Which migration do I need?")),
-    ("demo", "d", N_("Demo: migrate a sample shop into StepFlow's own PostgreSQL")),
+    ("demo", "d", N_("Demo: watch a sample shop go to PostgreSQL, or to WAL mode")),
 )
 """What can be begun: id, key, words."""
 

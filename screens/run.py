@@ -22,7 +22,7 @@ from screens.panels.steps import StepsPanel
 from screens.panels.switch import SwitchPanel
 from screens.panels.wal import WalPanel
 from screens.run_live import LiveSteering
-from screens.run_reasons import DEPENDING, why_not
+from screens.run_reasons import DEPENDING, observed, why_not
 from screens.run_view import Viewing
 from screens.run_words import quiet
 from screens.widgets.afterwards import afterwards
@@ -121,7 +121,7 @@ class RunScreen(Viewing, LiveSteering):
         state = self.status.get("state")
         if action == "back" and is_in_place(self.status):
             return _("Go back")
-        if action == "continue" and state == "observing":
+        if action == "continue" and observed(self.status):
             return _("End watching") if is_in_place(self.status) else _("Clean up")
         return _("Resume") if action == "pause" and state in ("pausing", "paused") else ""
 

@@ -4,54 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from screens.run_outcomes import aborted, completed, failed, incomplete, rolled_back
+from screens.run_reasons import observed
+from screens.run_said import Said, window_of
 from screens.run_words import (
     Status,
     current,
-    engine_error,
     lost_alert,
-    manual_left,
     open_gate,
     phase_title,
     title_of,
 )
 from stepflow_tui.bridge import Snapshot
-from stepflow_tui.engine.texts.language import N_, _, known, ngettext
+from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.render import in_place, words
 from stepflow_tui.render.clean import clean_line
 from stepflow_tui.render.events import summary
-from stepflow_tui.render.live import back_line, freeze_line, in_the_way, is_in_place, is_live, is_offline, lag_line
-
-SHOWN_TABLES = 4
-
-
-_REPORT_OR_ROLLBACK = N_("Press R to roll back, e for the report.")
-_REPORT_OR_RUNS = N_("Press e for the report, F5 for the list of runs.")
-_RESUME = N_("Put the cause right, then press c to go on; F4 shows the journal.")
-_RESUME_OR_ROLLBACK = N_("Put the cause right, then press c to go on; R rolls back, F4 shows the journal.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A heading with its sign, and what there is to say and to do.
-
-    Args:
-        sign: name of a glyph.
-        colour: of the heading.
-        head: one line.
-        lines: the rest.
-        act: which keys to press now, one sentence.
-        short: lines are cut, not wrapped: there are many.
-    """
-
-    sign: str
-    colour: str
-    head: str
-    lines: tuple[str, ...] = ()
-    act: str = ""
-    short: bool = False
+from stepflow_tui.render.live import (
+    back_line,
+    closed,
+    freeze_line,
+    in_the_way,
+    is_in_place,
+    is_live,
+    is_offline,
+    known_lag,
+    lag_line,
+    owner_line,
+)
 
 
 def said(snapshot: Snapshot, events: Iterable[Mapping[str, Any]]) -> Said | None:
@@ -60,8 +42,9 @@ def said(snapshot: Snapshot, events: Iterable[Mapping[str, Any]]) -> Said | None
     if snapshot.error is not None:
         return _unreadable(snapshot)
     if lost_alert(status) is not None:
-        return _lost(status)
-    tell = _BY_STATE.get(str(status.get("state")))
+        return _lost(snapshot)
+    state = "observing" if observed(status) else str(status.get("state"))
+    tell = _BY_STATE.get(state)
     return tell(snapshot, list(events)) if tell is not None else None
 
 
@@ -77,7 +60,8 @@ def _unreadable(snapshot: Snapshot) -> Said:
     )
 
 
-def _lost(status: Status) -> Said:
+def _lost(snapshot: Snapshot) -> Said:
+    status = snapshot.status
     alert = lost_alert(status) or {}
     seconds = (alert.get("params") or {}).get("seconds")
     head = (
@@ -92,6 +76,7 @@ def _lost(status: Status) -> Said:
         lines=(
             _("Nothing is lost: the journal knows what is done, and the run goes on from there."),
             *_at(status),
+            *window_of(snapshot),
         ),
         act=_("Press c to start an engine that goes on.") if seconds is None else _("Press F4 for the journal."),
     )
@@ -124,7 +109,7 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     if not questions:
         head = _("Stopped before {phase}, as asked for when it was started.").format(phase=phase)
         act = _("Press U to cut over.") if cutting else _("Press c to go on.")
-        lines = (*_idle(snapshot.status), *standing(snapshot.status))
+        lines = (*window_of(snapshot), *_idle(snapshot.status), *standing(snapshot.status))
         return Said(sign="confirm", colour="yellow", head=head, lines=lines, act=act)
     head = ngettext(
         "Waiting before {phase}: {count} question.", "Waiting before {phase}: {count} questions.", len(questions)
@@ -134,6 +119,8 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         colour="yellow",
         head=head,
         lines=(
+            *window_of(snapshot),
+            *_moved(snapshot.status),
             words.listed(_asked(questions)),
             *_idle(snapshot.status),
             *standing(snapshot.status),
@@ -142,6 +129,12 @@ def _waiting(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         act=_("Press U to cut over, c to see every question.") if cutting else _("Press c to answer and go on."),
         short=True,
     )
+
+
+def _moved(status: Status) -> Iterator[str]:
+    """That writes have moved, where the run waits after it."""
+    if (status.get("live") or {}).get("owner") == "postgresql" and not closed(status):
+        yield _("PostgreSQL owns the writes. R goes back.")
 
 
 def _idle(status: Status) -> Iterator[str]:
@@ -179,7 +172,7 @@ def _paused(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
         sign="paused",
         colour="yellow",
         head=_("Paused.") if is_in_place(snapshot.status) else _("Paused. Everything copied so far is kept."),
-        lines=tuple(_at(snapshot.status)),
+        lines=(*_at(snapshot.status), *window_of(snapshot)),
         act=_("Press p to go on."),
     )
 
@@ -189,8 +182,9 @@ def standing(status: Status) -> Iterator[str]:
     if not is_live(status) and not is_offline(status):
         return
     live = status.get("live") or {}
-    lag = lag_line(status["lag"]) if status.get("lag") else ""
-    yield from filter(None, (*in_the_way(status), back_line(status), lag, freeze_line(live)))
+    lag = known_lag(status)
+    behind = lag_line(lag) if lag else ""
+    yield from filter(None, (*in_the_way(status), back_line(status), behind, freeze_line(live)))
 
 
 def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
@@ -199,6 +193,7 @@ def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
             sign="now",
             colour="cyan",
             head=in_place.observing_line(),
+            lines=tuple(_lasts(events)),
             act=_("Press B to go back, c to end the watching."),
         )
     return Said(
@@ -210,138 +205,20 @@ def _observing(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     )
 
 
-def _rolled_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
+def _lasts(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How long it is watched, where the engine has said so."""
+    told = next((e for e in reversed(events) if e.get("event") == "wal_watching"), None)
+    if told is not None and told.get("window_seconds"):
+        yield _("It is watched for {time}, then the run completes.").format(time=words.seconds(told["window_seconds"]))
+
+
+def _rolling_back(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
     return Said(
-        sign="skipped",
-        colour="",
-        head=in_place.rolled_back_line()
-        if is_in_place(snapshot.status)
-        else _("Rolled back: what the run did to the target is undone."),
-        lines=tuple(_report(snapshot)),
-        act=_(_REPORT_OR_RUNS),
+        sign="now",
+        colour="cyan",
+        head=_("Rolling back: what the run did is undone, the last step first."),
+        lines=tuple(filter(None, (owner_line(snapshot.status),))),
     )
-
-
-def _aborted(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
-    made, act = _("What the run made stays in the target until it is rolled back."), _REPORT_OR_ROLLBACK
-    if is_in_place(snapshot.status):
-        made = _("The database keeps the mode it is in until the run is rolled back.")
-        if not in_place.changed(snapshot.status):
-            made = _("Nothing was changed yet.")
-    elif not _undoable(snapshot.status):
-        made, act = _("Nothing was changed yet, neither in the source nor in the target."), _REPORT_OR_RUNS
-    act = _(act)
-    return Said(
-        sign="failed",
-        colour="yellow",
-        head=_("Aborted by the operator."),
-        lines=(made, *_report(snapshot)),
-        act=act,
-    )
-
-
-def _failed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
-    at = current(snapshot.status)
-    head = _("Failed at {step}.").format(step=title_of(at[1])) if at else _("Failed.")
-    error = engine_error(events)
-    lines = []
-    if error is not None:
-        texts = [error.get("message"), error.get("detail")]
-        lines = [clean_line(known(str(t))) for t in texts if t]
-        if error.get("hint"):
-            lines.append(_("hint: {text}").format(text=clean_line(known(str(error["hint"])))))
-    return Said(
-        sign="failed",
-        colour="red",
-        head=head,
-        lines=(*lines, _("What is done is kept: the run goes on from where it stopped.")),
-        act=_(_RESUME_OR_ROLLBACK if _undoable(snapshot.status) else _RESUME),
-    )
-
-
-def _completed(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
-    if missing_tables(snapshot.status):  # the word "completed" alone is not believed
-        return _incomplete(snapshot, events)
-    tables = snapshot.status.get("tables") or ()
-    rows = sum(t.get("target_rows") or 0 for t in tables)
-    counted = ngettext(
-        "{count} table, {rows} rows: nothing is missing.",
-        "{count} tables, {rows} rows: nothing is missing.",
-        len(tables),
-    )
-    unseen = sum(t.get("verified") == "not_verified" for t in tables)
-    unseen_line = ngettext("{count} table was not compared.", "{count} tables were not compared.", unseen)
-    gone = int(snapshot.status.get("objects_left_out") or 0)
-    objects = ngettext(
-        "{count} object was left out; the report says why.", "{count} objects were left out; the report says why.", gone
-    ).format(count=gone)
-    left = manual_left(snapshot.status)
-    text = ngettext("{count} manual check is open.", "{count} manual checks are open.", left).format(count=left)
-    open_items = words.sentences(text, _("0 lists them, Space ticks one."))
-    return Said(
-        sign="done",
-        colour="green",
-        head=_("Completed.") if unseen else _("Completed and verified."),
-        lines=(
-            counted.format(count=len(tables), rows=words.count(rows)),
-            *((unseen_line.format(count=unseen),) if unseen else ()),
-            *((objects,) if gone else ()),
-            *((open_items,) if left else ()),
-            *_report(snapshot),
-        ),
-        act=_("Press e for the report, R to roll back."),
-    )
-
-
-def _incomplete(snapshot: Snapshot, events: Sequence[Mapping[str, Any]]) -> Said:
-    missing = missing_tables(snapshot.status)
-    lines = [_table_line(t) for t in missing[:SHOWN_TABLES]]
-    if len(missing) > SHOWN_TABLES:
-        lines.append(_("and {count} more tables").format(count=len(missing) - SHOWN_TABLES))
-    if not missing:
-        lines.append(_("The row counts agree, but rows were rejected or differ; the report names each."))
-    return Said(
-        sign="confirm",
-        colour="yellow",
-        head=_("Ended, but the tables are not what they were before.")
-        if is_in_place(snapshot.status)
-        else _("Ended, but not everything is on the new side."),
-        lines=(*lines, *_report(snapshot)),
-        act=_("Press e for the report, 4 for the differences, R to roll back."),
-    )
-
-
-def missing_tables(status: Status) -> list[Mapping[str, Any]]:
-    """Tables whose rows are not all there, or too many. Where the database stays in its place the application goes on
-    writing, so there the comparison alone decides."""
-    if is_in_place(status):
-        return [t for t in status.get("tables") or () if t.get("verified") == "different"]
-    return [
-        t
-        for t in status.get("tables") or ()
-        if t.get("diff") or t.get("state") == "left_out" or t.get("verified") == "different"
-    ]
-
-
-def _table_line(table: Mapping[str, Any]) -> str:
-    name, diff = clean_line(str(table["source"])), table.get("diff")
-    if table.get("state") == "left_out":
-        return _("{table}: left out").format(table=name)
-    if not diff:
-        return _("{table}: differs").format(table=name)
-    if diff < 0:
-        text = ngettext("{table}: {count} row missing", "{table}: {count} rows missing", -diff)
-    else:
-        text = ngettext("{table}: {count} row too many", "{table}: {count} rows too many", diff)
-    return text.format(table=name, count=words.count(abs(diff)))
-
-
-def _undoable(status: Status) -> bool:
-    return bool((status.get("rollback") or {}).get("possible"))
-
-
-def _report(snapshot: Snapshot) -> Iterator[str]:
-    yield _("Report: {path}").format(path=clean_line(str(snapshot.path / "report.html")))
 
 
 _BY_STATE = {
@@ -350,9 +227,10 @@ _BY_STATE = {
     "pausing": _pausing,
     "paused": _paused,
     "observing": _observing,
-    "rolled_back": _rolled_back,
-    "aborted": _aborted,
-    "failed": _failed,
-    "completed": _completed,
-    "incomplete": _incomplete,
+    "rolling_back": _rolling_back,
+    "rolled_back": rolled_back,
+    "aborted": aborted,
+    "failed": failed,
+    "completed": completed,
+    "incomplete": incomplete,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from screens.host import host
 from screens.run_actions import Steering
+from screens.run_reasons import observed
 from screens.run_words import Status
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
@@ -55,7 +56,7 @@ class LiveSteering(Steering):
 
     def action_continue(self) -> None:
         """An observation is ended; else the open gate is answered."""
-        if self.status.get("state") == "observing":
+        if observed(self.status):
             self._clean_up()
         elif (self.status.get("gate") or {}).get("phase") in moves_application(self.status):
             self._application_first(super().action_continue)
@@ -170,7 +171,7 @@ def rollback_lines(status: Status) -> Iterator[str]:
     losses = (status.get("rollback") or {}).get("loses") or ()
     yield _("What the run did is undone, the last step first.")
     facts = list(back_facts(status))
-    if losses or not facts:
-        yield _("It loses: {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing"))
+    if not facts or not all(str(x).startswith("nothing") for x in losses):  # the facts say how nothing is lost
+        yield _("It loses {losses}").format(losses="; ".join(clean_line(lost(x)) for x in losses) or _("nothing"))
     yield from facts
     yield from in_the_way(status)

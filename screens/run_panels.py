@@ -17,7 +17,7 @@ from screens.widgets.afterwards import afterwards
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render.application import short_line, watched
-from stepflow_tui.render.live import is_in_place
+from stepflow_tui.render.live import is_in_place, is_offline
 
 TABS = (2, 3, 4)
 NOW = 1
@@ -79,13 +79,14 @@ class Panels(Screen[None]):
         if is_in_place(status) and SWITCH in self.tabs:
             self.tabs = tuple(number for number in self.tabs if number != SWITCH)
             self.query_one("#tabs").add_class("-in-place")
+        unwatched = quiet(status) or is_offline(status)
         if not self.tab:
-            self.choose_tab(4 if quiet(status) and not is_in_place(status) else WAL)
+            self.choose_tab(4 if unwatched and not is_in_place(status) else WAL)
         if watched(status) and APPLICATION not in self.tabs:
             self.tabs = (*self.tabs, APPLICATION)
             place = self.query_one("#tabs")
             place.add_class("-app")
-            place.set_class(quiet(status), "-first-6")
+            place.set_class(unwatched, "-first-6")
             self.name_tabs()
 
     def name_tabs(self) -> None:

@@ -9,6 +9,7 @@ from screens.run_words import RESUMABLE, Status, lost_alert, open_gate
 from stepflow_tui.engine.texts.language import _
 from stepflow_tui.render import words
 from stepflow_tui.render.guards import now_percent
+from stepflow_tui.render.in_place import watches
 from stepflow_tui.render.live import is_in_place, is_live, is_offline
 
 PAUSABLE = frozenset({"running", "waiting", "pausing", "paused"})
@@ -30,12 +31,17 @@ def resumable(status: Status) -> bool:
     return status.get("state") in RESUMABLE or lost_alert(status) is not None
 
 
+def observed(status: Status) -> bool:
+    """Whether all that is left is an observation, which can be ended."""
+    return status.get("state") == "observing" or (is_in_place(status) and watches(status))
+
+
 def _state(status: Status) -> str:
     return words.term(status.get("state") or "pending")
 
 
 def _continue(status: Status) -> str:
-    if open_gate(status) or resumable(status) or status.get("state") == "observing":
+    if open_gate(status) or resumable(status) or observed(status):
         return ""
     return _("No gate is open: the run is {state}.").format(state=_state(status))
 

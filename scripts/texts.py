@@ -70,6 +70,7 @@ ENGLISH_ONLY = (
     "stepflow_tui/engine/testing.py",
     "stepflow_tui/engine/failpoints.py",
     "stepflow_tui/engine/model/sensitive",  # names of columns
+    "stepflow_tui/engine/model/secret_words.py",  # names of variables
     "stepflow_tui/engine/facade/compose.py",  # a config file, in one language like its keys
     "stepflow_tui/engine/journal/schema.py",
 )

@@ -85,6 +85,9 @@ class RunReaderApi(Protocol):
         newest; only of some codes, only those that hold a text, or what is `named`: code, key of its data, values."""
         ...
 
+    def tables(self) -> list[dict[str, Any]]:
+        """Table rows in plan order."""
+
     def discrepancies(
         self, limit: int = -1, *, table: str | None = None, offset: int = 0
     ) -> Sequence[Mapping[str, Any]]:
@@ -398,8 +401,8 @@ class Facade(Protocol):
         ...
 
     async def doctor(self, state: Path, loaded: LoadedConfig | None = None) -> Mapping[str, Any]:
-        """{checks[{name state found fix}] problems[{code severity what why fix check evidence}] runs[…]}; a check's state is
-        ok, note or missing."""
+        """{checks[{name state found fix}] looked[{name looked about}] problems[{code severity what why fix check evidence}]
+        runs[…]}; a check's state is ok, note or missing."""
         ...
 
     def bundle_place(self, file: Path) -> None:

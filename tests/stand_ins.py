@@ -9,6 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -120,6 +123,8 @@ def main(tool: str, state_file: str, log: str) -> None:
         end = End(64, err=f"stand-in: unknown command {argv}")
     except End as reached:
         end = reached
+    if "program" in state:
+        _follow(state)
     if json.dumps(state) != before:  # two tools may run at once: questions change nothing
         aside = Path(f"{state_file}.{os.getpid()}")
         aside.write_text(json.dumps(state))
@@ -137,6 +142,23 @@ def _faults(state: dict[str, Any], line: str) -> None:
             if fault["hang"]:
                 time.sleep(3600)
             raise End(fault["status"], fault["out"], fault["err"])
+
+
+def _follow(state: dict[str, Any]) -> None:
+    """Let the real program that `program` names live as long as the container or pod that stands for it."""
+    program = state["program"]
+    containers = [c for c in state.get("containers", {}).values() if c["Name"][1:] == program["name"]]
+    ready = state["deployment"]["status"]["readyReplicas"] if "deployment" in state else 0
+    if (ready > 0 or any(c["State"]["Running"] for c in containers)) == bool(program["pid"]):
+        return
+    if program["pid"]:
+        os.kill(program["pid"], signal.SIGTERM)
+        program["pid"] = 0
+        return
+    with Path(program["log"]).open("ab") as log:
+        program["pid"] = subprocess.Popen(
+            shlex.split(program["command"]), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        ).pid
 
 
 # systemd
@@ -313,6 +335,7 @@ def _on_container(state: dict[str, Any], argv: list[str]) -> None:
 def _run(state: dict[str, Any], found: dict[str, Any]) -> None:
     if found["Image"] in state["bad"]:
         found["State"].update(Running=False, Status="exited", ExitCode=1)
+        found["_log"] = state["images"][found["Image"]].get("_log", found.get("_log", ""))
     else:
         found["State"].update(Running=True, Status="running", ExitCode=0)
 

@@ -10,15 +10,17 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Button
 
 from screens.host import host
 from screens.modals.base import title
 from screens.modals.text import TextDialog
+from screens.widgets.afterwards import afterwards
 from screens.widgets.choices import Choices
 from screens.widgets.guarded import in_background
 from screens.widgets.line_list import LineList
-from stepflow_tui.engine.texts.language import _
+from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.facade import Facade
 from stepflow_tui.render.application_plan import plan_lines
 
@@ -57,6 +59,19 @@ class ApplicationPage(ApplicationDialog):
             yield title(self._heading)
             yield LineList(wrap=True)
             yield Choices([("cancel", _("Cancel")), ("go-on", _("Go on"))])
+
+    def tell(self, text: str | Sequence[str]) -> None:
+        """Show another text, and whether all of it is in sight."""
+        super().tell(text)
+        afterwards(self, self._say_more)
+
+    @on(LineList.Moved)
+    def _say_more(self) -> None:
+        """Who confirms should know that there is more to read."""
+        window = self.listed.window
+        below = max(0, window.total - window.top - window.height)
+        text = ngettext("{count} more line, PgDn", "{count} more lines, PgDn", below).format(count=below)
+        self.query_one(".box").border_subtitle = Content(text if below else "")
 
     @on(Button.Pressed)
     def _answered(self, event: Button.Pressed) -> None:

@@ -42,6 +42,7 @@ class Page:
     offset: int = 0
     differences: int = 0
     rejects: int = 0
+    reason: str = ""
 
     @property
     def total(self) -> int:
@@ -61,7 +62,8 @@ def read_page(api: Facade, run: RunInfo, table: str | None, offset: int) -> Page
         if len(rows) < PAGE:
             past = max(0, offset - differences)
             rows += [rejected(r) for r in reader.rejects(PAGE - len(rows), table=table, offset=past)]
-    return Page(rows=tuple(rows), offset=offset, differences=differences, rejects=rejects)
+        reason = next((str(t["reason"] or "") for t in reader.tables() if t["source"] == table), "")
+    return Page(rows=tuple(rows), offset=offset, differences=differences, rejects=rejects, reason=reason)
 
 
 class DiffKeys(Moving, Dialog[None]):
@@ -152,9 +154,10 @@ class DiffKeys(Moving, Dialog[None]):
         self.show_both()
 
     def show_both(self) -> None:
-        """Show the selected row's cause and values side by side."""
+        """Show the selected row's cause and values side by side; where none is listed, why the table has its verdict."""
         row = self.selected
-        text = both_sides(row, self.listed.size.width, host(self).glyphs.separator) if row else ""
+        why = clean_line(known(self._page.reason))
+        text = both_sides(row, self.listed.size.width, host(self).glyphs.separator) if row else why
         self.query_one("#both", Value).show(text)
 
     def action_details(self) -> None:

@@ -24,6 +24,7 @@ from stepflow_tui.render import words
 from stepflow_tui.render.alerts import lost_engine
 from stepflow_tui.render.clean import clean, clean_line
 from stepflow_tui.render.events import event_lines
+from stepflow_tui.render.live import sort_of
 
 
 class EngineLost(Dialog[None]):
@@ -76,7 +77,7 @@ class EngineLost(Dialog[None]):
     def _known(self) -> Iterator[str]:
         status = self.snapshot.status
         phase = phase_title(str(status.get("phase") or "?"), status)
-        step = known(step_title(str(status.get("step")), str(status.get("kind"))))
+        step = known(step_title(str(status.get("step")), sort_of(status)))
         yield _("State: {state}, in {phase}, step {step}").format(
             state=words.term(status["state"]), phase=phase, step=step
         )
@@ -86,11 +87,7 @@ class EngineLost(Dialog[None]):
             yield _("The process {pid} is there, but does not respond.").format(pid=status["engine"]["pid"])
         else:
             yield _("The process is gone.")
-        told = [
-            line
-            for event in host(self).events
-            for line in event_lines(event, str(self.snapshot.status.get("kind") or ""))
-        ]
+        told = [line for event in host(self).events for line in event_lines(event, sort_of(self.snapshot.status))]
         if told:
             yield _("Last event: {event}").format(event=clean_line(told[-1].strip()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -28,8 +28,8 @@ from stepflow_tui.engine.texts.language import _, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
 
-AROUND = 9
-"""Rows of the dialog that are not the list."""
+TYPES_FIRST = "#name, #cancel"
+"""Where the focus lands."""
 
 
 def open_gate(node: DOMNode) -> None:
@@ -43,10 +43,21 @@ def open_gate(node: DOMNode) -> None:
     app_of(node).notify(text.format(state=state), severity="warning", markup=False)
 
 
-class GateDialog(Dialog[bool], Fetching):
-    """The questions of the open gate. True when they were answered here."""
+class NameInput(Input):
+    """Takes the run's name, which has no spaces: the space bar ticks here as well."""
 
-    AUTO_FOCUS = "#cancel"
+    async def on_key(self, event: events.Key) -> None:
+        """A field takes every letter before any binding is asked."""
+        if event.key == "space":
+            event.prevent_default()
+            event.stop()
+            await self.run_action("screen.tick")
+
+
+class GateDialog(Dialog[bool], Fetching):
+    """The questions of the open gate. True when they were answered here. Where a name is asked for, typing begins there."""
+
+    AUTO_FOCUS = TYPES_FIRST
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "list('move', 1)", show=False),
         Binding("up", "list('move', -1)", show=False),
@@ -106,8 +117,8 @@ class GateDialog(Dialog[bool], Fetching):
             )
             yield Folded(id="state", markup=False)
             if typed_questions(self._gate):
-                prompt = _("Type {name} to confirm").format(name=clean_line(self._run_name))
-                yield Input(placeholder=prompt, id="name")
+                yield Folded(_("Type {name} to confirm:").format(name=clean_line(self._run_name)), markup=False)
+                yield NameInput(id="name")
             with Horizontal(id="answers"):
                 yield Button(Content(_("Cancel")), id="cancel", compact=True)
                 yield Button(Content(_("Accept the rest unticked")), id="rest", compact=True)
@@ -161,18 +172,16 @@ class GateDialog(Dialog[bool], Fetching):
         reader = self.query_one(Reader)
         reader.show(list(gate_lines(self._gate, self._facts, host(self).glyphs)), stay=True)
         self._offer()
-        afterwards(self, self._fit)
+        afterwards(self, _fit, self)
 
-    def _fit(self) -> None:
-        """No higher than needed."""
-        self.query_one(".box").styles.height = len(self.query_one(Reader).document.rows) + AROUND
-
+    @on(Input.Changed, "#name")
     def _offer(self) -> None:
         left = len(open_items(self._gate, self._facts))
-        named = not typed_questions(self._gate) or self.query_one("#name", Input).value.strip() == self._run_name
+        typed = self.query("#name").results(Input)
+        held = self._asking or any(field.value.strip() != self._run_name for field in typed)
         self.query_one("#rest").display = bool(left)
-        self.query_one("#rest", Button).disabled = self._asking or not named
-        self.query_one("#yes", Button).disabled = self._asking or bool(left) or not named
+        self.query_one("#rest", Button).disabled = held
+        self.query_one("#yes", Button).disabled = held or bool(left)
         text = ngettext(
             "{count} item is open: Space ticks the selected one, with a note.",
             "{count} items are open: Space ticks the selected one, with a note.",
@@ -181,7 +190,9 @@ class GateDialog(Dialog[bool], Fetching):
         noted = next((q for q in open_items(self._gate, self._facts) if q["id"] == self._noted_item), None)
         if noted is not None:
             text = _("How was this done: {item}").format(item=item_name(noted))
-        self.query_one("#state", Static).update(text if left else "")
+        state = self.query_one("#state", Static)
+        state.display = bool(left)
+        state.update(text)
 
     def action_list(self, how: str, step: int) -> None:
         """Move in the list, wherever the focus is."""
@@ -222,7 +233,7 @@ class GateDialog(Dialog[bool], Fetching):
     def _shut_note(self) -> None:
         self._noted_item = ""
         self.query_one("#note").remove_class("-open")
-        self.query_one("#cancel").focus()
+        self.query(TYPES_FIRST).first().focus()
         self._offer()
 
     @on(Input.Submitted, "#note")
@@ -233,17 +244,24 @@ class GateDialog(Dialog[bool], Fetching):
             self.query_one(Reader).action_move(1)
             host(self).act("tick", {"item": item, "note": note}, then=lambda _answer: self._read())
 
-    @on(Input.Changed, "#name")
-    def _named(self) -> None:
-        self._offer()
+    @on(Input.Submitted, "#name")
+    def _confirmed(self) -> None:
+        """The name answers the gate; where items are open, the next Enter accepts them as they are."""
+        if not self.query_one("#yes", Button).disabled:
+            self._go_on(unticked=False)
+        elif not self.query_one("#rest", Button).disabled:
+            self.query_one("#rest").focus()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "cancel":
             self.dismiss(False)
-            return
+        else:
+            self._go_on(unticked=event.button.id == "rest")
+
+    def _go_on(self, *, unticked: bool) -> None:
         name = self._run_name if typed_questions(self._gate) else None
-        args = {"phase": self._gate["phase"], "yes": event.button.id == "rest", "confirm": name}
+        args = {"phase": self._gate["phase"], "yes": unticked, "confirm": name}
         self._asking = True  # once is enough; the next look at the journal allows another try
         self._offer()
         host(self).act("continue", args, then=lambda _answer: self._passed())
@@ -251,3 +269,10 @@ class GateDialog(Dialog[bool], Fetching):
     def _passed(self) -> None:
         self._sent = True
         self._close(answered=True)
+
+
+def _fit(dialog: GateDialog) -> None:
+    """No higher than needed."""
+    box, reader = dialog.query_one(".box"), dialog.query_one(Reader)
+    around = box.outer_size.height - reader.outer_size.height
+    box.styles.height = max(1, len(reader.document.rows)) + around

@@ -14,6 +14,7 @@ from stepflow_tui.engine.model.finding import Finding
 from stepflow_tui.engine.model.state import ItemState
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
+from stepflow_tui.render.tables import apart_from, written_line
 
 Row = Mapping[str, Any]
 
@@ -67,6 +68,7 @@ class VerdictPage(Page[ReportView]):
         sign = {"completed": glyphs.done, "": glyphs.now}.get(result, glyphs.confirm)
         yield line(f"{sign} {verdict(report)}", f"bold {_STYLES.get(result, CARE)}")
         yield from (line(f"{glyphs.confirm} {text}", CARE, indent=2) for text in missing(report))
+        yield from (line(text, indent=2) for text in filter(None, (written_line(report),)))
         for error in report["errors"]:
             yield from _error(error)
         yield blank()
@@ -80,7 +82,7 @@ class VerdictPage(Page[ReportView]):
 def verdict(report: Row) -> str:
     """One sentence about the result."""
     tables = report["tables"]
-    equal = sum(t["verified"] == Verified.EQUAL for t in tables)
+    equal = sum(t["verified"] == Verified.EQUAL and not apart_from(report, t) for t in tables)
     rows = words.count(sum(t["target_rows"] or 0 for t in tables))
     text = (IN_PLACE_VERDICTS if in_place(report) else VERDICTS).get(str(report["result"]), "")
     return _(text).format(equal=equal, tables=len(tables), rows=rows) if text else _("Not finished.")
@@ -164,7 +166,7 @@ class TablesPage(Page[ReportView]):
     def lines(self, view: ReportView, needle: str, glyphs: Glyphs) -> Iterator[Line]:
         """Those that are not equal first."""
         rows = [t for t in view.report["tables"] if fits(needle, t["source"], t["target"], t["verified"], t["reason"])]
-        rows.sort(key=lambda t: t["verified"] == Verified.EQUAL)
+        rows.sort(key=lambda t: (t["verified"] == Verified.EQUAL, not apart_from(view.report, t)))
         for row in rows[:SHOWN]:
             yield from _table(row, view.report, glyphs)
         yield from rest(len(rows))
@@ -177,6 +179,9 @@ def _table(row: Row, report: Row, glyphs: Glyphs) -> Iterator[Line]:
     )
     word = words.phrase(str(row["verified"] or Verified.NOT_VERIFIED.value))
     stays = in_place(report)
+    if apart := apart_from(report, row):
+        sign, style = glyphs.skipped, ""
+        word = _("written to") if apart == "application_writes" else _("not read")
     yield marked(sign, word, str(row["source"]) if stays else f"{row['source']} → {row['target']}", style, width=9)
     text = _("{source} rows in the source, {target} in the target")
     if stays:  # what was written to meanwhile is compared with nothing: its reason says so
@@ -224,7 +229,7 @@ def _none(report: Row, glyphs: Glyphs) -> Line:
     if report["discrepancies"] or report["rejects"]:
         return line(_("Nothing fits."), DIM)
     verdicts = {t["verified"] for t in report["tables"]}
-    if verdicts == {Verified.EQUAL}:
+    if verdicts == {Verified.EQUAL} and not any(apart_from(report, t) for t in report["tables"]):
         return line(f"{glyphs.done} {_('Nothing differs and nothing was rejected.')}", GOOD)
     if verdicts & {Verified.EQUAL, Verified.DIFFERENT}:
         return line(f"{glyphs.confirm} {_('No single row is listed; the page Tables tells what is not equal.')}", CARE)

@@ -20,6 +20,7 @@ from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render.application import (
     answers,
+    asked,
     figures,
     health_rows,
     now_line,
@@ -112,10 +113,11 @@ def panel_parts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> tuple[Text, .
     window = " ".join(window_lines(status, now_ms=round(snapshot.now.timestamp() * 1000)))
     told = (short_figures if width < WIDE_CELLS else figures)(totals(availability))
     now, fine = now_line(status), answers(status)
+    unasked = "" if asked(status) else _("No engine works on the run: what was known last.")
     return (
         Text(window, "bold"),
         Text(cut(_head(application, width), width, glyphs.more), "bold"),
-        _line(bool(fine), now, width, glyphs) if now else Text(),
+        _line(bool(fine), now, width, glyphs) if now else Text(cut(unasked, width, glyphs.more), "dim"),
         Text(cut(told, width, glyphs.more)),
         Text("\n").join(_rest(status, width, glyphs)),
     )

@@ -21,8 +21,9 @@ from screens.widgets.line_list import LineList
 from screens.widgets.moving import MOVES, Moving, actions
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
+from stepflow_tui.render import words
 from stepflow_tui.render.live import is_in_place
-from stepflow_tui.render.tables import Standing, TableRow, table_rows, tables_summary
+from stepflow_tui.render.tables import Standing, TableRow, table_rows, tables_summary, written_reason
 from stepflow_tui.render.width import cells
 
 MOST_ROWS = 200
@@ -30,6 +31,7 @@ MOST_ROWS = 200
 BOTH_NAMES_FROM = 84
 """Cells from which source and target have a column each."""
 ROLES = {Standing.DIFFERS: "bad", Standing.RUNNING: "strong", Standing.UNSURE: "warn", Standing.EQUAL: "good"}
+"""Colours; what was written to meanwhile has none: it is neither green nor a fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Layout:
             Standing.DIFFERS: self.glyphs.confirm,
             Standing.RUNNING: self.glyphs.now,
             Standing.UNSURE: self.glyphs.skipped,
+            Standing.WRITTEN: self.glyphs.skipped,
             Standing.EQUAL: self.glyphs.done,
         }
         return signs.get(row.standing, self.glyphs.todo)
@@ -157,9 +160,9 @@ class DiffsPanel(Moving, Panel):
             lines.append(Line(text.format(sign=glyphs.more, count=f"{len(wanted) - MOST_ROWS:,}")))
         if chosen is not None:
             self._keep(chosen.key)
-        self.listed.show(lines or [Line(self._nothing())])
+        self.listed.show(lines or [Line(_nothing(self._all, in_place=self._in_place))])
         self.query_one("#head", Value).show(heading(layout.columns, glyphs.more) if self._all else "")
-        self.query_one("#foot", Value).show(cut(self._foot(), self.content_size.width, glyphs.more))
+        self._say()
 
     def copy_text(self) -> str:
         """All listed tables."""
@@ -202,10 +205,20 @@ class DiffsPanel(Moving, Panel):
     def on_focus(self) -> None:
         """Show the cursor."""
         self.listed.light(True)
+        self._say()
 
     def on_blur(self) -> None:
         """Hide the cursor."""
         self.listed.light(False)
+        self._say()
+
+    def on_line_list_moved(self) -> None:
+        """Another table is selected."""
+        self._say()
+
+    def _say(self) -> None:
+        """The last line: the tables together, or why the selected one has no verdict of its own."""
+        self.query_one("#foot", Value).show(cut(self._foot(), self.content_size.width, host(self).glyphs.more))
 
     def _wanted(self, row: TableRow) -> bool:
         return (not self._only or row.standing is Standing.DIFFERS) and (not self._needle or row.holds(self._needle))
@@ -216,6 +229,9 @@ class DiffsPanel(Moving, Panel):
             self.listed.window.cursor = at
 
     def _foot(self) -> str:
+        chosen = self.selected if self.listed.lit else None
+        if chosen is not None and chosen.standing is Standing.WRITTEN:
+            return words.about(chosen.source, written_reason())
         parts = tables_summary(self._all, self._level) if self._all else []
         if self._only:
             parts.append(_("only differing (f)"))
@@ -223,9 +239,11 @@ class DiffsPanel(Moving, Panel):
             parts.append(_("filter: {text} (Esc in the filter clears it)").format(text=self._needle))
         return listed(parts, host(self).glyphs)
 
-    def _nothing(self) -> str:
-        if self._all:
-            return _("No table fits the filter.")
-        if self._in_place:
-            return _("Tables come with the plan: rows before and after, and whether they are equal.")
-        return _("Tables come with the plan: their rows on both sides, and what differs once they are compared.")
+
+def _nothing(tables: Sequence[TableRow], *, in_place: bool) -> str:
+    """Why no table is listed."""
+    if tables:
+        return _("No table fits the filter.")
+    if in_place:
+        return _("Tables come with the plan: rows before and after, and whether they are equal.")
+    return _("Tables come with the plan: their rows on both sides, and what differs once they are compared.")

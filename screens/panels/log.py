@@ -18,6 +18,7 @@ from screens.widgets.moving import MOVES, Moving, actions
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render.history import Stamp, history_head, history_indent, history_lines, level_of
+from stepflow_tui.render.live import sort_of
 
 KEPT_LINES = 2000
 ROLES = {"WARN": "warn", "ALERT": "bad", "ERROR": "bad"}
@@ -74,7 +75,7 @@ class LogPanel(Moving, Panel):
             self.listed.show([])
         events = [*host(self).events, *snapshot.events]
         lines: list[Line] = []
-        kind = str(snapshot.status.get("kind") or "")
+        kind = sort_of(snapshot.status)
         if snapshot.skipped and not self._seq:
             text = _("{count} earlier events are in the journal (F4).")
             lines.append(Line(text.format(count=f"{snapshot.skipped:,}"), ((0, 10_000, "dim"),)))

@@ -15,7 +15,8 @@ from textual.content import Content
 from screens.glyphs import Glyphs, bar, spark
 from screens.host import host
 from screens.panels.base import Panel, Value
-from screens.run_endings import Said, said
+from screens.run_endings import said
+from screens.run_said import Said
 from screens.run_words import (
     ENDED,
     Status,
@@ -33,8 +34,10 @@ from screens.widgets.fitting import cut_text
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
-from stepflow_tui.render.live import freeze_line, loses, short_time
+from stepflow_tui.render.application import OPEN_WINDOW
+from stepflow_tui.render.live import freeze_line, known_lag, loses, short_time
 from stepflow_tui.render.shop import shop_line
+from stepflow_tui.render.window import window_lines
 
 KEPT_RATES = 120
 STILL_SECONDS = 5.0
@@ -112,7 +115,7 @@ class NowPanel(Panel):
         if instead is not None:
             self.query_one("#said", Value).show(said_text(instead, width, glyphs))
             return
-        lines = work_lines(snapshot.status, list(self._rates), width, glyphs, still)
+        lines = work_lines(snapshot.status, list(self._rates), width, glyphs, still, now_ms=_ms(snapshot))
         for name, text in zip(WORK, lines, strict=True):
             self.query_one(f"#{name}", Value).show(cut_text(text, width, glyphs.more))
 
@@ -127,7 +130,7 @@ class NowPanel(Panel):
         return "\n".join(str(v.shown) for v in shown if v.id in WORK or v.id == "said").strip()
 
     def _title(self, status: Status) -> None:
-        at = None if status.get("state") in ENDED else current(status)
+        at = None if status.get("state") in {*ENDED, "rolling_back"} else current(status)
         name = f"{self.NUMBER} {_(self.NAME)}" + (f" · {title_of(at[1])}" if at else "")
         if name != self._shown_title:
             self._shown_title = name
@@ -171,7 +174,7 @@ def said_text(what: Said, width: int, glyphs: Glyphs) -> Text:
 
 
 def work_lines(
-    status: Status, rates: list[float], width: int, glyphs: Glyphs, still: float = 0.0
+    status: Status, rates: list[float], width: int, glyphs: Glyphs, still: float = 0.0, *, now_ms: int | None = None
 ) -> tuple[Text, Text, Text, Text, Text]:
     """Where it is; how far; how much; what comes next; how fast it was. `still`: seconds without anything more done."""
     progress = status.get("progress") or {}
@@ -182,13 +185,23 @@ def work_lines(
         _bar(progress, width, glyphs) if progress else Text(_working(status), "dim"),
         Text(_counts(progress, glyphs, still)) if progress else Text(),
         Text(next_line(status, width, glyphs.more)),
-        live_line(status) or _speed(rates, width, glyphs),
+        standstill(status, now_ms) or live_line(status) or _speed(rates, width, glyphs),
     )
+
+
+def standstill(status: Status, now_ms: int | None) -> Text:
+    """How long the application may still stand still; empty unless it does."""
+    stands = (status.get("window") or {}).get("state") in OPEN_WINDOW
+    return Text(" ".join(window_lines(status, now_ms=now_ms)) if stands else "", "bold")
+
+
+def _ms(snapshot: Snapshot) -> int:
+    return round(snapshot.now.timestamp() * 1000)
 
 
 def live_line(status: Status) -> Text:
     """Of a live run: how far behind, how long a freeze, what going back means; empty before there are figures."""
-    lag, live = status.get("lag"), status.get("live") or {}
+    lag, live = known_lag(status), status.get("live") or {}
     parts = []
     if lag is not None:
         parts.append(

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from screens.glyphs import Glyphs, bar
 from screens.host import host
 from screens.panels.base import Panel, Value
-from screens.run_words import Status
+from screens.run_words import ENDED, Status
 from screens.widgets.cells import cut
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
@@ -19,12 +19,13 @@ from stepflow_tui.render import words
 from stepflow_tui.render.in_place import no_other_side
 from stepflow_tui.render.live import (
     arm_line,
-    closed,
+    as_of_line,
     compared_line,
     error_rate,
     is_in_place,
     is_live,
     is_offline,
+    known_lag,
     lag_line,
     owner_line,
     percent,
@@ -72,11 +73,12 @@ class SwitchPanel(Panel):
 
 def switch_lines(status: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
     """The switch in a few lines, the most urgent first."""
-    switch, lag = status.get("switch"), status.get("lag")
+    switch, lag = status.get("switch"), known_lag(status)
     if switch is None:
         yield no_switch(status)
     else:
         share = switch.get("percentage") or 0
+        yield from filter(None, (cut(as_of_line(switch), width, glyphs.more),))
         cells = max(5, min(BAR_CELLS, width - 32))
         yield (
             _("reads to the new side {percent} %").format(percent=percent(share))
@@ -87,7 +89,7 @@ def switch_lines(status: Status, width: int, glyphs: Glyphs) -> Iterator[str]:
         yield from _figures(switch, width, glyphs)
         if not moved:
             yield from filter(None, (cut(verdict_line(switch), width, glyphs.more),))
-    if lag is not None and not closed(status):
+    if lag is not None:
         yield lag_line(lag)
     yield from filter(None, (owner_line(status),))
 
@@ -133,6 +135,8 @@ def no_switch(status: Status) -> str:
     """Why this run has no read switch, or none yet."""
     if is_in_place(status):
         return no_other_side()
+    if is_live(status) and status.get("state") in ENDED:
+        return _("The run has ended: nothing is switched any more.")
     if is_live(status):
         return _("The read switch comes when both sides were compared and are equal.")
     if is_offline(status):

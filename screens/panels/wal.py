@@ -17,7 +17,7 @@ from screens.run_words import ENDED, Status
 from stepflow_tui.bridge import Snapshot
 from stepflow_tui.engine.texts.language import N_, _
 from stepflow_tui.render import words
-from stepflow_tui.render.live import is_in_place, is_live, is_offline, log_line, verifier_line
+from stepflow_tui.render.live import as_of_line, is_in_place, is_live, is_offline, log_line, verifier_line
 from stepflow_tui.render.wal import in_place_rows, wal_lines, watched_now
 
 KEPT_SIZES = 90
@@ -94,9 +94,8 @@ def panel_text(snapshot: Snapshot, sizes: list[float], width: int, glyphs: Glyph
         rows = in_place_rows(wal, snapshot.now.timestamp() * 1000)
         lines = [Text(f"{glyphs.confirm} {row.text}", "bold red") if row.urgent else Text(row.text) for row in rows]
         return Text("\n").join([*lines, *map(Text, _labelled(sizes, width, glyphs))])
-    if (wal or live) and status.get("state") not in ENDED:
-        return Text("\n".join([*panel_lines(wal, live), *_sizes(sizes, width, glyphs)]))
-    return Text(_why_not(status))
+    told = panel_lines(wal, live) if status.get("state") not in ENDED else []
+    return Text("\n".join([*told, *_sizes(sizes, width, glyphs)]) if told else _why_not(status))
 
 
 def _not_watched(status: Status) -> str:
@@ -122,7 +121,7 @@ def _why_not(status: Status) -> str:
 def panel_lines(wal: Status | None, live: Status) -> list[str]:
     """The log of a source, the changes kept, the comparison."""
     lines = list(wal_lines(wal)) if wal else []
-    return [*lines, *filter(None, (verifier_line(live), log_line(live)))]
+    return [*filter(None, (as_of_line(wal or live), *lines, verifier_line(live), log_line(live)))]
 
 
 def _sizes(sizes: list[float], width: int, glyphs: Glyphs) -> list[str]:

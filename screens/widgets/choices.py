@@ -16,8 +16,10 @@ class Choices(Container):
     """A row of buttons (`Choices([("cancel", "Cancel"), …])`), or a column with `-column`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,up", "step(-1)", show=False),
-        Binding("right,down", "step(1)", show=False),
+        Binding("left", "step(-1)", show=False),
+        Binding("right", "step(1)", show=False),
+        Binding("up", "along(-1)", show=False),
+        Binding("down", "along(1)", show=False),
     ]
     DEFAULT_CSS = """
     Choices {
@@ -48,6 +50,14 @@ class Choices(Container):
         """One button per choice, its id the choice's."""
         for name, label in self._choices:
             yield Button(Content(label), id=name, compact=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Up and down belong to a column; beside a row they move what the dialog says."""
+        return self.has_class("-column") if action == "along" else True
+
+    def action_along(self, by: int) -> None:
+        """The same in a column."""
+        self.action_step(by)
 
     def action_step(self, by: int) -> None:
         """Go to the next button that answers, round and round."""

@@ -9,6 +9,7 @@ import typer
 
 from stepflow_tui.cli.options import ConfirmOption, NeededRun, TakeControl, YesOption, commands
 from stepflow_tui.cli.session import Session
+from stepflow_tui.engine.texts.language import _
 
 if TYPE_CHECKING:
     from stepflow_tui.facade import Facade, RunInfo
@@ -39,14 +40,28 @@ def cutover(
     from stepflow_tui.cli.steer import found, send_intent, status_now
 
     session, engine, info = found(ctx, run)
+    status = status_now(engine, info)
+    _has_one(info, status)
     if rehearse:
         return _rehearse(session, engine, info, take_control=take_control)
-    status = status_now(engine, info)
     typed = _confirmed(session, info, status, yes=yes, confirm=confirm)
     args = {"phase": "cutover", "yes": yes, "confirm": typed}
     return send_intent(
         session, engine, info, "continue", args, take_control=take_control, wait_for="observing", show=True
     )
+
+
+def _has_one(info: RunInfo, status: Mapping[str, Any]) -> None:
+    """Raise UsageError for a run in which no writes move: nothing is said about any then."""
+    from stepflow_tui.cli.diagnostics import UsageError
+
+    names = {p["name"] for p in status.get("phases") or ()}
+    if names and "cutover" not in names:
+        raise UsageError(
+            f"{info.id} has no cutover: it is a {status['kind']} run that moves no writes.",
+            hint="Runs in mode live and offline have one; `stepflow status` shows the phases of this one.",
+            code="no_such_intent",
+        )
 
 
 def _confirmed(
@@ -55,12 +70,15 @@ def _confirmed(
     from stepflow_tui.cli.diagnostics import say
     from stepflow_tui.cli.guard import typed_confirmation
     from stepflow_tui.render.guards import cutover_facts
+    from stepflow_tui.render.live import is_in_place, is_live
 
-    for line in cutover_facts(status):
+    for line in cutover_facts(status) if is_live(status) else ():
         say(line)
     return typed_confirmation(
         session,
-        what=f"This moves the writes of {info.id} to PostgreSQL.",
+        what=f"This converts the database of {info.id}."
+        if is_in_place(status)
+        else f"This moves the writes of {info.id} to PostgreSQL.",
         name=str(status["name"]),
         production=status["environment"] == "production",
         yes=yes,
@@ -94,19 +112,28 @@ async def _rehearsed(session: Session, engine: Facade, info: RunInfo, *, take_co
 
     Raises:
         Refused: it failed; then nothing was changed.
+        EngineLost: the engine ended under it.
         StepFailed: the engine did not come to it in time.
     """
     import asyncio
 
+    from stepflow_tui.cli.diagnostics import say
     from stepflow_tui.cli.steer import status_now
-    from stepflow_tui.engine.errors import StepFailed
+    from stepflow_tui.engine.errors import EngineLost, StepFailed
     from stepflow_tui.render.guards import rehearsal
 
     before = rehearsal(status_now(engine, info))
     sent = await engine.send(info, "rehearse", {}, state=session.state_path, take_control=take_control)
+    say(_("Rehearsing the cutover of {run}; it compares rows, and changes nothing.").format(run=info.id))
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while (found := rehearsal(status := await asyncio.to_thread(status_now, engine, info))) == before or not found:
         await asyncio.to_thread(_refuse_failed, engine, info, int(sent["after"]))
+        if not status["engine"]["alive"]:
+            raise EngineLost(
+                f"The engine of {info.id} ended before the rehearsal did; nothing was changed.",
+                hint="`stepflow status` shows how the run stands.",
+                code="no_rehearsal",
+            )
         if asyncio.get_running_loop().time() >= deadline:
             raise StepFailed(
                 f"The rehearsal of {info.id} has not ended yet.",

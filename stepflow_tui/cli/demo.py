@@ -131,7 +131,7 @@ def settle(session: Session, engine: Facade, config: Path, *, keep: bool = False
 
     from stepflow_tui.cli import diagnostics
 
-    ended, status = has_ended(session, engine, config), _status(session, engine, config)
+    ended = has_ended(session, engine, config)
     if keep:
         asyncio.run(engine.keep_demo(session.state_path, config))
     elif ended:
@@ -142,7 +142,12 @@ def settle(session: Session, engine: Facade, config: Path, *, keep: bool = False
                 run=config.parent.name
             )
         )
-    _tell(session, config, keep=keep or not ended, stays=status["kind"] in IN_PLACE)
+    _tell(session, config, keep=keep or not ended, stays=is_in_place(session, engine, config))
+
+
+def is_in_place(session: Session, engine: Facade, config: Path) -> bool:
+    """Whether the database of a demo stays where it is."""
+    return _status(session, engine, config)["kind"] in IN_PLACE
 
 
 def has_ended(session: Session, engine: Facade, config: Path) -> bool:

@@ -58,12 +58,21 @@ def doctor(
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     from stepflow_tui.render import words
-    from stepflow_tui.render.width import pad
+    from stepflow_tui.render.clean import clean_line
+    from stepflow_tui.render.width import pad, wrap
 
     for check in found["checks"]:
         yield f"{pad(words.term(check['state']), 8)}  {words.about(_(check['name']), known(check['found']))}"
         if check.get("fix"):
             yield "          " + _("fix: {text}").format(text=known(check["fix"]))
+    yield ""
+    for look in found["looked"]:
+        sign = _("looked") if look["looked"] else _("NOT LOOKED")
+        first, *rest = wrap(clean_line(words.about(_(look["name"]), look["about"])), WIDTH - 12)
+        yield f"{pad(sign, 10)}  {first}"
+        yield from (" " * 12 + line for line in rest)
+    if not found["problems"]:
+        yield _("Nothing wrong was found in what was looked at.")
     for problem in found["problems"]:
         yield ""
         yield from _problem(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -129,6 +130,10 @@ def init(
     api = facade()
     api.save_config(output, api.config_text(draft, output))
     example = None if chosen in IN_PLACE and not looked_up else api.save_env_example(output, draft)
+    if draft.source and not Path(os.path.expanduser(draft.source)).exists():  # noqa: PTH111 - pathlib raises for an unknown user's home
+        diagnostics.say(
+            _("note: {path} is not there (yet); `stepflow check` refuses it until it is").format(path=draft.source)
+        )
     return _tell(session, output, chosen, example)
 
 

@@ -194,9 +194,23 @@ def rollback(
     asked = not (yes and status["kind"] == "sqlite-wal")
     why = reason or (need(session, N_("The reason"), "--reason TEXT") if asked else "")
     args = {"to": to, "reason": why, "yes": yes, "confirm": confirm, **({"restore": True} if restore else {})}
-    return send_intent(
+    code = send_intent(
         session, engine, info, "rollback", args, take_control=take_control, wait_for="rolled_back", show=True
     )
+    _say_alone(status_now(engine, info))
+    return code
+
+
+def _say_alone(status: Mapping[str, Any]) -> None:
+    """After a rollback to a phase the engine has ended, and what is captured waits for the next one."""
+    from stepflow_tui.cli.diagnostics import say
+    from stepflow_tui.engine.texts.language import _
+    from stepflow_tui.engine.texts.running import ADVICE, ALERTS
+
+    for alert in status.get("alerts") or ():
+        if alert["code"] == "capture_unattended":
+            say(_(ALERTS[alert["code"]]))
+            say(_(ADVICE[alert["code"]]))
 
 
 def found(ctx: typer.Context, run: str | None) -> tuple[Session, Facade, RunInfo]:

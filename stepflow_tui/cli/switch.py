@@ -51,7 +51,7 @@ def show(ctx: typer.Context, run: RunArgument = None) -> int:
     """Show how much of the reading goes to the new side, and what was measured."""
     from stepflow_tui.cli import output
     from stepflow_tui.render.guards import guard_lines, switch_guards
-    from stepflow_tui.render.live import back_line, lag_line, owner_line, switch_lines
+    from stepflow_tui.render.live import as_of_line, back_line, lag_line, owner_line, switch_lines
 
     session, _engine, info, status = _looked_at(ctx, run)
     switch = status.get("switch")
@@ -61,7 +61,7 @@ def show(ctx: typer.Context, run: RunArgument = None) -> int:
     if switch is None:
         output.emit_text(_no_switch(status))
         return 0
-    for line in switch_lines(switch):
+    for line in filter(None, (as_of_line(switch), *switch_lines(switch))):
         output.emit_text(line)
     for line in filter(
         None, (lag_line(status["lag"]) if status.get("lag") else "", owner_line(status), back_line(status))
@@ -251,7 +251,7 @@ def analytics(ctx: typer.Context, run: RunArgument = None) -> int:
     """Compare the two sides: reads, errors, times, mismatches, and every move so far."""
     from stepflow_tui.cli import output
     from stepflow_tui.render.events import event_lines, public_event
-    from stepflow_tui.render.live import compared_line, error_rate, verdict_line
+    from stepflow_tui.render.live import as_of_line, compared_line, error_rate, verdict_line
 
     session, engine, info, status = _looked_at(ctx, run)
     switch = status.get("switch") or {}
@@ -259,13 +259,16 @@ def analytics(ctx: typer.Context, run: RunArgument = None) -> int:
         moves = [public_event(row, info.id) for row in reader.history(limit=1000, codes=MOVES)]
     arms = {name: {**arm, "error_rate": error_rate(arm)} for name in ("old", "new") if (arm := switch.get(name))}
     if session.globals.json:
-        kept = {key: switch.get(key) for key in ("strategy", "percentage", "mismatches", "shadow_reads", "verdict")}
+        keys = ("strategy", "percentage", "mismatches", "shadow_reads", "verdict", "as_of")
+        kept = {key: switch.get(key) for key in keys}
         told = [{k: v for k, v in move.items() if k != "seq"} for move in moves]
         output.emit_object({"run": info.id, **kept, "old": arms.get("old"), "new": arms.get("new"), "moves": told})
         return 0
     if not switch:
         output.emit_text(_no_switch(status))
         return 0
+    if dated := as_of_line(switch):
+        output.emit_text(dated)
     head = (_("side"), _("reads"), _("errors"), _("errors %"), "p50 ms", "p95 ms")
     output.emit_table(
         head, [_arm_row(name, arms.get(key) or {}) for key, name in (("old", _("old")), ("new", _("new")))]

@@ -77,12 +77,15 @@ def open_wizard(session: Session, *, run: RunInfo | None = None, config: Path | 
 
 def _demos_settled(session: Session, demos: Sequence[Path], code: int) -> int:
     """Close the shops of demos that were begun from the list of runs, and tell their figures."""
-    from stepflow_tui.cli.demo import settle
-    from stepflow_tui.cli.demo_live import close_shop
+    from stepflow_tui.cli.demo import is_in_place, settle
+    from stepflow_tui.cli.demo_live import close_shop, tell_benchmark
     from stepflow_tui.facade import facade
 
     for config in demos:
-        code = close_shop(config, code)
+        in_place = is_in_place(session, facade(), config)
+        code = close_shop(config, code, in_place=in_place)
+        if in_place:
+            tell_benchmark(session, facade(), config)
         settle(session, facade(), config)
     return code
 

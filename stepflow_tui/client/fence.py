@@ -65,10 +65,10 @@ def write_owner(path: str | os.PathLike[str], *, unmanaged: Side = "sqlite") -> 
 
     Args:
         path: the application's SQLite file.
-        unmanaged: the answer where StepFlow is not in the file, or the file is not there.
+        unmanaged: the answer where StepFlow is not in the file, or the file is not there, and no mark of it beside it.
 
     Raises:
-        sqlite3.Error: the file can't be read just now.
+        sqlite3.Error: the file can't be read just now. OSError, ValueError: the mark can't.
     """
     file = LeaseFile(path)
     try:
@@ -88,17 +88,31 @@ class _Waiting:
         self._pause = FIRST_WAIT
         self.side: Side = view.owner()
 
-    def pause(self, error: BaseException) -> float:
+    def unsure(self) -> float:
+        """Seconds to wait before it is looked again who owns writes; 0: it is known. Raises FenceTimeout."""
+        if self._view.certain():
+            self.side = self._view.owner()
+            return 0.0
+        return self.pause(self._view.failed, f"who owns writes could not be read: {self._view.why()}")
+
+    def pause(
+        self,
+        error: BaseException | None,
+        why: str = "writes were refused for too long while they move to the other database",
+    ) -> float:
         """Seconds until the next look. Raises FenceTimeout when time is up."""
         left = self._until - time.monotonic()
         if left <= 0:
-            raise FenceTimeout("writes were refused for too long while they move to the other database") from error
+            raise FenceTimeout(why) from error
         self._pause = min(LONGEST_WAIT, self._pause * 1.5)
         return min(left, self._pause * (0.5 + random.random()))  # noqa: S311 - jitter
 
     def moved(self) -> bool:
-        """Whether trying again makes sense: the owner is another, or nothing is fenced (any more)."""
-        lease, _ = self._view.look(fresh=True)
+        """Whether trying again makes sense: it is known who owns writes, and it is another, or nothing is fenced any more."""
+        self._view.look(fresh=True)
+        if not self._view.certain():
+            return False  # StepFlow may have left the file meanwhile: nothing would refuse the write there
+        lease, _ = self._view.look()
         other, self.side = lease.owner != self.side, lease.owner
         return other or not lease.fenced or lease.owner == "postgresql"
 
@@ -115,6 +129,8 @@ def retry(view: LeaseView, write: Callable[[Side], T], *, timeout: float = 30.0)
         FenceTimeout: refused for longer. Anything else `write` raises.
     """
     waiting = _Waiting(view, timeout)
+    while (pause := waiting.unsure()) > 0:
+        time.sleep(pause)
     while True:
         try:
             return write(waiting.side)
@@ -131,6 +147,8 @@ def retry(view: LeaseView, write: Callable[[Side], T], *, timeout: float = 30.0)
 async def retry_async(view: LeaseView, write: Callable[[Side], Awaitable[T]], *, timeout: float = 30.0) -> T:  # noqa: ASYNC109 - bounds the waiting only
     """`retry` for a coroutine function."""
     waiting = _Waiting(view, timeout)
+    while (pause := waiting.unsure()) > 0:  # noqa: ASYNC110 - another process holds the file
+        await asyncio.sleep(pause)
     while True:
         try:
             return await write(waiting.side)

@@ -40,7 +40,8 @@ class LoadedConfig:
     """A config and where it came from.
 
     `text_hash` is the SHA-256 of the file's bytes, `plan_hash` covers `plan_relevant`, `used_env` holds the variables the
-    file referred to, or that `database_env` read, `redacted` is the file's content without secrets (YAML).
+    file referred to, or that `database_env` read, `redacted` is the file's content without secrets (YAML), `data` its bytes.
+    `kept`: not the file as it is now, but as a run keeps it (`steps.application.kept_config`).
     """
 
     config: Config
@@ -50,6 +51,8 @@ class LoadedConfig:
     plan_relevant: dict[str, Any]
     redacted: str = field(repr=False)
     used_env: dict[str, str] = field(default_factory=dict, repr=False)
+    data: bytes = field(default=b"", repr=False)
+    kept: bool = False
 
     @property
     def sides(self) -> dict[str, str]:
@@ -109,6 +112,7 @@ def config_of(data: bytes, path: Path, env: Mapping[str, str], checks: Iterable[
         plan_relevant=relevant,
         redacted=yaml.safe_dump(redact(document.root), sort_keys=False, allow_unicode=True),
         used_env={**expander.used, **taken},
+        data=data,
     )
 
 

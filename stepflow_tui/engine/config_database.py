@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from stepflow_tui.engine.config_dotenv import read_dotenv
 from stepflow_tui.engine.config_yaml import Document
+from stepflow_tui.engine.model import dsn_words
 from stepflow_tui.engine.model.config_dsn import dsn_options
 
 SECTION = "database_env"
@@ -179,6 +180,8 @@ def _from_url(v: Variables) -> tuple[str, str]:
     word = scheme.lower().split("+")[0]
     if not url:
         return "", ""
+    if dsn_words.in_words(url):
+        return _checked(v, url), "postgresql"
     if word in SQLITE or word == "file":
         return str(_sqlite_path(v, rest, word)), "sqlite"
     if word in POSTGRES and rest.startswith("//"):
@@ -220,6 +223,10 @@ def _postgres_url(v: Variables, rest: str) -> str:
         if key not in _OF_DRIVERS:
             kept.append(("sslmode" if key == "ssl" and value in _SSL_MODES else key, value))
     text = f"postgresql:{place}" + (f"?{urlencode(kept, quote_via=quote, safe='/,:')}" if mark and kept else "")
+    return _checked(v, text)
+
+
+def _checked(v: Variables, text: str) -> str:
     try:
         dsn_options(text)
     except PydanticCustomError as exc:

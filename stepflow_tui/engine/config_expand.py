@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from stepflow_tui.engine.config_yaml import Document, Node, Path_
+from stepflow_tui.engine.model import dsn_words
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:-)(.*))?", re.DOTALL)
@@ -72,6 +74,8 @@ def is_secret(path: Path_) -> bool:
 
 def redact_text(text: str) -> str:
     """The text with passwords in addresses and `password=…` options hidden."""
+    with suppress(dsn_words.BadWordsError):
+        text = dsn_words.replace_secrets(text, lambda _raw: HIDDEN) if dsn_words.in_words(text) else text
     text = _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}@", text)
     return _PASSWORD_OPTION.sub(rf"\1\2{HIDDEN}", text)
 

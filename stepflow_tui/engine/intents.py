@@ -26,8 +26,11 @@ ANYBODY = frozenset({"pause", "tick", "ask", "reveal", "switch_back"})
 """Accepted whoever holds control: they can only make things safer or clearer, or change nothing at all."""
 LATER = frozenset({"abort", "rollback"})
 """Acknowledged at once, done when the engine has carried them out."""
-ENDING = frozenset({"tick", "ack", "note", "pause", "reveal"}) | LEASE
+ENDING = frozenset({"tick", "ack", "note", "pause", "reveal", "rehearse"}) | LEASE
 """An engine started for one of these ends after it; any other makes it go on."""
+
+PRESENT = frozenset({"rehearse"})
+"""Asks the engine that is at work about what it works on; no engine is started for it."""
 
 Answer = dict[str, Any]
 
@@ -82,7 +85,8 @@ class Desk:
 
     async def _allow(self, command: Command) -> None:
         seen = self.ctx.epoch if self.started else self.ctx.epoch - 1
-        if command.epoch is not None and command.epoch not in (seen, self.ctx.epoch):
+        meant = command.epoch is None or command.epoch in (seen, self.ctx.epoch)
+        if not meant or (command.verb in PRESENT and not self.started):
             raise Refused(
                 f"{command.verb} was meant for an earlier engine of this run.",
                 hint="Look at `stepflow status`, then send it again if it is still what you want.",
@@ -132,11 +136,7 @@ class Desk:
     async def _continue(self, command: Command) -> Answer:
         state = await self.ctx.journal.state()
         if state is not RunState.WAITING:
-            raise Refused(
-                f"No gate is open: the run is {state}.",
-                hint="`stepflow status` shows what it is doing.",
-                code="no_gate",
-            )
+            raise await self._no_gate(state)
         gate = Gate(self.ctx, self.playbook)
         phase = await gate.next_phase()
         wanted = command.args.get("phase")
@@ -151,6 +151,22 @@ class Desk:
         if self.ctx.answers.until == phase.name:
             self.ctx.answers.until = None
         return {"phase": phase.name, "answered": len(questions)}
+
+    async def _no_gate(self, state: RunState) -> Refused:
+        """What the run is doing instead of waiting."""
+        detail = await self._switching()
+        look = "`stepflow switch show` shows how far it is." if detail else "`stepflow status` shows what it is doing."
+        return Refused(f"No gate is open: the run is {state}.", detail=detail, hint=look, code="no_gate")
+
+    async def _switching(self) -> str:
+        """How far the read switch is, "" where none is going on."""
+        name, journal = PhaseName.SWITCH_READS.value, self.ctx.journal
+        if name not in self.playbook.names or (await journal.phase_row(name))["state"] != StepState.RUNNING.value:
+            return ""
+        shown = journal.gauges().get("switch", {})
+        left = shown.get("soak_left_seconds") or 0
+        held = f", held for {left:.0f} s more" if left else ""
+        return f"Reads are still being switched: {shown.get('percentage') or 0:g} % come from the new side{held}."
 
     async def _abort(self, command: Command) -> Answer:
         self._typed(command, "Aborting ends the run; nothing is dropped.")
@@ -175,7 +191,7 @@ class Desk:
         if state is not RunState.PENDING and RunState.ROLLING_BACK not in (state, *TRANSITIONS[state]):
             raise Refused(
                 f"A run that is {state} can't be rolled back.",
-                hint="`stepflow runs` lists the runs.",
+                hint=await self._by_hand(command) or "`stepflow runs` lists the runs.",
                 code="transition",
             )
         await self._way_back_open()
@@ -187,6 +203,17 @@ class Desk:
         self.ctx.reason = str(command.args.get("reason") or "rolled back by the operator")
         self.runner.go_back(to)
         return {"to": to}
+
+    async def _by_hand(self, command: Command) -> str:
+        """What puts the backup of a run back that is over; "" where that was not asked for, or there is none."""
+        ctx = self.ctx
+        if not command.args.get("restore") or not ctx.config.in_place or await ctx.journal.backup() is None:
+            return ""
+        name = f" --confirm {ctx.config.name}" if ctx.config.production else ""
+        return (
+            f"`stepflow backups restore --run {ctx.run_id} --everything --yes{name}` puts its tested backup back, while nobody has "
+            "the database open; what was written since is lost from it, and kept aside."
+        )
 
     async def _restorable(self, command: Command, to: str | None) -> None:
         """Putting the backup back is a way of its own: only where the database stays in its place, and typed."""
@@ -205,7 +232,7 @@ class Desk:
         if not goes_on and not await changed(self.ctx):
             raise Refused(
                 "The run has not changed the database, so there is nothing to put a backup back for.",
-                hint="A plain `stepflow rollback` is enough; `stepflow backups restore` puts a backup back by hand.",
+                hint="A plain `stepflow rollback` is enough. " + await self._by_hand(command),
                 code="no_restore_yet",
             )
         self._typed(command, "Putting the backup back loses everything that was written since it was made.")

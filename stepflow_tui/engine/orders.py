@@ -12,10 +12,13 @@ from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.playbooks.spec import Playbook
 from stepflow_tui.engine.steps.context import Answers, RunContext
 from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
+from stepflow_tui.engine.steps.live.rehearsals import cutting_over, keep_rehearsing
 
 Answer = dict[str, Any]
 WHOLE = 10_000
 """A share of 100 %."""
+GOING = frozenset({RunState.RUNNING, RunState.WAITING})
+"""States in which both sides are kept equal and somebody takes orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,19 @@ class LiveOrders:
         return {}
 
     async def _rehearse(self, command: Command) -> Answer:
-        row = await self.ctx.journal.phase_row(PhaseName.CUTOVER.value)
-        if row["state"] == StepState.DONE.value or not await self._done(PhaseName.VALIDATE):
-            raise Refused(
-                "The cutover is rehearsed between verification and cutover.",
-                hint="`stepflow status` shows where the run is.",
-                code="no_rehearsal_now",
-            )
+        if await self._done(PhaseName.CUTOVER) or not await self._done(PhaseName.VALIDATE):
+            raise self._no_rehearsal("The cutover is rehearsed between verification and cutover.")
+        if await cutting_over(self.ctx):
+            raise self._no_rehearsal("The cutover has begun, and rehearses by itself.")
+        state = await self.ctx.journal.state()
+        if state not in GOING:
+            raise self._no_rehearsal(f"Nothing is rehearsed while the run is {state}.")
         orders_of(self.ctx).put(Order(kind=OrderKind.REHEARSE, who=command.who))
+        keep_rehearsing(self.ctx)  # at a gate nothing else has started it
         return {}
+
+    def _no_rehearsal(self, why: str) -> Refused:
+        return Refused(why, hint="`stepflow status` shows where the run is.", code="no_rehearsal_now")
 
     async def _cleanup(self, command: Command) -> Answer:
         state = await self.ctx.journal.state()

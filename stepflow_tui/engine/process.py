@@ -14,16 +14,19 @@ import select
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from stepflow_tui.engine.application.streams import keep_private
+from stepflow_tui.engine.config import LoadedConfig
 from stepflow_tui.engine.errors import ConfigError, StepFlowError
 from stepflow_tui.engine.journal.launch import StartLine
 from stepflow_tui.engine.journal.lock import take_lock
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.redact import Redact
 from stepflow_tui.engine.session import Session, Wiring, secrets_of
+from stepflow_tui.engine.steps.application.kept_config import config_to_go_back
 
 START_LINE_SECONDS = 30.0
 
@@ -73,11 +76,18 @@ def _engine(run_dir: Path, wiring: Wiring) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable()
     env = dict(os.environ) | start.env
-    loaded = wiring.load_config(_config_path(run_dir, start), env)
+    loaded = _loaded(run_dir, start, env, wiring)
     redact = secrets_of(loaded, start.env)
     sys.stderr = RedactingStream(sys.stderr, redact)
     session = Session(run_dir=run_dir, start=start, loaded=loaded, wiring=wiring, redact=redact, ready=_ready)
     return asyncio.run(session.serve())
+
+
+def _loaded(run_dir: Path, start: StartLine, env: Mapping[str, str], wiring: Wiring) -> LoadedConfig:
+    path = _config_path(run_dir, start)
+    if start.going_back:
+        return config_to_go_back(run_dir, path, env, wiring.load_config)
+    return wiring.load_config(path, env)
 
 
 def _read_line() -> bytes:

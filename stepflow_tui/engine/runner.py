@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from stepflow_tui.engine.errors import (
     StepFailed,
     StepFlowError,
     Stopping,
+    TargetConnectionError,
 )
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.gates import Gate
@@ -31,6 +32,7 @@ from stepflow_tui.engine.model.outcome import first_code, verdict
 from stepflow_tui.engine.model.state import TRANSITIONS, RunResult, RunState, StepState
 from stepflow_tui.engine.playbooks.spec import PhaseSpec, Playbook
 from stepflow_tui.engine.steps.context import RunContext, Step
+from stepflow_tui.engine.steps.same_config import BACK_HINT, refuse_other_config
 from stepflow_tui.engine.texts import render
 
 BLOCKED = "blocked"
@@ -149,6 +151,7 @@ class Runner:
     async def _asked_to_end(self) -> Ending:
         if self._control.wish is Wish.ABORT:
             if self._playbook.abandon is not None:
+                await refuse_other_config(self._ctx, BACK_HINT)
                 await self._playbook.abandon(self._ctx)
             return Ending(state=RunState.ABORTED, result=RunResult.ABORTED, exit_code=ExitCode.INTERRUPTED)
         state = await self._ctx.journal.state()
@@ -300,18 +303,42 @@ class Runner:
         return Ending(state=outcome.state, result=outcome.result, exit_code=outcome.exit_code)
 
     async def _backward(self) -> Ending:
-        journal, names = self._ctx.journal, self._playbook.names
+        names = self._playbook.names
         keep = names.index(self._back_to) if self._back_to else 0
         try:
+            return await self._undone(keep)
+        except TargetConnectionError as exc:
+            return await self._retreated(await self._stranded(names[keep:], exc))
+
+    async def _stranded(self, phases: Sequence[str], error: TargetConnectionError) -> Ending:
+        """The target can't be asked: what does not need it is taken back all the same, and the rest is named."""
+        left = None
+        if self._playbook.stranded is not None:
+            left = await self._playbook.stranded(self._ctx, phases, error)
+        if left is not None:
+            await self._begin_undoing()
+            return await self._failed(left)
+        return await self._not_undone(error)
+
+    async def _begin_undoing(self) -> None:
+        journal = self._ctx.journal
+        if await journal.state() is RunState.PENDING:
+            await journal.set_state(RunState.RUNNING)
+        await journal.set_state(RunState.ROLLING_BACK)
+
+    async def _undone(self, keep: int) -> Ending:
+        journal, names = self._ctx.journal, self._playbook.names
+        try:
+            await refuse_other_config(self._ctx, BACK_HINT)
             if self._playbook.open is not None:
                 await self._control.guard(self._playbook.open(self._ctx))
             if self._playbook.consent is not None:
                 await self._control.guard(self._playbook.consent(self._ctx, names[keep:]))
+        except TargetConnectionError:
+            raise
         except StepFlowError as exc:
             return await self._retreated(await self._not_undone(exc))
-        if await journal.state() is RunState.PENDING:
-            await journal.set_state(RunState.RUNNING)
-        await journal.set_state(RunState.ROLLING_BACK)
+        await self._begin_undoing()
         for phase in reversed(self._playbook.phases[keep:]):
             for step in reversed(phase.steps):
                 await self._control.checkpoint()

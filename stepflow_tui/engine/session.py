@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from stepflow_tui import __version__
 from stepflow_tui.engine.alerts import watch
-from stepflow_tui.engine.config import LoadedConfig, changed_keys
+from stepflow_tui.engine.config import LoadedConfig
 from stepflow_tui.engine.control import EngineControl, Wish
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.intents import Desk
@@ -26,6 +25,7 @@ from stepflow_tui.engine.journal.clock import SystemClock
 from stepflow_tui.engine.journal.launch import StartLine
 from stepflow_tui.engine.journal.runs import NewRun, versions
 from stepflow_tui.engine.journal.store import Journal
+from stepflow_tui.engine.model import dsn_words
 from stepflow_tui.engine.model.alert import Alert
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.events import EventCode
@@ -35,6 +35,7 @@ from stepflow_tui.engine.model.state import UNFINISHED, RunState
 from stepflow_tui.engine.playbooks.spec import Playbook, check_phase
 from stepflow_tui.engine.runner import Runner, WriteReport
 from stepflow_tui.engine.steps.context import Answers, RunContext
+from stepflow_tui.engine.steps.same_config import ON_HINT, refuse_other_config
 from stepflow_tui.engine.steps.services import Services
 
 BEAT_SECONDS = 1.0
@@ -71,7 +72,9 @@ def secrets_of(loaded: LoadedConfig, piped: Mapping[str, str]) -> Redact:
 
 
 def _passwords(text: str) -> set[str]:
-    """Passwords inside a URI: before the host, and as a parameter."""
+    """Passwords inside an address: before the host, as a parameter, or as libpq's keyword."""
+    if found := dsn_words.secrets_in(text):
+        return found
     try:
         parts = urlsplit(text) if "://" in text else None
     except ValueError:
@@ -145,7 +148,7 @@ class Session:
             return partial(self._finished, journal)
         await journal.restart()
         if not turned:
-            await self._refuse_changes(journal)
+            await refuse_other_config(ctx, ON_HINT)
             await journal.set_state(RunState.RUNNING)
         await self._tell_start(ctx)
         return desk.runner.run
@@ -237,22 +240,6 @@ class Session:
     async def _end_loss(self, journal: Journal) -> None:
         if self.lost is not None:
             await journal.resolve_alert(self.lost.code, self.lost.key)
-
-    async def _refuse_changes(self, journal: Journal) -> None:
-        run = await journal.run_row()
-        assert run is not None
-        kept = json.loads(run["config"])
-        keys = [
-            *changed_keys(kept["relevant"], self.loaded.plan_relevant),
-            *changed_keys(kept["sides"], self.loaded.sides),
-        ]
-        if keys:
-            raise Drift(
-                "The config changed since this run was started.",
-                detail=", ".join(keys),
-                hint="Put the old values back to go on, or start a new run with --new.",
-                code="config_changed",
-            )
 
     async def _tell_start(self, ctx: RunContext) -> None:
         config = self.loaded.config

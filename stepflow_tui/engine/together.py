@@ -30,6 +30,8 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         await asyncio.wait({task})
+        if not task.cancelled():
+            cancelled.__cause__ = task.exception()  # what nobody asks for, asyncio writes to the engine's log
         raise

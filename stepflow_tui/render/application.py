@@ -14,7 +14,7 @@ from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.language import N_, _, known, ngettext
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
-from stepflow_tui.render.live import is_offline, phase_title
+from stepflow_tui.render.live import as_of_line, is_in_place, is_offline, phase_title
 from stepflow_tui.render.width import cells, pad
 
 Gauge = Mapping[str, Any]
@@ -34,6 +34,8 @@ MOVING = frozenset({"stopping", "stopped", "switching", "starting", "going back"
 """States in which nobody should expect it to answer."""
 OPEN_WINDOW = frozenset({"open", "deciding"})
 """States of a maintenance window in which the application is stopped."""
+MOVING_STEPS = frozenset({"stop-application", "change-application"})
+"""Steps of a run in place that stop or start it."""
 LONGEST = 200
 """Characters of a value from outside on one line."""
 LONGEST_SENTENCE = 1000
@@ -58,8 +60,14 @@ def window_left(status: Status, now_ms: float) -> float | None:
 
 
 def moves_application(status: Status) -> frozenset[str]:
-    """The phases that stop or start it; an offline run stops it before it copies."""
+    """The phases that stop or start it; an offline run stops it before it copies, one in place where a step does it."""
+    if is_in_place(status):
+        return frozenset(str(p["name"]) for p in status.get("phases") or () if _names(p) & MOVING_STEPS)
     return frozenset({"capture", "cutover"} if is_offline(status) else {"cutover"})
+
+
+def _names(phase: Gauge) -> frozenset[str]:
+    return frozenset(str(s["name"]) for s in phase.get("steps") or ())
 
 
 def outside(value: object) -> str:
@@ -99,9 +107,11 @@ def is_healthy(row: Gauge) -> bool:
 
 
 def health_rows(status: Status) -> Iterator[tuple[bool, str]]:
-    """Every health check: whether it was passed, and its line."""
+    """Every health check: whether it was passed, and its line. On its way between two sides none is: that is from before."""
+    moving = _moving(status)
     for row in (status.get("application") or {}).get("health") or ():
-        yield is_healthy(row), health_line(row)
+        if not (moving and is_healthy(row)):
+            yield is_healthy(row), health_line(row)
 
 
 def health_line(row: Gauge) -> str:
@@ -150,15 +160,24 @@ def _time(since: object, *, short: bool) -> str:
     return outside(since)
 
 
+def asked(status: Status) -> bool:
+    """Whether somebody asks the application: without an engine everything is as it was last known."""
+    return bool((status.get("engine") or {}).get("alive", True))
+
+
+def _asked_now(status: Status) -> Gauge:
+    return ((status.get("availability") or {}).get("now") or {}) if asked(status) else {}
+
+
 def answers(status: Status) -> bool | None:
     """Whether it answered the last request, None while nobody asks."""
-    now = (status.get("availability") or {}).get("now")
+    now = _asked_now(status)
     return None if not now else bool(now.get("ok"))
 
 
 def now_line(status: Status) -> str:
     """`answers in 12 ms`, `DOES NOT ANSWER`; "" while nobody asks."""
-    now = (status.get("availability") or {}).get("now")
+    now = _asked_now(status)
     if not now:
         return ""
     if not now.get("ok"):
@@ -198,9 +217,9 @@ def short_figures(phase: Gauge) -> str:
     """`away 1.2 s, gap 1.2 s, 2/1,204 failed`: the same where there is little room."""
     parts = []
     if phase.get("unavailable_seconds") is not None:
-        parts.append(_("away {time}").format(time=words.seconds(phase["unavailable_seconds"])))
+        parts.append(_("away {time}").format(time=words.clock(phase["unavailable_seconds"])))
     if phase.get("longest_gap_seconds") is not None:
-        parts.append(_("gap {time}").format(time=words.seconds(phase["longest_gap_seconds"])))
+        parts.append(_("gap {time}").format(time=words.clock(phase["longest_gap_seconds"])))
     if phase.get("requests") is not None:
         text = _("{failed}/{count} failed")
         parts.append(text.format(failed=words.count(phase.get("failed")), count=words.count(phase["requests"])))
@@ -212,8 +231,8 @@ def phase_table(status: Status, *, short: bool = False) -> Sequence[tuple[str, s
     rows = [
         (
             clean_line(phase_title(status, str(name))),
-            _seconds(phase.get("unavailable_seconds")),
-            _seconds(phase.get("longest_gap_seconds")),
+            _seconds(phase.get("unavailable_seconds"), short=short),
+            _seconds(phase.get("longest_gap_seconds"), short=short),
             words.count(phase.get("failed")),
         )
         for name, phase in _in_order(status)
@@ -230,8 +249,9 @@ def _in_order(status: Status) -> Sequence[tuple[str, Gauge]]:
     return sorted(found.items(), key=lambda item: names.index(item[0]) if item[0] in names else len(names))
 
 
-def _seconds(value: object) -> str:
-    return words.seconds(value) if isinstance(value, int | float) else "?"
+def _seconds(value: object, *, short: bool = False) -> str:
+    tell = words.clock if short else words.seconds
+    return tell(value) if isinstance(value, int | float) else "?"
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -249,6 +269,8 @@ def application_lines(status: Status, *, signs: bool = True) -> Iterator[str]:
 
     Without `signs` in words, for who can't see a tick.
     """
+    if head := as_of_line(status.get("application") or status.get("availability")):
+        yield head
     if line := state_line(status):
         yield words.about(_("application"), line)
     for fine, text in standing_rows(status):
@@ -273,7 +295,7 @@ def short_line(status: Status, now_ms: float = 0) -> str:
 
     No figures that change every second: what is drawn round a panel is drawn with all of it.
     """
-    health = list(health_rows(status))
+    health = list(health_rows(status)) if asked(status) else []
     sick = sum(not fine for fine, _text in health)
     told = [state_word(status.get("application") or {})] if _moving(status) else []
     left = window_left(status, now_ms)

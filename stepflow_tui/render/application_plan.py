@@ -16,6 +16,7 @@ Gauge = Mapping[str, Any]
 Plan = Mapping[str, Any]
 
 ACTIONS: dict[str, str] = {
+    "prepare": N_("prepare, while it still runs"),
     "stop": N_("stop"),
     "settings": N_("settings"),
     "build": N_("build"),
@@ -36,6 +37,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             "In mode copy the run does nothing of this: whoever switches the application does it, when the run is complete."
         )
         yield ""
+    if plan.get("mode") == "in-place" and plan.get("commands") and not _changes(plan):
+        yield _("The conversion goes on beside the application. Only the way back stops and starts it, like this.")
+        yield ""
     yield from problem_lines(plan)
     if plan.get("settings") or not plan.get("problems"):  # where they could not be planned, "none" would be wrong
         yield from _settings(plan.get("settings") or ())
@@ -45,6 +49,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield _("What stands now")
         yield from (f"  {words.about(outside(row['recipe']), standing_line(row))}" for row in found)
+
+
+def _changes(plan: Plan) -> bool:
+    """Whether it gets other settings or other code; what only restarts it is of use on the way back alone."""
+    return bool(plan.get("settings")) or any(c["action"] in ("build", "deploy") for c in plan.get("commands") or ())
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:

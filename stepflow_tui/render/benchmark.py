@@ -196,6 +196,10 @@ def conclusion(result: Result) -> str:
     """What it means, in words."""
     if result["compared"] == "modes":
         return _of_modes(result)
+    if "server_not_durable" in result["notes"]:
+        return _(
+            "Whether PostgreSQL is better where several write at once was not compared: set fsync and synchronous_commit on."
+        )
     ratio = _ratio(result, "concurrent_writes", "postgres")
     if result["better"]:
         return _("PostgreSQL is better where several write at once: {ratio} times as fast.").format(ratio=ratio)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow_tui.engine.model.discrepancy import SET_ASIDE
 from stepflow_tui.engine.model.sensitive import is_fingerprint
 from stepflow_tui.engine.texts.language import N_, _, known
 from stepflow_tui.render.clean import clean, clean_line
@@ -92,6 +93,8 @@ def rejected(row: Mapping[str, Any]) -> DiffRow:
 
 def sides(row: DiffRow) -> tuple[str, str]:
     """Both values, or why there is none."""
+    if row.file == SET_ASIDE:
+        return _("(in the source)"), _("(set aside)")
     if row.cls == "rejected":
         return _("(in a file)"), _("(not carried)")
     absent = _("(no row)")
@@ -107,7 +110,9 @@ def whole(row: DiffRow) -> Iterator[str]:
     yield _("class: {text}").format(text=row.word)
     if row.cause:
         yield _("cause: {text}").format(text=clean_line(known(row.cause)))
-    if row.file:
+    if row.file == SET_ASIDE:
+        yield _("The row is set aside: corrected in the source, it is tried again.")
+    elif row.file:
         yield _("The rejected row is in {file}").format(file=clean_line(row.file))
     for name, value in zip((_("source"), _("target")), sides(row), strict=True):
         yield ""

@@ -149,7 +149,7 @@ def _ask_plan(name: str, params: Mapping[str, Any]) -> str:
 
 
 def _ask_typed(name: str, params: Mapping[str, Any]) -> str:
-    text = _("confirm {step}; going back would lose: {loses}")
+    text = _("confirm {step}; going back loses {loses}")
     return text.format(step=words.phrase(str(params.get("step", name))), loses=lost(params.get("loses")))
 
 

@@ -66,12 +66,14 @@ def switch_guards(status: Status) -> list[Guard]:
     if switch.get("guards"):
         return _told(switch["guards"])
     left = switch.get("soak_left_seconds")
+    now = "as_of" not in switch  # without an engine nobody knows for how long it is held
+    held = [_guard("soak", not left, time=words.seconds(left))] if now else []
     return [
         _guard("engine", (status.get("engine") or {}).get("alive")),
         _guard("armed", not switch.get("rolled_back")),
         _guard("owner", _owner(status) != "postgresql"),
         *_data(status),
-        _guard("soak", not left, time=words.seconds(left)),
+        *held,
     ]
 
 

@@ -83,6 +83,8 @@ _TOPICS = {
     "intent": N_("intent"),
     "note": N_("remark"),
 }
+_SIDES = {"offline": N_("window"), "application": N_("service")}
+"""Topics by how a code begins."""
 TOPIC_CELLS = 8
 LEVEL_CELLS = 5
 
@@ -106,6 +108,10 @@ def level_of(event: Mapping[str, Any]) -> str:
             return "ERROR"
         case "return_disturbed":
             return "ALERT"
+        case "application_failed":
+            return "ALERT"
+        case "offline_waits" | "offline_locked_out" | "offline_lock_kept" | "offline_from_zero":
+            return "WARN"
         case "switch_suspended" | "log_not_tended":
             return "WARN"
         case "step" | "phase":
@@ -140,7 +146,7 @@ def history_head(event: Mapping[str, Any], stamp: Stamp = Stamp.TIME) -> str:
     """Time, level and topic."""
     time = str(event.get("time") or "")[:19].replace("T", " ")
     code = str(event["event"])
-    topic = _TOPICS.get(_family(code), code)
+    topic = _TOPICS.get(_family(code)) or _SIDES.get(code.partition("_")[0], code)
     level = pad(_(_LEVELS[level_of(event)]), LEVEL_CELLS)
     return clean_line(f"{time[stamp:]} {level} {pad(_(topic), TOPIC_CELLS)} ")
 

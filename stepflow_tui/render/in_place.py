@@ -14,6 +14,7 @@ from stepflow_tui.render.clean import clean_line
 Status = Mapping[str, Any]
 
 BACKUP_STEP = "backup"
+WATCH_STEP = "watch"
 CONVERTED = frozenset({"convert", "tune", "layout", "change-application", "stop-application"})
 """Steps that change something: the file, or the application."""
 
@@ -70,6 +71,11 @@ def restore_lines(status: Status) -> Iterator[str]:
     yield _(
         "Whoever has the file open is in the way: stop them first where no recipe does. The old file is kept aside."
     )
+
+
+def watches(status: Status) -> bool:
+    """Whether the new mode is being watched: a short watch keeps the run "running", a long one makes it "observing"."""
+    return status.get("step") == WATCH_STEP and status.get("state") in ("running", "observing")
 
 
 def observing_line() -> str:

@@ -6,7 +6,7 @@ not known is left out, never shown as zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stepflow_tui.engine.model.draft import IN_PLACE
@@ -15,10 +15,14 @@ from stepflow_tui.engine.texts.language import _, known, ngettext
 from stepflow_tui.engine.texts.switching import BACK, CAPTURES, MOMENTS, SIGNALS, STRATEGIES, TOLD, VERDICTS
 from stepflow_tui.render import words
 from stepflow_tui.render.clean import clean_line
+from stepflow_tui.render.tables import key_text
 from stepflow_tui.render.wal import in_place_lines, wal_lines
 
 Gauge = Mapping[str, Any]
 Status = Mapping[str, Any]
+OFFLINE = "offline"
+_NAMED = 3
+"""Rows set aside that are named."""
 
 
 def is_live(status: Status) -> bool:
@@ -38,9 +42,14 @@ def is_offline(status: Status) -> bool:
     return "cutover" in names and "switch_reads" not in names and not is_in_place(status)
 
 
+def sort_of(status: Status) -> str:
+    """What titles of phases and steps depend on: the kind, or the maintenance window of one that has a target."""
+    return OFFLINE if is_offline(status) else str(status.get("kind") or "")
+
+
 def phase_title(status: Status, name: str) -> str:
     """A phase of this run as its title."""
-    return words.phase(name, str(status.get("kind") or ""), "offline" if is_offline(status) else "")
+    return words.phase(name, sort_of(status))
 
 
 class _Shown(dict[str, object]):
@@ -76,9 +85,35 @@ def lag_line(lag: Gauge) -> str:
     """How far the new side is behind."""
     if not lag.get("changes"):
         return _("not behind: every change is on the new side")
-    return _("behind by {count} changes, {time}").format(
+    return ngettext("behind by {count} change, {time}", "behind by {count} changes, {time}", lag["changes"]).format(
         count=words.count(lag["changes"]), time=words.seconds(lag.get("seconds"))
     )
+
+
+def known_lag(status: Status) -> Gauge | None:
+    """How far behind, None where nobody has looked since: there is no engine, or nothing is carried any more."""
+    works = (status.get("engine") or {}).get("alive", True) and not closed(status)
+    return status.get("lag") if works else None
+
+
+def as_of_line(gauge: Gauge | None) -> str:
+    """Of when figures are that nobody renews any more; "" while an engine does."""
+    if not gauge or "as_of" not in gauge:
+        return ""
+    time = f"{str(gauge['as_of'])[:19]}Z" if gauge["as_of"] else "?"
+    return _("as of {time}, no engine works on the run:").format(time=clean_line(time))
+
+
+def _dated(*groups: tuple[Gauge | None, Iterable[str]]) -> Iterator[str]:
+    """Groups of lines, each under the time its gauge is of, which is told once."""
+    told = ""
+    for gauge, lines in groups:
+        shown = list(filter(None, lines))
+        head = as_of_line(gauge) if shown else ""
+        if head and head != told:
+            yield head
+            told = head
+        yield from shown
 
 
 def log_line(live: Gauge) -> str:
@@ -159,6 +194,8 @@ def trouble_lines(switch: Gauge) -> Iterator[str]:
         yield _("suspended: routers read the old side, because the new one is behind or out of reach")
     if switch.get("trouble"):
         yield _("the newest round ended with an error: {code}").format(code=clean_line(str(switch["trouble"])))
+    if "as_of" in switch and switch.get("percentage") and switch.get("strategy") != "restart":
+        yield _("without an engine nobody keeps that up: routers read from the side that owns the writes")
     if switch.get("cool_down_left_seconds"):
         yield _("it can be armed again in {time}").format(time=words.seconds(switch["cool_down_left_seconds"]))
 
@@ -263,9 +300,18 @@ def in_the_way(status: Status) -> Iterator[str]:
     live = status.get("live") or {}
     if live.get("poison"):
         yield _("rows set aside, because the new side can't hold them: {count}").format(count=_number(live["poison"]))
+        yield from _set_aside(live.get("set_aside") or {})
     if live.get("blockers"):
         text = _("values in the way back, because SQLite can't hold them: {count}")
         yield text.format(count=_number(live["blockers"]))
+
+
+def _set_aside(found: Mapping[str, Any]) -> Iterator[str]:
+    """The first few of them; the report has all."""
+    for row in (found.get("rows") or ())[:_NAMED]:
+        place = words.about(clean_line(str(row["table"])), key_text(row["key"]))
+        column = _(", column {column}").format(column=clean_line(row["column"])) if row["column"] else ""
+        yield f"  {place}{column}: {clean_line(known(str(row['reason'])))}"
 
 
 def _number(found: object) -> str:
@@ -289,17 +335,16 @@ def live_lines(status: Status) -> Iterator[str]:
     yield from filter(None, (owner_line(status),))
     if closed(status):
         return
-    if status.get("lag") is not None:
-        yield lag_line(status["lag"])
-    if is_in_place(status):
-        yield from in_place_lines(status)
-    elif status.get("wal") is not None:
-        yield words.about(_("WAL"), words.clauses(wal_lines(status["wal"])))
-    yield from filter(None, (log_line(live), verifier_line(live)))
-    if status.get("switch") is not None:
-        yield from switch_lines(status["switch"])
-    yield from filter(None, (freeze_line(live), back_line(status)))
-    yield from in_the_way(status)
+    if (lag := known_lag(status)) is not None:
+        yield lag_line(lag)
+    wal, switch = status.get("wal"), status.get("switch")
+    log = [words.about(_("WAL"), words.clauses(wal_lines(wal)))] if wal is not None else []
+    yield from _dated(
+        (wal, in_place_lines(status) if is_in_place(status) else log),
+        (live, (log_line(live), verifier_line(live))),
+        (switch, switch_lines(switch) if switch is not None else ()),
+        (live, (freeze_line(live), back_line(status), *in_the_way(status))),
+    )
 
 
 def switch_event(event: Mapping[str, Any]) -> Iterator[str]:

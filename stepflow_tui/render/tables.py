@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from stepflow_tui.engine.model.draft import IN_PLACE
 from stepflow_tui.engine.texts.language import N_, _, ngettext
 from stepflow_tui.render.clean import clean_line
 
@@ -19,8 +20,9 @@ class Standing(IntEnum):
     DIFFERS = 0
     RUNNING = 1
     UNSURE = 2
-    WAITING = 3
-    EQUAL = 4
+    WRITTEN = 3
+    WAITING = 4
+    EQUAL = 5
 
 
 _WORDS = {
@@ -35,6 +37,8 @@ _WORDS = {
     "equal": N_("equal"),
     "different": N_("differs"),
     "not_verified": N_("not verified"),
+    "application_writes": N_("written to"),
+    "unread": N_("not read"),
 }
 _STANDINGS = {
     "copying": Standing.RUNNING,
@@ -45,6 +49,8 @@ _STANDINGS = {
     "equal": Standing.EQUAL,
     "different": Standing.DIFFERS,
     "not_verified": Standing.UNSURE,
+    "application_writes": Standing.WRITTEN,
+    "unread": Standing.UNSURE,
     "unfinished": Standing.UNSURE,
 }
 _COUNTED = ("copied", "ready", "verifying")
@@ -77,11 +83,40 @@ class TableRow:
 def table_rows(status: Mapping[str, Any]) -> list[TableRow]:
     """The tables of a status, differences first, else in their order."""
     ended = status.get("state") in ENDED
-    return sorted((_row(t, ended=ended) for t in status.get("tables") or ()), key=lambda r: r.standing)
+    tables = ((t, apart_from(status, t)) for t in status.get("tables") or ())
+    return sorted((_row(t, ended=ended, apart=apart) for t, apart in tables), key=lambda r: r.standing)
 
 
-def _row(table: Mapping[str, Any], *, ended: bool) -> TableRow:
-    state = _state(table)
+def apart_from(told: Mapping[str, Any], table: Mapping[str, Any]) -> str:
+    """What the verdict `equal` of a table that stays in its place leaves out: `application_writes`, `unread`, or ""."""
+    if told.get("kind") not in IN_PLACE or table.get("verified") != "equal":
+        return ""
+    return str(table.get("apart_from") or "")
+
+
+def written_to(told: Mapping[str, Any], table: Mapping[str, Any]) -> bool:
+    """Whether the application wrote to it meanwhile: what is proved then is that the conversion wrote none of its rows."""
+    return apart_from(told, table) == "application_writes"
+
+
+def written_line(told: Mapping[str, Any]) -> str:
+    """How many tables of a status or a report are such, "" for none."""
+    count = sum(written_to(told, t) for t in told.get("tables") or ())
+    text = ngettext(
+        "{count} table was written to meanwhile: the conversion itself wrote none of its rows.",
+        "{count} tables were written to meanwhile: the conversion itself wrote none of their rows.",
+        count,
+    )
+    return text.format(count=f"{count:,}") if count else ""
+
+
+def written_reason() -> str:
+    """What is proved of such a table."""
+    return _("its rows were not compared: the application works on; the conversion itself wrote none of them")
+
+
+def _row(table: Mapping[str, Any], *, ended: bool, apart: str) -> TableRow:
+    state = apart if apart and table["state"] == "verified" else _state(table)
     state = "unfinished" if ended and state in ("copying", "verifying") else state
     return TableRow(
         key=str(table["source"]),
@@ -123,13 +158,16 @@ def _signed(value: int | None) -> str:
 def tables_summary(rows: Sequence[TableRow], level: str | None) -> list[str]:
     """`4 tables`, `1 differs`, `level detailed`."""
     differ = sum(r.standing is Standing.DIFFERS for r in rows)
-    compared = any(r.standing in (Standing.DIFFERS, Standing.EQUAL) for r in rows)
+    written = sum(r.standing is Standing.WRITTEN for r in rows)
+    compared = any(r.standing in (Standing.DIFFERS, Standing.WRITTEN, Standing.EQUAL) for r in rows)
     parts = [
         ngettext("{count} table", "{count} tables", len(rows)).format(count=f"{len(rows):,}"),
         ngettext("{count} differs", "{count} differ", differ).format(count=f"{differ:,}")
         if compared
         else _("not compared yet"),
     ]
+    if written:
+        parts.append(ngettext("{count} written to", "{count} written to", written).format(count=f"{written:,}"))
     if level:
         parts.append(_("level {level}").format(level=_(level)))
     return parts

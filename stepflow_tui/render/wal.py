@@ -56,7 +56,7 @@ def wal_lines(wal: Gauge) -> Iterator[str]:
             count=words.count(wal.get("frames")),
             done=words.count(wal.get("checkpointed")),
         )
-    if mode == "wal":
+    if mode == "wal" and "as_of" not in wal:
         yield from reader_lines(wal.get("pinned_by"))
 
 

@@ -21,7 +21,7 @@ def window_lines(status: Status, *, now_ms: int | None = None) -> Iterator[str]:
     window: Mapping[str, Any] = status.get("window") or {}
     state = window.get("state")
     if state in ("open", "deciding"):
-        yield _standing(window, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+        yield _standing(status, time.time_ns() // 1_000_000 if now_ms is None else now_ms)
     elif state == "switched" and window.get("actual_seconds") is not None:
         text = _("maintenance window: the application stood still for {time} (predicted: {predicted})")
         yield text.format(
@@ -34,7 +34,7 @@ def window_lines(status: Status, *, now_ms: int | None = None) -> Iterator[str]:
         )
         yield text.format(time=words.seconds(window["stopped_seconds"]))
     elif state is None and window.get("predicted_seconds") is not None:
-        text = _("maintenance window: {window}; the application will stand still for about {low} to {high}")
+        text = _("maintenance window: {window}; predicted standstill: {low} to {high}")
         yield text.format(
             window=words.seconds(window.get("seconds")),
             low=words.seconds(window.get("predicted_low_seconds")),
@@ -42,11 +42,14 @@ def window_lines(status: Status, *, now_ms: int | None = None) -> Iterator[str]:
         )
 
 
-def _standing(window: Mapping[str, Any], now_ms: int) -> str:
+def _standing(status: Status, now_ms: int) -> str:
+    window = status["window"]
     left = (int(window["ends_ms"]) - now_ms) / 1000
     if window["state"] == "deciding":
-        return _("maintenance window: the application is stopped; it is being started on the new side")
+        return _("maintenance window: the application is being started on the new side")
     if left <= 0:
         return _("maintenance window: it is over; the old side is being started again")
     text = _("maintenance window: the application is stopped, {left} left of {window}")
+    if (status.get("application") or {}).get("state") == "stopping":
+        text = _("maintenance window: the application is being stopped, {left} left of {window}")
     return text.format(left=words.seconds(left), window=words.seconds(window.get("seconds")))

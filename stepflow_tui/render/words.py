@@ -91,6 +91,16 @@ def seconds(value: float | None) -> str:
     return f"{whole} s"
 
 
+def clock(value: float) -> str:
+    """`0.4 s`, `12 s`, `3:05`, `2:10:00`: the same in few cells."""
+    whole = round(value)
+    if whole < 60:
+        return seconds(value)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def count(value: int | float | None) -> str:
     """`1,234,567`; unknown as `?`."""
     return "?" if value is None else f"{value:,.0f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sqlite3
 import subprocess
@@ -128,6 +129,20 @@ def test_a_writer_that_comes_and_goes_is_no_difference(stand: Stand) -> None:
     verdicts = {t["source"]: (t["verified"], t["reason"]) for t in stand.report()["tables"]}
     assert verdicts["t"] == ("equal", "")
     assert "the application wrote to it since the backup" in verdicts["quiet"][1]
+    apart = "1 of 2 tables verified equal, 1 more equal apart from the application's writes"
+    said = {t["source"]: t["apart_from"] for t in stand.report()["tables"]}
+    assert (
+        said
+        == {t["source"]: t["apart_from"] for t in stand.status()["tables"]}
+        == {"t": None, "quiet": "application_writes"}
+    )
+    proved = stand.report()["in_place"]["prove"]
+    assert (proved["equal"], proved["written_to"], proved["tables"]) == (1, 1, 2)
+    for name in ("report.md", "report.html"):
+        text = (stand.run_dir / name).read_text().replace("&#x27;", "'")
+        assert apart in text
+        assert "1 of 2, 1 equal apart from the application's writes" in text
+    assert text.count('class="equal"') == 1, "what is not proven by value is not green"
 
 
 def test_the_backup_is_put_back(stand: Stand) -> None:
@@ -220,6 +235,33 @@ def test_a_killed_engine_goes_on(stand: Stand) -> None:
         assert stand.rollback(env={"STEPFLOW_FAILPOINT": "wal_gone_back:1:kill"}).code == 1
         assert stand.rollback().code == 0
         assert mode_of(stand.source) == "delete"
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_killed_right_behind_the_conversion_and_written_to(stand: Stand, noted: bool) -> None:
+    """What it wrote was noted before anybody heard of it. Without the note nothing more is claimed than is known."""
+    assert stand.run(env={"STEPFLOW_FAILPOINT": "wal_converted:1:kill"}).code == 1
+    with closing(sqlite3.connect(stand.source)) as conn:
+        conn.execute("update quiet set v = x'01' where k = 'b'")
+        conn.commit()
+    if not noted:
+        (stand.run_dir / "converted.json").unlink()
+    ran, report = stand.run(), stand.report()
+    tables = {t["source"]: t for t in report["tables"]}
+    assert (ran.code, report["result"]) == ((0, "completed") if noted else (5, "incomplete"))
+    assert (tables["t"]["verified"], tables["t"]["apart_from"]) == ("equal", None)
+    found = {f["code"]: f for f in report["findings"]}
+    if noted:
+        assert (tables["quiet"]["verified"], tables["quiet"]["apart_from"]) == ("equal", "application_writes")
+        assert report["in_place"]["convert"]["bytes_written"] < 3 * 4096
+        assert "wal_unproven" not in found
+    else:
+        assert tables["quiet"]["verified"] == "not_verified"
+        assert "the engine was struck down before it was noted" in tables["quiet"]["reason"]
+        assert "2 rows then, 2 now" in tables["quiet"]["reason"]
+        [command] = re.findall(r"`stepflow (backups restore .*?)`", found["wal_unproven"]["fix"])
+        assert stand.cli(*command.split(), "--yes").code == 0
+        assert rows_of(stand.folder / "compare.db", "quiet") == 2
 
 
 def test_a_mode_that_was_changed_back_is_not_done(stand: Stand) -> None:

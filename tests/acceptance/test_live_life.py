@@ -275,6 +275,9 @@ def test_a_row_that_the_target_can_not_hold_stops_the_cutover_until_it_is_correc
     assert refused.code in (4, 5), refused.out + live.trouble()
     assert live.errors(before), refused.out
     assert live.stand.sql("select tb, k from _stepflow.poison") == [("customer", ["40"])]
+    [named] = live.stand.report()["rejects"]
+    assert (named["table"], named["key"], named["column"]) == ("customer", {"id": 40}, "name")
+    assert named["reason"] == "text contains a NUL character"
     assert live.status()["state"] != "observing"
     with opened(live.stand.source) as connection:
         assert connection.execute("select fenced from _sf_ctl").fetchone() == (0,)

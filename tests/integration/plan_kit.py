@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.plan import ColumnPlan, ObjectType, Plan, PlannedObject, Stage
 from stepflow_tui.engine.model.schema import SourceSchema
 from stepflow_tui.engine.model.types import Kind
@@ -48,7 +48,8 @@ def config_for(path: Path, **sections: Any) -> Config:
 async def plan_of(path: Path, existing: Matched | None = None, **sections: Any) -> Plan:
     schema, config = schema_of(path), config_for(path, **sections)
     made = existing.for_census() if existing else None
-    census = await take_census(path, schema, frozen=True, types=config.types, existing=made)
+    growing = config.mode is Mode.LIVE
+    census = await take_census(path, schema, frozen=True, types=config.types, existing=made, growing=growing)
     return build_plan(schema, census, config, existing=existing)
 
 

@@ -18,10 +18,14 @@ from typing import Any
 import pytest
 
 from stepflow_tui.engine.checks import CheckContext, check_context, run_checks, wal_copied
+from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.config import Config
 from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.engine.model.live import Owner
+from stepflow_tui.engine.sqlite.fence import set_owner
 from stepflow_tui.engine.sqlite.libraries import libraries_of
 from stepflow_tui.engine.texts import render
+from tests import capture_kit
 from tests.service_kit import http, serving
 from tests.stand_ins import StandIns, kubectl_state
 
@@ -311,14 +315,14 @@ async def test_the_service_is_asked_by_http_and_the_network_by_connecting(shop: 
         dead = f"127.0.0.1:{closed.getsockname()[1]}"
         async with serving(answer) as port:
             health = [{"http": f"http://127.0.0.1:{port}/{p}", "retries": 1} for p in ("ill", "well")]
-            network = [f"127.0.0.1:{port}", dead, "nonsense"]
+            network = [f"127.0.0.1:{port}", dead]
             async with looked(
                 shop, application={"sqlite": "3.53.0", "health": health}, requirements={"network": network}
             ) as ctx:
                 findings = await run_checks(ctx)
     [ill] = [f for f in findings if f.code == "application_unhealthy_now"]
     assert "/ill" in str(ill.object)
-    assert [f.object for f in findings if f.code == "app_network"] == [dead, "nonsense"]
+    assert [f.object for f in findings if f.code == "app_network"] == [dead]
 
 
 async def test_pods_of_one_deployment_block(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,6 +345,47 @@ async def test_services_of_a_compose_file_that_share_the_folder_block(shop: Path
 
 
 # the command
+
+
+# a live migration's capture
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+async def test_a_live_migrations_capture_is_named_and_goes_on(mode: str, tmp_path: Path) -> None:
+    path = capture_kit.make(tmp_path / "live.db", mode="delete")
+    assert "wal_captured" not in await found_in(path), "the application's own tables and triggers are none"
+    _, known = await capture_kit.installed(path)
+    found = await found_in(path)
+    assert (found["wal_captured"].severity, found["wal_captured"].params["run"]) == (W, capture_kit.RUN)
+    assert "_sf_ctl" in str(found["wal_captured"].params["names"])
+    assert not {c for c in blocking(found) if c.startswith("wal_captured")}
+    # what the finding says of the live run: the log goes on in either mode, and VACUUM throws it back
+    with capture_kit.application(path) as conn:
+        conn.execute(f"pragma journal_mode={mode}").fetchall()
+        before = capture_kit.look(path, known)
+        conn.execute("insert into users(email) values ('new@example.com')")
+        assert capture_kit.look(path, known) > before
+        conn.execute("pragma journal_mode=delete").fetchall()
+        conn.execute("vacuum")
+    with pytest.raises(Drift):
+        capture_kit.look(path, known)
+
+
+async def test_a_rebuild_below_a_capture_and_a_file_that_is_history_block(tmp_path: Path) -> None:
+    path = capture_kit.make(tmp_path / "live.db", mode="delete")
+    await capture_kit.installed(path)
+    assert "wal_captured_layout" in blocking(await found_in(path, wal={"page_size": 8192}))
+    assert "wal_captured_layout" not in await found_in(path, wal={"page_size": 4096})
+    await set_owner(path, Owner.POSTGRESQL)
+    assert "wal_captured_moved" in blocking(await found_in(path))
+
+
+async def test_what_is_left_of_a_capture_is_recognised_too(tmp_path: Path) -> None:
+    path = capture_kit.make(tmp_path / "live.db", mode="delete")
+    await capture_kit.installed(path)
+    with capture_kit.application(path) as conn:
+        conn.execute("drop table _sf_ctl")
+    assert (await found_in(path))["wal_captured"].params["run"] == "?"
 
 
 def write_config(folder: Path, source: Path) -> Path:

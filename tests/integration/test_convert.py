@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stepflow_tui.engine.errors import Held, Refused, StepFailed, Stopping
+from stepflow_tui.engine.errors import DiskFull, Held, Refused, StepFailed, Stopping
 from stepflow_tui.engine.model.config_wal import AutoVacuum
 from stepflow_tui.engine.model.control import FreeRunning
-from stepflow_tui.engine.sqlite import convert_errors
+from stepflow_tui.engine.sqlite import convert_errors, room
 from stepflow_tui.engine.sqlite.checkpoint import prove_checkpoint
 from stepflow_tui.engine.sqlite.connect import side_file
 from stepflow_tui.engine.sqlite.content import content_of
@@ -25,6 +25,7 @@ from stepflow_tui.engine.sqlite.convert import Attempt, Converted, JournalMode, 
 from stepflow_tui.engine.sqlite.convert_child import attempt, switch
 from stepflow_tui.engine.sqlite.exclusive import watch
 from stepflow_tui.engine.sqlite.mounts import FileSystem
+from stepflow_tui.engine.sqlite.room import room_needed
 from tests.convert_kit import READER, WRITER, Client, acknowledged, holder, make, told
 
 THINKING = "0.02"
@@ -282,6 +283,42 @@ async def test_what_the_disk_does_is_told_with_the_state_of_the_file(
     monkeypatch.undo()
     assert (await there(shop)).after.wal
     assert (await content_of(shop, frozen=False)).same(before)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace can't be found: apt-get install strace")
+async def test_no_room_on_the_way_back_says_how_much_is_needed(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in -wal alone has to get into the file, which grows by it."""
+
+    async def sound(_path: Path) -> str:
+        return "ok"
+
+    await there(shop)
+    with holder(shop, "pragma wal_autocheckpoint=0; insert into plain select 1, randomblob(900) from plain") as app:
+        app.process.kill()
+    grows = await room_needed(shop)
+    assert grows > 200 * 900
+    tracer = (
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-P",
+        str(shop),
+        "-e",
+        "inject=pwrite64:error=ENOSPC",
+        sys.executable,
+    )
+    monkeypatch.setattr(Conversation, "interpreter", tracer)
+    monkeypatch.setattr(room, "room_free", lambda _folder: 4096)
+    monkeypatch.setattr(convert_errors, "soundness", sound)  # its disk is not full: it would empty the -wal
+    with pytest.raises(DiskFull) as failed:
+        await convert(shop, DELETE, wait=5, control=FREE)
+    assert f"{shop.parent} has 4096 bytes free" in failed.value.hint
+    assert f"make room for {grows - 4096} more" in failed.value.hint
+    monkeypatch.undo()
+    assert (await convert(shop, DELETE, wait=5, control=FREE)).after.mode == "delete"
+    assert await room_needed(shop) < 200 * 900
 
 
 async def test_side_files_belong_to_whom_the_database_belongs(shop: Path) -> None:

@@ -22,7 +22,7 @@ from stepflow_tui.engine.facade.doctor import doctor
 from stepflow_tui.engine.facade.doctor_access import access_problems
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.sqlite.child import path_text
-from stepflow_tui.engine.sqlite.quick_check_child import handle
+from stepflow_tui.engine.sqlite.copy_check_child import handle
 from tests.monitor_kit import holding, make_shop, shop_config, side_files, stepflow, web
 
 ROOM: dict[str, Any] = {"requirements": {"disk": {"minimum": "1", "recommended": "2"}}}
@@ -54,6 +54,60 @@ async def test_all_is_well_and_nothing_is_touched(shop: Path, tmp_path: Path) ->
     assert await problems(shop_config(tmp_path, **ROOM)) == {}
     assert (shop.read_bytes(), side_files(shop), shop.stat().st_mtime_ns) == before
     assert not (tmp_path / "state").exists()
+
+
+async def test_a_database_that_is_called_like_a_side_file_is_no_leftover(shop: Path, tmp_path: Path) -> None:
+    shop.rename(tmp_path / "app-wal")
+    (tmp_path / "gone.db-wal").write_bytes(b"x")
+    loaded = shop_config(tmp_path, source={"path": "./app-wal"}, **ROOM)
+    found = await doctor(tmp_path / "state", loaded)
+    assert [p["params"]["side"] for p in found["problems"]] == [str(tmp_path / "gone.db-wal")]
+
+
+async def test_what_was_looked_at_is_told_and_what_was_not(shop: Path, tmp_path: Path) -> None:
+    """A fine database gets no empty answer, and no answer that claims more than was done."""
+    found = await doctor(tmp_path / "state", shop_config(tmp_path, **ROOM))
+    looks = {look["name"]: look for look in found["looked"]}
+    assert {name for name, look in looks.items() if look["looked"]} == {
+        "database", "locks", "wal", "inside", "processes", "runs",
+    }  # fmt: skip
+    assert "sound" in looks["database"]["about"]
+    assert "application.health" in looks["health"]["about"]
+    assert "{" not in str([look["about"] for look in found["looked"]])
+    with web() as url, holding(shop, "select 1"):
+        loaded = shop_config(tmp_path, application={"health": [{"http": url}]}, **ROOM)
+        found = await doctor(tmp_path / "state", loaded)
+    looks = {look["name"]: look for look in found["looked"]}
+    assert looks["health"]["looked"]
+    assert "1 processes" in looks["processes"]["about"]
+    (tmp_path / "shop.db").write_bytes(b"no database at all, but long enough to be looked at" * 40)
+    looks = {look["name"]: look for look in (await doctor(tmp_path / "state", loaded))["looked"]}
+    assert not any(looks[name]["looked"] for name in ("locks", "wal", "inside"))
+
+
+async def test_what_this_system_hides_is_not_called_looked_at(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_database, "locks_on", lambda _path: None)
+    monkeypatch.setattr(doctor_database, "CHECK_BYTES", 4096)
+    found = await doctor(tmp_path / "state", shop_config(tmp_path, **ROOM))
+    looks = {look["name"]: look for look in found["looked"]}
+    assert (looks["locks"]["looked"], looks["inside"]["looked"]) == (False, False)
+    assert "larger than" in looks["inside"]["about"]
+
+
+def test_the_command_says_that_nothing_was_found(shop: Path, tmp_path: Path) -> None:
+    config = shop_config(tmp_path, **ROOM).path
+    state = tmp_path / "state"
+    said = stepflow("doctor", str(config), state=state)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "Nothing wrong was found in what was looked at." in said.stdout
+    assert "NOT LOOKED  health" in said.stdout
+    told = json.loads(stepflow("doctor", str(config), "--json", state=state).stdout)
+    assert told["problems"] == []
+    assert {look["name"] for look in told["looked"]} >= {"database", "inside", "health", "postgresql"}
+    without = json.loads(stepflow("doctor", "--json", state=state).stdout)
+    assert [look["name"] for look in without["looked"] if not look["looked"]] == ["database", "application"]
 
 
 @pytest.mark.parametrize("used", [False, True])
@@ -128,6 +182,23 @@ async def test_a_damaged_database_is_found_on_a_copy(shop: Path, tmp_path: Path)
     found = await problems(shop_config(tmp_path, **ROOM))
     assert found["data_damaged"]["evidence"]
     assert shop.read_bytes() == before
+
+
+async def test_what_is_sound_is_not_called_damaged(shop: Path, tmp_path: Path) -> None:
+    """`quick_check` of SQLite 3.40 sees NULL in keys WITHOUT ROWID; a missing collation is no damage, and not called sound."""
+    with closing(sqlite3.connect(shop)) as conn:
+        conn.execute("create table w(a, b, primary key(b, a)) without rowid")
+        conn.execute("insert into w values (1, 2), (2, 1)")
+        conn.commit()
+    assert await problems(shop_config(tmp_path, **ROOM)) == {}
+    with closing(sqlite3.connect(shop)) as conn:
+        conn.create_collation("OWN", lambda a, b: (a > b) - (a < b))
+        conn.execute("create table k(a text collate OWN primary key)")
+        conn.execute("insert into k values ('x'), ('y')")
+        conn.commit()
+    found = await problems(shop_config(tmp_path, **ROOM))
+    assert set(found) == {"data_unchecked"}
+    assert "OWN" in found["data_unchecked"]["what"] + found["data_unchecked"]["why"]
 
 
 @pytest.mark.parametrize("living", [False, True])

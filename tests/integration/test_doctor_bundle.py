@@ -117,7 +117,6 @@ def without(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     elif request.param == "names":
         monkeypatch.setattr(bundle, "sieve", redactor)
         monkeypatch.setattr(bundle, "secret_name", lambda _name: False)
-        monkeypatch.setattr(bundle, "_NAMED", bundle.re.compile("(?!)()"))
     elif request.param == "quotes":
         monkeypatch.setattr(bundle, "_unquoted", lambda line: line)
     elif request.param == "lines":

@@ -23,6 +23,7 @@ from stepflow_tui.engine.application.recipes import command, old_process, pid_fi
 from stepflow_tui.engine.application.recipes.base import Recipe
 from stepflow_tui.engine.application.recipes.calls import until
 from stepflow_tui.engine.application.recipes.notes import forget_old_processes
+from stepflow_tui.engine.application.recipes.pid_file import forget_records
 from stepflow_tui.engine.application.recipes.process import process_of
 from tests.recipe_kit import CANARY, back, ended, forward, old_application, recipe, refusal, version
 from tests.sample_app import call, command_line, free_port, healthy, make_app, nobody_answers
@@ -559,3 +560,66 @@ def _ended_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
+
+
+async def test_a_port_is_no_secret_and_a_pin_is_one(tmp_path: Path) -> None:
+    made = of_command(
+        tmp_path, free_port(), build="curl http://127.0.0.1:8977/ --with 4711", env={"PORT": "8977", "PIN": "4711"}
+    )
+    assert next(p.text for p in made.planned() if p.action == "build") == "curl http://127.0.0.1:8977/ --with ***"
+
+
+async def test_after_the_way_back_nothing_stands_beside_the_pid_file_that_did_not_before(tmp_path: Path) -> None:
+    port, pid = free_port(), tmp_path / "shop.pid"
+    beside = tmp_path / "shop.pid.stepflow"
+    old, _new = make_app(tmp_path / "old"), make_app(tmp_path / "app", version="2")
+    with old_application(old, port, pid_file=pid), ended(pid):
+        made = of_command(tmp_path, port)
+        before = await forward(made)
+        await back(made, before)
+        answer = await healthy(port)
+        assert beside.exists(), "the control: the recipe alone leaves it"
+        forget_records(tmp_path / "keep")
+        assert not beside.exists()
+        assert pid_of(tmp_path) == answer["pid"]
+        again = of_command(
+            tmp_path, port
+        )  # another try: the process is known by its number, and started again as it was
+        before = await forward(again)
+        assert (await healthy(port))["version"] == "2"
+        await back(again, before)
+        answer = await healthy(port)
+        assert (answer["version"], answer["cwd"]) == ("1", str(old))
+
+
+async def test_a_record_that_was_there_before_stays(tmp_path: Path) -> None:
+    port, beside = free_port(), tmp_path / "shop.pid.stepflow"
+    make_app(tmp_path / "app")
+    with ended(tmp_path / "shop.pid"):
+        await forward(of_command(tmp_path, port))
+        await healthy(port)
+        forget_records(tmp_path / "keep")  # as if the run before were over, with its own folder
+        made = of_command(tmp_path, port)
+        pid_file.PidFile(tmp_path / "shop.pid").write(
+            pid_file.Record(
+                pid=pid_of(tmp_path), mark=process_of(pid_of(tmp_path)).mark, token="", command="exec true", folder="/"
+            )  # type: ignore[union-attr]
+        )
+        await made.look()
+        forget_records(tmp_path / "keep")
+        assert beside.exists()
+
+
+async def test_a_number_of_ours_that_ended_goes_with_its_record(tmp_path: Path) -> None:
+    pid = tmp_path / "shop.pid"
+    made = recipe(tmp_path, kind="command", command="exec sleep 300", pid_file=str(pid))
+    with ended(pid):
+        await forward(made)
+        os.kill(pid_of(tmp_path), signal.SIGKILL)
+        assert await until(lambda: _has_ended(pid), 5)
+        forget_records(tmp_path / "keep")
+        assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("shop.pid")) == ["shop.pid.log"]
+
+
+async def _has_ended(pid: Path) -> bool:
+    return process_of(int(pid.read_text())) is None

@@ -281,5 +281,5 @@ async def test_the_log_is_that_of_the_failing_container_and_hides_secrets(
 
 async def test_the_dry_run_shows_the_commands(tools: StandIns, tmp_path: Path) -> None:
     planned = web(tmp_path, image="shop:2").planned()
-    assert [p.action for p in planned] == ["stop", "deploy", "deploy", "start", "undo"]
+    assert [p.action for p in planned] == ["prepare", "stop", "deploy", "start", "undo"]
     assert not tools.lines

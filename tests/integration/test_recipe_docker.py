@@ -209,7 +209,13 @@ async def test_a_hanging_stop_is_ended_in_time(tools: StandIns, tmp_path: Path) 
 
 
 async def test_the_dry_run_shows_the_commands(tools: StandIns, tmp_path: Path) -> None:
-    assert [p.action for p in shop(tmp_path, image="shop:2").planned()] == ["stop", "deploy", "deploy", "start", "undo"]
+    assert [p.action for p in shop(tmp_path, image="shop:2").planned()] == [
+        "prepare",
+        "stop",
+        "deploy",
+        "start",
+        "undo",
+    ]
     assert [p.action for p in shop(tmp_path).planned()] == ["stop", "start", "undo"]
     assert not tools.lines
 

@@ -124,7 +124,7 @@ async def test_it_runs_nothing_and_tells_names_only(tools: StandIns, tmp_path: P
     assert await made.standing() is None
     assert await made.log_tail() == ""
     assert await made.variables() == ["APP_VERSION", "PATH"]
-    assert [p.action for p in made.planned()] == ["deploy", "undo"]
+    assert [p.action for p in made.planned()] == ["prepare", "deploy", "undo"]
 
 
 def test_a_digest_without_a_tag_is_refused(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ async def test_only_names_of_variables_are_told(tools: StandIns, tmp_path: Path)
 
 async def test_the_dry_run_shows_the_commands(tools: StandIns, tmp_path: Path) -> None:
     planned = shop(tmp_path, image=NEW, build="make push").planned()
-    assert [p.action for p in planned] == ["stop", "build", "deploy", "start", "undo"]
+    assert [p.action for p in planned] == ["prepare", "stop", "deploy", "start", "undo"]
     assert "rollout undo" in planned[-1].text
     assert not tools.lines
 

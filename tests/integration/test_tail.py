@@ -17,7 +17,7 @@ from stepflow_tui.engine.errors import Drift, Held, Refused, StepFailed, StepFlo
 from stepflow_tui.engine.live import tail_apply
 from stepflow_tui.engine.live.convert import Codec
 from stepflow_tui.engine.live.invariants import ask
-from stepflow_tui.engine.live.prune import Room, tend_log
+from stepflow_tui.engine.live.prune import Room, prune_log, room_of
 from stepflow_tui.engine.live.tail_apply import Applied, Applier
 from stepflow_tui.engine.live.tail_classes import keep_classes
 from stepflow_tui.engine.live.tail_source import Span
@@ -315,6 +315,8 @@ async def test_too_many_refusals_speak_against_the_plan(make: Make) -> None:
     with pytest.raises(StepFailed) as caught:
         await tail.step()
     assert caught.value.code == "rows_refused"
+    assert "last: key " in caught.value.detail
+    assert "column ip: PostgreSQL 22P02" in caught.value.detail
     assert await live.watermark() == before, "nothing of the step was kept"
     assert await live.poison() == []
 
@@ -704,10 +706,10 @@ async def test_the_log_is_pruned_behind_the_retention_only(make: Make) -> None:
     live = await make()
     tail = live.tail()
     await tail.step()
-    assert (await tend_log(replace(live.job, keep_seconds=3_600))).pruned == 0
+    assert await prune_log(replace(live.job, keep_seconds=3_600)) == 0
     live.app.execute("update item set n = 0")
-    room = await tend_log(replace(live.job, keep_seconds=0))
-    assert room.pruned == 2, "entry 3 is the watermark's and stays"
+    pruned = await prune_log(replace(live.job, keep_seconds=0))
+    assert pruned == 2, "entry 3 is the watermark's and stays"
     assert live.app.execute(f"select min(n), max(n) from {LOG} where n > 0").fetchone() == (3, live.log_max())
     await tail.step()
     assert await live.differing() == []
@@ -731,7 +733,7 @@ async def test_quarantined_rows_keep_their_entries(make: Make) -> None:
     [bad] = await live.poison()
     live.app.execute("update t set x = 'new' where id = 2")
     await tail.step()
-    await tend_log(replace(live.job, keep_seconds=0))
+    await prune_log(replace(live.job, keep_seconds=0))
     assert live.app.execute(f"select count(*) from {LOG} where n = ?", (bad.n,)).fetchone() == (1,)
 
 
@@ -742,7 +744,7 @@ async def test_the_budget_is_said_loudly(make: Make, budget: int, room: Room) ->
         f"with recursive c(i) as (select 1 union all select i+1 from c where i<{200 - live.log_max()})"
         f" insert into {LOG}(tb, k1) select 'item', 1 from c"
     )
-    found = await tend_log(replace(live.job, budget_bytes=budget))
+    found = await room_of(live.job.source, budget)
     assert found.room is room, found
     assert found.rows == 200
 
@@ -768,7 +770,7 @@ async def test_a_target_set_back_behind_the_log_must_be_copied_again(make: Make)
     await tail.step()
     live.app.execute("update item set n = 0")
     await tail.step()
-    assert (await tend_log(replace(live.job, keep_seconds=0))).pruned == live.log_max() - 1
+    assert await prune_log(replace(live.job, keep_seconds=0)) == live.log_max() - 1
     await live.pg.execute("update _stepflow.progress set w = 3")
     with pytest.raises(Drift) as caught:
         await tail.step()
@@ -819,7 +821,7 @@ async def test_numbers_go_on_after_a_statement_that_ended_halfway(make: Make) ->
     with pytest.raises(sqlite3.IntegrityError):
         live.app.execute("insert or fail into item values (7,'g',1),(8,'h',1),(9,'a',1)")
     await tail.step()
-    await tend_log(replace(live.job, keep_seconds=0))
+    await prune_log(replace(live.job, keep_seconds=0))
     live.app.execute("update item set n = 77 where id = 7")
     await tail.step()
     assert await live.differing() == []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
 from stepflow_tui.engine.checks.target import TARGET_CHECKS, check_target
+from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import TargetConnectionError
+from stepflow_tui.engine.facade.inspect import check, plan
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.postgres import control
 from stepflow_tui.engine.postgres.connect import Target
@@ -338,7 +343,7 @@ async def test_little_room_warns_and_too_little_blocks() -> None:
 
 def test_every_check_has_a_name_of_its_own() -> None:
     names = [c.name for c in TARGET_CHECKS]
-    assert len(names) == len(set(names)) == 13
+    assert len(names) == len(set(names)) == 14
     assert all(name.startswith("target_") for name in names)
     assert {"target_identity", "target_unreachable"} <= set(texts())
 
@@ -347,3 +352,35 @@ async def test_pooler_is_seen_by_its_process_id(pg_target: Target, monkeypatch: 
     """A pooler answers with a process id of its own; with one server per session it is a session pooler."""
     monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: -1)
     assert (await look(pg_target)).pooler is Pooler.SESSION
+
+
+async def test_types_that_the_server_does_not_have(pg_target: Target) -> None:
+    await execute(pg_target, "create type public.\"Mood\" as enum ('sad')", "create domain money2 as numeric(12,2)")
+    good = ["int8", "numeric(12,2)", "timestamp(3) with time zone", "double  precision", "varchar(20)", "uuid", "int[]",
+            'public."Mood"', "money2", "CHAR", "character varying (3)"]  # fmt: skip
+    assert not blocks(
+        await found(pg_target, types={f"types.by_column.t.c{n}": name for n, name in enumerate(good)})
+    ) - {"target_not_empty"}
+    bad = ["blah", "blah(1", "text(5)", "numeric(5000,2)", "nosch.blah", "a.b.c.d", "record", "int; drop table t", ""]
+    view = await look(pg_target, Wanted(types={f"types.by_column.t.{n}": name for n, name in enumerate(bad)}))
+    findings = await check_target(view)
+    assert [(f.code, f.object, f.params["type"]) for f in findings] == [
+        ("config_type_not_there", f"types.by_column.t.{n}", name) for n, name in enumerate(bad)
+    ]
+    assert all(f.severity is Severity.BLOCKING and f.params["reason"] for f in findings)
+
+
+async def test_a_plan_with_an_unknown_type_is_not_made(pg_target: Target, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as made:
+        made.execute("create table orders(id integer primary key, total real)")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "version: 1\nname: t\nkind: sqlite-to-postgres\nsource: {path: s.db}\ntarget: {dsn: '${TARGET_DSN}'}\n"
+        "types: {by_column: {orders: {total: blah}}, by_type: {integer: 'blah(1'}}\n"
+    )
+    loaded = load_config(config, {"TARGET_DSN": pg_target.application_uri()})
+    for result in (await plan(loaded, state=tmp_path / "state"), await check(loaded, state=tmp_path / "state")):
+        assert result.exit_code == 4
+        named = {f.object for f in result.findings if f.code == "config_type_not_there"}
+        assert named == {"types.by_column.orders.total", "types.by_type.integer"}
+    assert (await plan(loaded, state=tmp_path / "state")).plan is None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stepflow_tui.engine.config import load_config
 from stepflow_tui.engine.errors import Refused, StepFlowError, TargetConnectionError, UsageError
+from stepflow_tui.engine.facade.inspect import check
 from stepflow_tui.engine.facade.try_target import try_target
+from stepflow_tui.engine.model import dsn_words
+from stepflow_tui.engine.plan.quote import pg_ident, pg_literal
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.fingerprint import catalog_fingerprint
 from stepflow_tui.render.advice import target_rows
@@ -36,6 +42,42 @@ async def test_a_variable_stands_for_the_address(pg_dsn: str, tmp_path: Path) ->
     with pytest.raises(UsageError) as caught:
         await try_target("${TARGET}", schema="public", state=tmp_path, env={})
     assert caught.value.code == "variable_missing"
+
+
+def _words(target: Target) -> str:
+    [(host, port)] = target.hosts
+    user, password = dsn_words.quoted(target.user), dsn_words.quoted(target.password or "")
+    return f"host = {host} port={port} dbname='{target.database}' user={user} password={password}"
+
+
+async def test_keywords_and_values_are_an_address(pg_target: Target, tmp_path: Path) -> None:
+    """With a user and a password that need quoting."""
+    connection = await pg_target.connect()
+    odd = replace(pg_target, user="o'b \\x", password="pa'ss wo\\rd,&;=")
+    await connection.execute(
+        f"create role {pg_ident(odd.user)} superuser login password {pg_literal(odd.password or '')}"
+    )
+    try:
+        found = await try_target(_words(odd), schema="public", state=tmp_path, env={})
+        assert (found["kind"], found["ok"], found["user"]) == ("address", True, odd.user)
+        assert (odd.password or "") not in repr(found)
+    finally:
+        await connection.execute(f"drop role {pg_ident(odd.user)}")
+        await connection.close()
+
+
+async def test_a_config_takes_keywords_and_values(pg_target: Target, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as made:
+        made.execute("create table t(id integer primary key, v)")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "version: 1\nname: w\nkind: sqlite-to-postgres\nsource: {path: s.db}\ntarget: {dsn: '${TARGET_DSN}'}\n"
+    )
+    loaded = load_config(config, {"TARGET_DSN": _words(pg_target)})
+    assert (pg_target.password or "") not in loaded.redacted + repr(loaded)
+    checked = await check(loaded, state=tmp_path / "state")
+    assert "target_identity" in {f.code for f in checked.findings}
+    assert checked.exit_code == 0
 
 
 async def test_libpq_s_environment(pg_target: Target, tmp_path: Path) -> None:

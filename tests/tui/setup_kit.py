@@ -58,7 +58,7 @@ class Engine:
     target: Mapping[str, Any] | StepFlowError = field(default_factory=lambda: SERVER)
     asked: list[tuple[str, str]] = field(default_factory=list)
     started: list[Any] = field(default_factory=list)
-    demos: list[int] = field(default_factory=list)
+    demos: list[tuple[str, int]] = field(default_factory=list)
     refusal: StepFlowError | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -81,8 +81,8 @@ class Engine:
             raise self.target
         return EMBEDDED if target == "embedded" else self.target
 
-    async def make_demo(self, _state: Path, _kind: str, rows: int) -> Path:
-        self.demos.append(rows)
+    async def make_demo(self, _state: Path, kind: str, rows: int) -> Path:
+        self.demos.append((kind, rows))
         if self.refusal is not None:
             raise self.refusal
         return Path("/demo/stepflow.yaml")

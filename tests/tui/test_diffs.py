@@ -45,6 +45,25 @@ def names(panel: DiffsPanel) -> list[str]:
     return [line.text.split()[0] for line in panel.listed.lines]
 
 
+async def test_what_was_written_to_meanwhile_is_not_shown_as_equal(tmp_path: Path) -> None:
+    """In place the application works on: of such a table only the conversion is proved, and it says so."""
+    rows = [compared("items", "equal"), compared("orders", "equal") | {"source_rows": None, "diff": None}]
+    rows[1]["apart_from"] = "application_writes"
+    async with shown(tmp_path, DiffsPanel(), NARROW) as (pilot, panel):
+        panel.apply(snapshot(tables=rows, kind="sqlite-wal", level=None))
+        await pilot.pause()
+        panel.focus()
+        await pilot.pause()
+        lines = {line.text.split()[0]: line for line in panel.listed.lines}
+        assert lines["items"].text.split()[-2:] == ["✓", "equal"]
+        assert lines["orders"].text.split()[-3:] == ["~", "written", "to"]
+        assert [any(role == "good" for *_, role in lines[name].marks) for name in ("items", "orders")] == [True, False]
+        assert "orders: its rows were not compared" in seen(pilot.app)
+        await pilot.press("down")
+        await pilot.pause()
+        assert "2 tables · 0 differ · 1 written to" in seen(pilot.app)
+
+
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 async def test_differences_come_first_then_what_runs(
     tmp_path: Path, snap: Snap, size: tuple[int, int], request: pytest.FixtureRequest

@@ -163,6 +163,35 @@ async def test_a_dangerous_step_wants_the_run_s_name(tmp_path: Path, typed: str)
         assert sent == [("continue", {"phase": "backfill", "yes": False, "confirm": "shop"})]
 
 
+async def test_typing_begins_where_the_name_goes(tmp_path: Path) -> None:
+    app, sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot, waiting(questions(items=(), typed=True)))
+        reached = []
+        for key in ("", "tab", "shift+tab"):
+            await pilot.press(*filter(None, [key]))
+            reached.append(app.focused.id if app.focused is not None else None)
+        assert reached == ["name", "cancel", "name"]
+        await pilot.press(*"shop", "enter")
+        assert sent == [("continue", {"phase": "backfill", "yes": False, "confirm": "shop"})]
+
+
+async def test_with_open_items_the_name_alone_accepts_nothing(tmp_path: Path) -> None:
+    app, sent = recording(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot, waiting(questions(typed=True)))
+        await pilot.press("space", *"by anna", "enter")
+        assert sent == [("tick", {"item": "backup-config", "note": "by anna"})], (
+            "the space bar ticks from there as well"
+        )
+        await pilot.press(*"shop", "enter")
+        assert len(sent) == 1
+        assert app.focused is not None
+        assert app.focused.id == "rest"
+        await pilot.press("enter")
+        assert sent[1:] == [("continue", {"phase": "backfill", "yes": True, "confirm": "shop"})]
+
+
 async def test_sixty_warnings_of_one_code_fit_and_can_be_read_to_the_end(tmp_path: Path) -> None:
     app, _sent = recording(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

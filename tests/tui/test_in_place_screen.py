@@ -158,8 +158,10 @@ async def test_a_session_that_only_watches_goes_nowhere(tmp_path: Path) -> None:
         assert "read-only" in shown.said.pop()
 
 
-async def test_the_watching_is_ended_by_name_and_closes_no_way_back(tmp_path: Path) -> None:
-    async with on_screen(wizard(tmp_path), in_place(state="observing"), NARROW) as shown:
+@pytest.mark.parametrize("state", ["running", "observing"])
+async def test_the_watching_is_ended_by_name_and_closes_no_way_back(tmp_path: Path, state: str) -> None:
+    """A short watch leaves the run "running"; it is ended like a long one."""
+    async with on_screen(wizard(tmp_path), in_place(state=state), NARROW) as shown:
         assert "Watching the new mode" in shown.text
         assert "PostgreSQL" not in shown.text
         await opened(shown, "c")

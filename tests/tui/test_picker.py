@@ -17,7 +17,7 @@ from screens.widgets.pick_list import PickList
 from stepflow_tui.engine.errors import StepFailed, UsageError
 from stepflow_tui.engine.texts import language
 from tests.tui.conftest import Snap
-from tests.tui.kit import NOW, SIZES
+from tests.tui.kit import NOW, SIZES, drawn
 from tests.tui.setup_kit import App, Engine, keys, run_row, settled, type_in
 
 RUNS = (
@@ -146,14 +146,28 @@ async def test_the_filter_narrows_and_escape_takes_it_away(tmp_path: Path) -> No
         assert app.focused.current == f"run:{RUNS[2]['id']}"
 
 
-async def test_the_demo_makes_its_data_and_begins(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("there", "kind"), [((), "sqlite-to-postgres"), (("right",), "sqlite-wal")])
+async def test_the_demo_makes_its_data_and_begins(tmp_path: Path, there: tuple[str, ...], kind: str) -> None:
     engine = Engine()
     app = App(engine, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await keys(pilot, "d")
-        assert engine.demos == [DEMO_ROWS]
+        drawn(app)
+        await keys(pilot, *there, "enter")
+        assert engine.demos == [(kind, DEMO_ROWS)]
         assert app.begun == [Path("/demo/stepflow.yaml")]
+
+
+async def test_a_demo_that_was_not_meant_makes_nothing(tmp_path: Path) -> None:
+    engine = Engine()
+    app = App(engine, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await keys(pilot, "d")
+        drawn(app)
+        await keys(pilot, "escape")
+        assert (engine.demos, app.begun) == ([], [])
 
 
 async def test_a_read_only_session_begins_no_demo(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from screens.panels.now import STILL_SECONDS
 from screens.picker_rows import steered
 from screens.run_endings import said
 from stepflow_tui.crashes import unforeseen
+from stepflow_tui.render.application import now_line
+from stepflow_tui.render.live import known_lag
 from tests.tui.kit import snapshot, wizard
 from tests.tui.plans import report_view, table
 from tests.tui.run_rows import attached, make_run, note, seen, settled
@@ -69,6 +71,41 @@ def test_without_a_plan_nothing_is_known_about_objects() -> None:
 def test_a_filter_that_hides_all_findings_does_not_say_that_nothing_was_found(page: Any) -> None:
     shown = text(page.lines(report_view(), "no such thing", UNICODE))
     assert shown == "Nothing fits."
+
+
+def offline(state: str, window: dict[str, Any], **more: Any) -> Any:
+    """A run with a maintenance window."""
+    now = snapshot()
+    ends = round(now.now.timestamp() * 1000) + 65_000
+    cutover = {"name": "cutover", "state": "pending", "steps": []}
+    told = {"window": {"seconds": 300, "ends_ms": ends, **window}, "phases": [*now.status["phases"], cutover]}
+    return snapshot(state=state, **told, **more)
+
+
+def test_a_window_that_stands_is_in_sight_whatever_the_run_waits_for() -> None:
+    gate = {"phase": "cutover", "state": "open", "questions": [{"kind": "plan", "id": "1", "params": {}}]}
+    for state in ("waiting", "paused"):
+        told = said(offline(state, {"state": "open"}, gate=gate), [])
+        assert told is not None
+        assert "maintenance window: the application is stopped, 1 min 5 s left of 5 min 0 s" in told.lines
+
+
+def test_a_window_that_failed_says_that_it_begins_anew() -> None:
+    """It did not stop where the engine stands now: it went back to there."""
+    error = {"event": "error", "message": "It was over.", "detail": "", "hint": ""}
+    told = said(offline("failed", {"state": "returned", "over": True}, application={"state": "old"}), [error])
+    assert told is not None
+    assert told.head.startswith("Failed; the run is back before ")
+    assert told.lines[0] == "application: old: as it was before the switch"
+    assert told.lines[-1].startswith("Going on stops the application again")
+    assert said(failed(), [error]).head.startswith("Failed at ")  # type: ignore[union-attr]
+
+
+def test_without_an_engine_nothing_is_told_as_if_it_were_now() -> None:
+    gauges = {"lag": {"changes": 1, "seconds": 0.2}, "availability": {"now": {"ok": False}, "phases": {}}}
+    alive, gone = ({**gauges, "engine": {"alive": works}} for works in (True, False))
+    assert (known_lag(alive), now_line(alive)) == (gauges["lag"], "DOES NOT ANSWER")
+    assert (known_lag(gone), now_line(gone)) == (None, "")
 
 
 def test_a_run_that_has_done_nothing_offers_no_rollback() -> None:

@@ -342,7 +342,7 @@ class FakeEngine:
         if self.fails:
             raise self.fails
         checks = [{"name": "python", "state": "ok", "found": "3.11", "fix": ""}]
-        return {"checks": checks, "problems": self.problems, "runs": []}
+        return {"checks": checks, "looked": [], "problems": self.problems, "runs": []}
 
     def bundle_place(self, file: Path) -> None:
         self._note("bundle_place", file)

@@ -98,6 +98,7 @@ def test_every_alert_has_its_words_and_every_word_its_parameter() -> None:
     lasting = remember(everything, {}, 0.0)
     found = live_rules(everything, lasting, live.STALE_SECONDS)
     found += live_rules(facts(live={"log_bytes": 1_000}), {}, 0.0)
+    found += live_rules(facts(live={"log_bytes": 1_000, "capture_out": True}), {}, 0.0)
     found += live_rules(facts(live=blocked_back(reason="a column is new", size=800)), {}, 0.0)
     assert {a.code for a in found} == set(LIVE_WATCHED)
     for alert in found:
@@ -127,12 +128,21 @@ def test_a_backlog_that_is_being_worked_off_is_no_alert_and_an_alert_does_not_fl
 
 
 @pytest.mark.parametrize(
-    ("size", "codes"), [(799, []), (800, ["log_nearly_full"]), (999, ["log_nearly_full"]), (1_000, ["log_full"])]
+    ("size", "more", "codes"),
+    [
+        (799, {}, []),
+        (800, {}, ["log_nearly_full"]),
+        (999, {}, ["log_nearly_full"]),
+        (1_000, {}, ["log_over_budget"]),  # nobody says that capture is out before it is
+        (1_000, {"capture_out": True}, ["log_full"]),
+        (1_000, {"owner": "postgresql"}, []),
+    ],
 )
-def test_the_change_log_fills(size: int, codes: list[str]) -> None:
-    found = live_rules(facts(live={"log_bytes": size}), {}, 0.0)
+def test_the_change_log_fills(size: int, more: dict[str, Any], codes: list[str]) -> None:
+    found = live_rules(facts(live={"log_bytes": size, **more}), {}, 0.0)
     assert [a.code for a in found] == codes
-    assert [a.severity.value for a in found] == (["critical"] if codes == ["log_full"] else ["warning"] * len(codes))
+    severity = "warning" if codes == ["log_nearly_full"] else "critical"
+    assert [a.severity.value for a in found] == [severity] * len(codes)
 
 
 def test_a_large_log_of_the_source_is_told_after_a_while() -> None:
@@ -167,6 +177,14 @@ def test_found_differences_poison_and_blockers_are_critical() -> None:
     counts = {a.code: a.params.get("count") for a in found}
     assert counts == {"rows_differ": 2, "rows_quarantined": 7, "capture_broken": None, "switch_rolled_back": None, "way_back_blocked": 3}  # fmt: skip
     assert {a.severity.value for a in found} == {"critical"}
+
+
+def test_an_alert_about_rows_set_aside_names_the_first() -> None:
+    rows = [
+        {"table": "t", "key": {"a": n, "b": "x"}, "column": "c" if n else None, "reason": f"why {n}"} for n in range(5)
+    ]
+    [alert] = live_rules(facts(live={"poison": 9, "set_aside": {"tables": {"t": 9}, "rows": rows}}), {}, 0.0)
+    assert alert.params == {"count": 9, "first": "t a=0, b=x: why 0; t a=1, b=x, c: why 1; t a=2, b=x, c: why 2"}
 
 
 def test_a_verifier_that_stands_still_is_stale() -> None:
@@ -238,7 +256,7 @@ async def test_disturbed_capture_is_an_alert_until_it_is_mended(tmp_path: Path) 
 async def test_what_ended_a_run_is_told_though_no_look_came_in_between(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path, ManualClock()) as journal:
         await journal.create_run(RUN)
-        journal.gauge("live", {"log_bytes": 10, "log_budget": 10})
+        journal.gauge("live", {"log_bytes": 10, "log_budget": 10, "capture_out": True})
         await watch.quiet(journal)
         assert await standing(journal) == [("log_full", "critical", 1)]
 

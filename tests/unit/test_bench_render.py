@@ -74,10 +74,17 @@ def test_no_better_side_is_said_plainly_with_the_way_back() -> None:
 
 
 def test_of_both_sides_it_speaks_of_concurrent_writes() -> None:
+    durable = {"notes": []}
     sides = ("sqlite", "postgres")
-    assert "PostgreSQL is better" in conclusion(result(True, sides=sides))
-    assert "PostgreSQL is not better" in conclusion(result(False, sides=sides))
-    assert "can't be told" in conclusion(result(None, sides=sides))
+    assert "PostgreSQL is better" in conclusion(result(True, sides=sides) | durable)
+    assert "PostgreSQL is not better" in conclusion(result(False, sides=sides) | durable)
+    assert "can't be told" in conclusion(result(None, sides=sides) | durable)
+
+
+@pytest.mark.parametrize("better", [True, False, None])
+def test_a_server_that_answers_too_early_is_called_neither_better_nor_worse(better: bool | None) -> None:
+    found = result(better, sides=("sqlite", "postgres")) | {"notes": ["server_not_durable"]}
+    assert "was not compared" in conclusion(found)
 
 
 def test_the_writes_and_the_reads_of_the_mixed_load_stand_beside_it() -> None:

@@ -118,9 +118,10 @@ async def test_journal_and_wal_are_told(tmp_path: Path) -> None:
     hot = context(tmp_path, state=SourceState.HOT_JOURNAL, journal_bytes=512)
     assert said(await source_journal.run(hot)) == [("source_hot_journal", W)]
     assert said(await source_journal.run(context(tmp_path))) == []
-    wal = context(tmp_path, wal_bytes=4152, immutable=True)
+    wal = context(tmp_path, wal_bytes=4152, immutable=True, folder_read_only=True)
     assert said(await source_wal.run(wal)) == [("source_live_wal", N), ("source_read_without_locks", W)]
     assert said(await source_wal.run(context(tmp_path))) == []
+    assert said(await source_wal.run(context(tmp_path, immutable=True))) == [], "a look that was proved afterwards"
 
 
 async def test_names(tmp_path: Path) -> None:

@@ -216,3 +216,14 @@ def test_an_example_that_is_there_stays(cli: Cli, tmp_path: Path, capsys: pytest
 def test_a_prefix_that_no_variable_can_have(cli: Cli, tmp_path: Path) -> None:
     assert cli("init", "sqlite-to-postgres", "--env-prefix", "1-x") == 2
     assert list(tmp_path.glob(".env*")) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite-wal", "sqlite-to-postgres"])
+def test_a_source_that_is_not_there_is_said(
+    cli: Cli, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("init", kind, "--source", "nosuch.db") == 0
+    assert "note: nosuch.db is not there (yet)" in capsys.readouterr().err
+    (tmp_path / "is.db").touch()
+    assert cli("init", kind, "--source", "is.db", "-o", "other.yaml") == 0
+    assert "is not there" not in capsys.readouterr().err

@@ -59,7 +59,9 @@ ACTING = [
 @pytest.fixture
 def ready(engine: FakeEngine, tmp_path: Path) -> FakeEngine:
     (tmp_path / "stepflow.yaml").write_text(CONFIG)
-    engine.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state=STATUS)
+    later = {"name": "cutover", "state": "pending", "steps": []}
+    state = STATUS | {"phases": [*STATUS["phases"], later]}
+    engine.reader = FakeReader(rows=[started(), finished(2, "rolled_back")], state=state)
     return engine
 
 

@@ -237,6 +237,36 @@ def test_a_rehearsal_without_an_answer_says_so(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_rehearsal"
 
 
+def test_a_rehearsal_whose_engine_ends_is_not_waited_for(
+    cli: Cli, ready: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("stepflow_tui.cli.cutover.LOOK_SECONDS", 0.0)
+    ready.reader.state = {**status(at_cutover()), "engine": {"pid": None, "alive": False, "heartbeat_seconds": 3.0}}
+    assert cli("cutover", "shop", "--rehearse", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "no_rehearsal"
+
+
+@pytest.mark.parametrize("args", [("--yes",), ("--rehearse",)])
+def test_a_run_without_a_cutover_says_nothing_of_writes(
+    cli: Cli, ready: FakeEngine, capsys: Capture, args: tuple[str, ...]
+) -> None:
+    shown = status(at_cutover())
+    ready.reader.state = {**shown, "phases": [p for p in shown["phases"] if p["name"] in ("prepare", "backfill")]}
+    assert cli("cutover", "shop", *args) == 2
+    told = capsys.readouterr().err
+    assert "no_such_intent" in told
+    assert "refused, the last changes" not in told
+    assert sent(ready) == []
+
+
+def test_a_conversion_says_nothing_of_writes_that_move(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
+    shown = status(at_cutover(), kind="sqlite-wal")
+    own = [p for p in shown["phases"] if p["name"] != "switch_reads"]
+    ready.reader = FakeReader(rows=[started(), finished(9)], state={**shown, "phases": own})
+    cli("cutover", "shop", "--yes")
+    assert "Writes to SQLite" not in capsys.readouterr().err
+
+
 def test_a_cleanup_asks_for_the_name_and_follows_to_the_end(cli: Cli, ready: FakeEngine, capsys: Capture) -> None:
     ready.reader = FakeReader(rows=[started(), finished(9)], state=status(observing()))
     assert cli("cleanup", "shop") == 6

@@ -269,3 +269,66 @@ def test_files_that_are_no_config(tmp_path: Path, make: str) -> None:
     assert caught.value.exit_code is ExitCode.USAGE
     assert caught.value.hint
     assert (caught.value.code == "config_missing") is (make == "missing")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("requirements: {python: {minimum: abc}}", "requirements.python.minimum: not a version, got 'abc'"),
+        ("requirements: {python: {minimum: '3.14', recommended: '3.9'}}", "minimum is newer than recommended"),
+        ("requirements: {memory: {minimum: abc}}", "requirements.memory.minimum: not a size, got 'abc'"),
+        ("requirements: {network: [foo]}", "requirements.network: not host:port"),
+        ("requirements: {network: ['db.example:0']}", "requirements.network: not host:port"),
+        ("application: {health: [{http: 'ftp://x'}]}", "application.health[0].http: not an address of this kind"),
+        ("application: {health: [{http: 'localhost:80'}]}", "application.health[0].http: not an address of this kind"),
+        ("application: {health: [{websocket: 'http://x'}]}", "application.health[0].websocket: not an address"),
+        ("application: {availability: {http: 'http:///x'}}", "application.availability.http: not an address"),
+        ("application: {probes: [{name: p, read: {http: 'x'}}]}", "application.probes[0].read.http: not an address"),
+    ],
+)
+def test_requirements_and_addresses_are_refused_by_name(tmp_path: Path, lines: str, words: str) -> None:
+    (line,) = problems(tmp_path, MINIMAL + lines + "\n")
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("{minimum: '3.8'}", ("3.8", "3.13")),
+        ("{minimum: '3.14'}", ("3.14", "3.14")),
+        ("{recommended: '3.7.2'}", ("3.7.2", "3.7.2")),
+        ("{recommended: '3.12'}", ("3.8", "3.12")),
+        ("{minimum: '3.9', recommended: '3.10'}", ("3.9", "3.10")),
+    ],
+)
+def test_the_half_that_is_left_out_of_a_need_is_the_documented_one(
+    tmp_path: Path, written: str, found: tuple[str, str]
+) -> None:
+    need = load(
+        tmp_path, MINIMAL + f"requirements: {{python: {written}, memory: {{minimum: 4GiB}}}}\n"
+    ).config.requirements
+    assert (need.python.minimum, need.python.recommended) == found
+    assert (need.memory.minimum, need.memory.recommended) == (4 << 30, 4 << 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "words"),
+    [
+        ("sqlite-wal", "live", "a mode of sqlite-to-postgres, got 'live' (in-place or offline"),
+        ("sqlite-wal", "copy", "a mode of sqlite-to-postgres, got 'copy' (in-place or offline"),
+        ("sqlite-to-postgres", "in-place", "a mode of sqlite-wal, got 'in-place' (copy, live or offline)"),
+    ],
+)
+def test_a_mode_of_the_other_kind_is_refused(tmp_path: Path, kind: str, mode: str, words: str) -> None:
+    text = f"version: 1\nname: n\nkind: {kind}\nmode: {mode}\nsource: {{path: a.db}}\n"
+    (line,) = problems(tmp_path, text)
+    assert line.startswith("4: mode: ")
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("line", "mode"), [("", "in-place"), ("mode: in-place\n", "in-place"), ("mode: offline\n", "offline")]
+)
+def test_the_modes_of_a_conversion_in_place(tmp_path: Path, line: str, mode: str) -> None:
+    loaded = load(tmp_path, f"version: 1\nname: n\nkind: sqlite-wal\n{line}source: {{path: a.db}}\n")
+    assert loaded.config.mode.value == mode

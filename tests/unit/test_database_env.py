@@ -93,6 +93,7 @@ def test_a_name_with_a_percent_sign_that_is_there_is_meant(tmp_path: Path) -> No
         ("postgresql://u:p@[::1]:5432/d", {"host": "::1", "port": "5432", "dbname": "d", "user": "u", "password": "p"}),
         ("postgres://u:p@h/d?sslmode=verify-full&conn_max_age=60&prepared_statement_cache_size=0",
          {"host": "h", "dbname": "d", "user": "u", "password": "p", "sslmode": "verify-full"}),
+        ("host=/run/x port=5433 dbname='my shop' user=u password=p,q", {"host": "/run/x", "port": "5433", "dbname": "my shop", "user": "u", "password": "p,q"}),
     ],
 )  # fmt: skip
 def test_a_target_as_an_address(url: str, options: dict[str, str], tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def test_nobody_there(tmp_path: Path) -> None:
     name = "no-such-host.invalid"
     answer = await asked(tmp_path, http=f"http://{name}/?{SECRET}", timeout="20s")
     assert answer.reason.startswith(f"the name {name} was not found")
-    for url in ("http://[::1/", "ftp://127.0.0.1/", "http:///x", "http://127.0.0.1:99999/", "\x1b[31m"):
+    for url in ("http://[::1/", "http://127.0.0.1:99999/", "http://\x1b[31m/"):
         answer = await asked(tmp_path, http=url)
         assert (answer.ok, "\x1b" in repr(answer.what)) == (False, False)
         assert answer.reason

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,15 @@ from stepflow_tui.engine.journal.steps import StepEntry
 from stepflow_tui.engine.journal.store import Journal
 from stepflow_tui.engine.model.alert import Alert
 from stepflow_tui.engine.model.checklist import ItemKind, ItemSpec
-from stepflow_tui.engine.model.discrepancy import DiffClass, Discrepancy, RangeDigest, Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.discrepancy import (
+    SET_ASIDE,
+    DiffClass,
+    Discrepancy,
+    RangeDigest,
+    Reject,
+    TableVerdict,
+    Verified,
+)
 from stepflow_tui.engine.model.events import EventCode
 from stepflow_tui.engine.model.finding import Severity, info, warning
 from stepflow_tui.engine.model.plan import (
@@ -280,6 +289,26 @@ async def test_facts_come_back(journal: Journal) -> None:
     assert "secret row" not in str(await journal.fetch("SELECT * FROM reject"))
     await journal.save_plan(plan("a", "b"))  # a resumed plan step lists them again: what is known stays
     assert {r["source"]: r["state"] for r in await journal.table_rows()} == {"a": "copied", "b": "verified"}
+
+
+async def test_rows_set_aside_stand_beside_what_the_copy_refused(journal: Journal) -> None:
+    await journal.save_plan(plan("a", "b"))
+    copied = Reject(table="a", key={"id": 7}, column="x", reason="nul", file="rejects/a.ndjson")
+    await journal.set_rejects("a", [copied])
+    same = replace(copied, reason="still nul", file=SET_ASIDE)
+    await journal.set_aside([same, replace(same, table="b", key={"id": b"\xff"})])
+    assert [(r.table, r.key, r.file) for r in await journal.rejects()] == [
+        ("a", {"id": 7}, "rejects/a.ndjson"),
+        ("a", {"id": 7}, SET_ASIDE),
+        ("b", {"id": b"\xff"}, SET_ASIDE),
+    ]
+    assert {r["source"]: r["rejected_rows"] for r in await journal.table_rows()} == {
+        "a": 1,
+        "b": 1,
+    }  # a row counts once
+    await journal.set_aside([])
+    assert await journal.rejects() == [copied]
+    assert {r["source"]: r["rejected_rows"] for r in await journal.table_rows()} == {"a": 1, "b": 0}
 
 
 async def test_findings_are_replaced_and_told_once(journal: Journal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from screens.run_words import next_line
 from stepflow_tui.engine import api
+from stepflow_tui.engine.journal.lock import take_lock
 from stepflow_tui.engine.journal.status import _current as current_step
 from stepflow_tui.engine.journal.store import Journal
+from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.render.events import event_lines, public_event
 from stepflow_tui.render.history import KINDS, history_lines
 from tests.tui.live_states import LAG, LIVE, SWITCH, WAL, switching
@@ -73,11 +76,23 @@ async def run(tmp_path: Path) -> Any:
 
 
 async def test_the_status_holds_the_gauges(run: Any) -> None:
+    handle = take_lock(run.path)
     with api.RunReader(run.path) as reader:
         status = reader.status()
+    os.close(handle)
     assert {name: status[name] for name in ("lag", "wal", "switch", "live")} == {
         "lag": LAG, "wal": WAL, "switch": SWITCH, "live": LIVE,
     }  # fmt: skip
+
+
+async def test_without_an_engine_no_figure_passes_for_a_present_one(run: Any) -> None:
+    with api.RunReader(run.path) as reader:
+        status, times = reader.status(), reader.gauge_times()
+    assert status["lag"] is None
+    for name, gone in (("wal", "pinned_by"), ("switch", "soak_left_seconds"), ("live", "rows_per_second")):
+        assert status[name]["as_of"] == iso_utc(times[name]), name
+        assert status[name].get(gone) is None, name
+    assert status["switch"]["percentage"] == SWITCH["percentage"], "what was reached stays known"
 
 
 async def test_every_event_is_told_in_plain_lines_and_in_the_history(run: Any) -> None:
@@ -107,9 +122,21 @@ def test_the_command_line_follows_them(
     assert [move["event"] for move in moves][:2] == ["switch", "switch_rolled_back"]
     assert len(moves) == 5
     assert cli("switch", "show", made.id, *state) == 0
-    assert "✗ no engine works on the run" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "✗ no engine works on the run" in shown
+    assert "no engine works on the run:" in shown.splitlines()[0], "of when the figures are"
     assert cli("status", made.id, *state) == 0
-    assert "behind by 1,204 changes, 1.1 s" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "behind by" not in shown
+    assert "rows/s" not in shown
+    assert "kept by" not in shown
+    assert "no engine works on the run:" in shown
+    handle = take_lock(made.path)
+    assert cli("status", made.id, *state) == 0
+    os.close(handle)
+    shown = capsys.readouterr().out
+    assert "behind by 1,204 changes, 1.1 s" in shown
+    assert "no engine works on the run:" not in shown
 
 
 def test_a_run_that_went_back_is_at_the_first_step_to_be_done_again() -> None:

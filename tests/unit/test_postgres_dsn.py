@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepflow_tui.engine.config_expand import redact_text
 from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.facade.compose import holds_password, split_password, with_password
+from stepflow_tui.engine.model import dsn_words
+from stepflow_tui.engine.model.redact import redactor
 from stepflow_tui.engine.postgres.connect import Target
 
 SECRET = "canary-s3cret"
@@ -40,6 +44,52 @@ def test_uri_forms(dsn: str, hosts: tuple[tuple[str, int], ...], database: str, 
 
 
 @pytest.mark.parametrize(
+    ("words", "hosts", "database", "password"),
+    [
+        ("host=/run/x dbname=shop user=u password=p", (("/run/x", 5432),), "shop", "p"),
+        ("  host = /run/x  port = 6\n dbname='my shop'user=u password='' ", (("/run/x", 6),), "my shop", None),
+        (r"host=h user=u dbname=d password='it\'s \\ b'", (("h", 5432),), "d", r"it's \ b"),
+        (r"host=h user=u dbname=d password=a\ b\'c", (("h", 5432),), "d", "a b'c"),
+        ("host=h user=u dbname=it's password=a,b&c", (("h", 5432),), "it's", "a,b&c"),
+        ("host=a,b port=1,2 user=u dbname=d", (("a", 1), ("b", 2)), "d", None),
+        ("host=a,/run/x port=7 user=u dbname=d", (("a", 7), ("/run/x", 7)), "d", None),
+        ("host=a host=::1 user=u application_name='my app'", (("::1", 5432),), "u", None),
+        ("dbname='' host=h user=u", (("h", 5432),), "u", None),
+    ],
+)
+def test_keywords_and_values_are_read_as_libpq_reads_them(
+    words: str, hosts: tuple[tuple[str, int], ...], database: str, password: str | None
+) -> None:
+    target = read(words)
+    assert (target.hosts, target.database, target.user, target.password) == (hosts, database, "u", password)
+
+
+def test_an_empty_value_hides_the_environments() -> None:
+    assert read("host=h user=u dbname=d port='' password=''", PGPORT="7", PGPASSWORD="other").hosts == (("h", 5432),)
+    assert read("host=h user=u dbname=d password=''", PGPASSWORD="other").password is None
+    assert read("host=h user=u dbname=d", PGPASSWORD="other").password == "other"
+
+
+@given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_a_written_value_is_read_back(value: str) -> None:
+    assert dsn_words.options(f"host=h password={dsn_words.quoted(value)} user=u")["password"] == value
+
+
+@pytest.mark.parametrize("password", ["a,secret&tail;end", r"blank\ and\'quote", "'in quotes \\' it'", "plain-s3cret"])
+def test_a_password_among_keywords_is_never_shown(password: str) -> None:
+    dsn = f"host=h password={password} dbname=d"
+    plain = dsn_words.options(dsn)["password"]
+    assert read(dsn).secrets == (plain,)
+    redact = redactor(dsn_words.secrets_in(dsn))
+    assert redact(f"tried {dsn}: {plain}") == "tried host=h password=*** dbname=d: ***"
+    assert redact_text(dsn) == "host=h password=*** dbname=d"
+    assert holds_password(dsn)
+    address, taken = split_password(dsn)
+    assert (address, unquote(taken)) == ("host=h dbname=d", plain)
+    assert read(with_password(address, plain)).password == plain
+
+
+@pytest.mark.parametrize(
     "dsn",
     [
         f"postgresql://u:{SECRET}@h:port/db",
@@ -57,7 +107,12 @@ def test_uri_forms(dsn: str, hosts: tuple[tuple[str, int], ...], database: str, 
         f"postgresql://u:{SECRET}@[::1/db",
         f"postgresql+asyncpg://u:{SECRET}@h/db",
         f"jdbc:postgresql://h/db?password={SECRET}",
-        f"host=h password={SECRET}",
+        f"host=h password='{SECRET}",
+        f"host=h password={SECRET} {SECRET}",
+        f"host=h {SECRET}=1",
+        f"host=h unknown={SECRET}",
+        f"host=h,i port=1,2,3 password={SECRET}",
+        f"host=h sslmode={SECRET}",
         f"mysql://u:{SECRET}@h/db",
         SECRET,
     ],

@@ -48,7 +48,8 @@ def test_without_signs_every_state_is_a_word() -> None:
     told = "\n".join(application_lines({"application": STOPPED, "availability": DOWN}, signs=False))
     assert "STOPPED" in told
     assert "DOWN: not running: unit shop.service" in told
-    assert "healthy: http://127.0.0.1:8000/health" in told
+    assert "NOT HEALTHY: " in told
+    assert "  healthy: " not in told, "what stands still is not well, whatever it said before"
     assert "NOT HEALTHY: tcp 127.0.0.1:8001" in told
     assert "DOES NOT ANSWER" in told
     assert not {"✓", "✗"} & set(told)
@@ -196,3 +197,25 @@ def test_both_languages_have_it(lang: str) -> None:
     language.use(lang)
     assert list(application_lines({"application": APPLICATION, "availability": AVAILABILITY}))
     assert list(plan_lines(REFUSED))
+
+
+@pytest.mark.parametrize(("step", "moves"), [("convert", set()), ("stop-application", {"cutover"})])
+def test_in_place_the_page_comes_only_where_a_step_stops_it(step: str, moves: set[str]) -> None:
+    made = [{"name": "cutover", "steps": [{"name": step}]}, {"name": "observe", "steps": [{"name": "watch"}]}]
+    assert moves_application({"kind": "sqlite-wal", "phases": made}) == moves
+
+
+def test_a_recipe_that_only_restarts_is_told_to_be_for_the_way_back() -> None:
+    start = {"action": "start", "recipe": "command shop", "text": "start it", "undo": False}
+    told = {"configured": True, "mode": "in-place", "settings": [], "commands": [start]}
+    only = "Only the way back stops and starts it"
+    assert only in "\n".join(plan_lines(told))
+    assert only not in "\n".join(plan_lines({**told, "commands": [start, {**start, "action": "deploy"}]}))
+    assert only not in "\n".join(plan_lines({**told, "mode": "offline"}))
+
+
+def test_little_room_gets_short_times() -> None:
+    measured = {"prepare": {"unavailable_seconds": 107.0, "longest_gap_seconds": 7261.0, "failed": 3}}
+    told = {"availability": {"phases": measured}}
+    assert phase_table(told, short=True)[1][1:] == ("1:47", "2:01:01", "3")
+    assert phase_table(told)[1][1:] == ("1 min 47 s", "2 h 1 min", "3")

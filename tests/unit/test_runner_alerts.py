@@ -10,9 +10,9 @@ from stepflow_tui.engine.alerts import watch
 from stepflow_tui.engine.alerts.rules import DISK_CRITICAL_BYTES, DISK_LOW_BYTES, WatchFacts, rules
 from stepflow_tui.engine.journal.clock import SystemClock
 from stepflow_tui.engine.journal.store import Journal
-from stepflow_tui.engine.model.liveness import engine_lost
+from stepflow_tui.engine.model.liveness import engine_lost, unattended
 from stepflow_tui.engine.model.progress import Progress
-from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.model.state import UNFINISHED, RunState
 from tests.unit.test_journal_store import RUN
 
 
@@ -36,6 +36,14 @@ def test_a_lost_engine(state: RunState) -> None:
     assert engine_lost(state, None, alive=True, heartbeat_seconds=1.0) is None
     assert engine_lost(state, None, alive=True, heartbeat_seconds=None) is None
     assert engine_lost(state, "stopped", alive=False, heartbeat_seconds=None) is None
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_capture_that_nobody_attends(state: RunState) -> None:
+    alone = unattended(state, alive=False, captures=True)
+    assert (alone is not None) is (state in UNFINISHED), "a run that is over captures nothing"
+    assert unattended(state, alive=True, captures=True) is None
+    assert unattended(state, alive=False, captures=False) is None
 
 
 async def test_the_watch_raises_once_and_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from stepflow_tui.engine.application.settings import changed_lines, plan_edits
 from stepflow_tui.engine.application.settings_files import FORMATS, format_of
-from stepflow_tui.engine.application.settings_shown import secret_name
 from stepflow_tui.engine.errors import Refused
 from stepflow_tui.engine.model.config_application import SwitchFormat
+from stepflow_tui.engine.model.secret_words import sounds_secret
 from tests.settings_kit import PASSWORD, VALUES, edit, switch
 
 DSN = f"postgresql://app:{PASSWORD}@db.internal:5432/shop?sslmode=require"
@@ -35,6 +35,7 @@ CHANGES: list[tuple[str, str, dict[str, str], str]] = [
      "a: False\nn: 1\nf: 2.5\ns: 'no'\n"),
     ("a.yaml", "a:\n  - b: \"x\"\n    c: {d: 1, e: [x, y]}\n", {"a.0.b": 'q"', "a.0.c.d": "2", "a.0.c.e.1": "z,w"},
      "a:\n  - b: \"q\\\"\"\n    c: {d: 2, e: [x, 'z,w']}\n"),
+    ("a.yaml", "d: {u: sqlite, n: 1}\nl: [a]\n", {"d.u": "{target_dsn}", "l.0": "x?y"}, f"d: {{u: '{DSN}', n: 1}}\nl: ['x?y']\n"),
     ("a.yaml", "a:\nb: !ENV ${X}\n# end", {"a": "{target_dsn}", "new": "12:30"}, f"a: {DSN}\nb: !ENV ${{X}}\n# end\nnew: '12:30'"),
     ("a.json", '{"a": {"b": [1, "x"]}, "ü": null}', {"a.b.1": "y", "ü": "z"}, '{"a": {"b": [1, "y"]}, "ü": "z"}'),
     ("a.json", '{\r\n  "a": true, // on\r\n  "b": {},\r\n}', {"a": "no", "b.c": "5", "d": "w"},
@@ -68,6 +69,8 @@ def test_one_value_changes_in_its_style(
 REFUSALS: list[tuple[str, str | bytes, dict[str, str], str]] = [
     (".env", "A=1\nA=2\n", {"A": "3"}, "setting_twice"),
     (".env", "A: 1\n", {"A": "3"}, "setting_unreadable"),
+    (".env", "A=1; export A\n", {"A": "3"}, "setting_unreadable"),
+    (".env", "A=x\\\ny\n", {"A": "3"}, "setting_unreadable"),
     (".env", "B=1\r\nA\r\n", {"A": "3"}, "setting_unreadable"),
     (".env", "A='open\n", {"A": "3"}, "setting_unreadable"),
     (".env", "A=1\n", {"A": "both ' and \" of them"}, "setting_value"),
@@ -233,8 +236,8 @@ def test_what_is_shown_holds_no_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["DBPASS", "smtpPass", "MYSQL_PWD", "DB_CREDS", "PASSCODE", "db.pass"])
 def test_names_of_secrets(key: str) -> None:
-    assert secret_name(key)
-    assert not secret_name("DB_HOST")
+    assert sounds_secret(key)
+    assert not sounds_secret("DB_HOST")
 
 
 @pytest.mark.parametrize("value", [DSN, f"{DSN}&a=1", "x&y;z", "a|b", "(a)", "~/x", "a b"])

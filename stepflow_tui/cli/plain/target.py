@@ -58,7 +58,8 @@ def _address(desk: Desk, schema: str) -> Chosen:
     """The password is typed without being shown, stays in memory, and is handed to the engine as a variable."""
     say(_("Such as postgresql://user@host:5432/database, without the password: that is asked for next."))
     typed = ask.needed(_("Address")) or "${DATABASE_URL}"
-    address, password = desk.engine.split_password(typed)
+    # the blank says that a password at the end is whole
+    address, password = desk.engine.split_password(typed if "://" in typed else f"{typed} ")
     if "${" in typed:
         return Chosen(target=typed, schema=schema)
     if password:

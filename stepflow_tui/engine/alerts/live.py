@@ -26,8 +26,11 @@ PINNED_FRAMES = 1_000
 STALE_SECONDS = 600.0
 """A verifier that has compared nothing for so long proves nothing any more."""
 
+_NAMED = 3
+"""Rows an alert names."""
+
 LIVE_WATCHED = (
-    "lag_high", "log_nearly_full", "log_full", "wal_large", "wal_pinned", "rows_differ", "rows_quarantined",
+    "lag_high", "log_nearly_full", "log_over_budget", "log_full", "wal_large", "wal_pinned", "rows_differ", "rows_quarantined",
     "switch_rolled_back", "capture_broken", "way_back_blocked", "way_back_broken", "return_log_large",
     "verifier_stale",
 )  # fmt: skip
@@ -117,12 +120,15 @@ def _log(live: Gauge) -> Iterator[Alert]:
     size, budget = number(live.get("log_bytes")), number(live.get("log_budget"))
     if not budget or size < LOG_NEARLY_FULL * budget:
         return
-    full = size >= budget
-    yield Alert(
-        code="log_full" if full else "log_nearly_full",
-        severity=AlertSeverity.CRITICAL if full else AlertSeverity.WARNING,
-        params={"bytes": int(size), "budget": int(budget)},
-    )
+    params: dict[str, Any] = {"bytes": int(size), "budget": int(budget)}
+    if live.get("capture_out"):
+        yield Alert(code="log_full", severity=AlertSeverity.CRITICAL, params=params)
+    elif live.get("owner") == Owner.POSTGRESQL.value:
+        return  # nobody writes to the file any more
+    elif size >= budget:
+        yield Alert(code="log_over_budget", severity=AlertSeverity.CRITICAL, params=params)
+    else:
+        yield Alert(code="log_nearly_full", severity=AlertSeverity.WARNING, params=params)
 
 
 def _wal(wal: Gauge, since: Since | None, now: float) -> Iterator[Alert]:
@@ -154,9 +160,21 @@ def _proof(facts: LiveFacts, since: Since | None, now: float) -> Iterator[Alert]
         yield Alert(code="rows_differ", severity=AlertSeverity.CRITICAL, params={"count": differing})
     poison = int(number(facts.live.get("poison")))
     if poison:
-        yield Alert(code="rows_quarantined", severity=AlertSeverity.CRITICAL, params={"count": poison})
+        first = _first(facts.live.get("set_aside") or _NONE)
+        yield Alert(code="rows_quarantined", severity=AlertSeverity.CRITICAL, params={"count": poison, "first": first})
     if since is not None and now - since.at >= STALE_SECONDS:
         yield Alert(code="verifier_stale", params={"minutes": int((now - since.at) // 60)})
+
+
+def _first(set_aside: Gauge) -> str:
+    """The first few rows that were set aside, with their reasons."""
+    return "; ".join(map(_set_aside, (set_aside.get("rows") or ())[:_NAMED]))
+
+
+def _set_aside(row: Gauge) -> str:
+    key = ", ".join(f"{name}={value}" for name, value in row["key"].items())
+    column = f", {row['column']}" if row["column"] else ""
+    return f"{row['table']} {key}{column}: {row['reason']}"
 
 
 def _grave(facts: LiveFacts) -> Iterator[Alert]:

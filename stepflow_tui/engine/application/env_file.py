@@ -29,9 +29,21 @@ _WEAK = frozenset(
      "foo", "bar", "none", "null", "nothing", "insecure", "unsafe", "dummy", "sample", "temp", "temporary"}
 )  # fmt: skip
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:([^\s@/]*)@")
-_ENDS = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "PWD", "PASSPHRASE", "SALT")
+_ENDS = (
+    "SECRET",
+    "SEKRET",
+    "GEHEIM",
+    "GEHEIMNIS",
+    "TOKEN",
+    "PASSWORD",
+    "PASSWORT",
+    "PASSWD",
+    "PWD",
+    "PASSPHRASE",
+    "SALT",
+)
 _KEYS = ("SECRET", "PRIVATE", "ENCRYPTION", "SIGNING", "JWT", "SESSION", "AUTH", "APP", "MASTER", "COOKIE")
-_PASSWORDS = ("PASSWORD", "PASSWD", "PWD", "PASSPHRASE")
+_PASSWORDS = ("PASSWORD", "PASSWORT", "KENNWORT", "PASSWD", "PWD", "PASSPHRASE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from stepflow_tui.engine.model.config_wal import LogFile
-from stepflow_tui.engine.model.redact import Redact
+from stepflow_tui.engine.model.redact import Redact, without_named
 
 LOOK_BYTES = 4 * 1024 * 1024
 """Of a log that grew by more, the newest part is read."""
@@ -164,7 +164,7 @@ class LogTail:
 
 def shown_line(line: str, redact: Redact) -> str:
     """A line of a log as it may be shown: without secrets and control characters, shortened."""
-    text = "".join(c if c.isprintable() else " " for c in redact(line)).strip()
+    text = "".join(c if c.isprintable() else " " for c in without_named(redact(line))).strip()
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -11,7 +11,7 @@ import psutil
 from stepflow_tui.engine.sqlite.holders import PROC, scan
 
 _CHILD = frozenset(
-    f"stepflow_tui.engine.sqlite.{name}" for name in ("wal_child", "count_child", "probe_child", "quick_check_child")
+    f"stepflow_tui.engine.sqlite.{name}" for name in ("wal_child", "count_child", "probe_child", "copy_check_child")
 )
 
 

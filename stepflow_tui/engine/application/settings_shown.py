@@ -6,41 +6,8 @@ import re
 from collections.abc import Iterable
 
 from stepflow_tui.engine.model.redact import MASK
+from stepflow_tui.engine.model.secret_words import sounds_secret
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SECRET_WORDS = frozenset(
-    {
-        "key",
-        "keys",
-        "pass",
-        "pwd",
-        "pw",
-        "pin",
-        "auth",
-        "jwt",
-        "salt",
-        "cookie",
-        "cert",
-        "bearer",
-        "webhook",
-        "sid",
-        "signature",
-    }
-)
-_SECRET_PARTS = (
-    "password",
-    "passwd",
-    "passphrase",
-    "passwort",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "credential",
-    "creds",
-    "passcode",
-)
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
 )
@@ -49,13 +16,6 @@ _PLAIN = re.compile(r"(?P<quote>[\"']?)[\w./:\-]{0,60}(?P=quote)")
 _RANDOM = re.compile(r"(?=[^0-9]*\d)(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_\-]{16,}")
 _SHORTEST = 3
 """A shorter password would blot out every text; the key's name and the address protect it."""
-
-
-def secret_name(key: str) -> bool:
-    """Whether a key's name says that its value is nobody's business. Rather one too many."""
-    low = re.sub(r"[^a-z0-9]", "", key.lower())
-    words = {w.lower() for w in _WORDS.findall(key)}
-    return bool(words & _SECRET_WORDS) or low.endswith(("pass", "pwd")) or any(part in low for part in _SECRET_PARTS)
 
 
 def shown(value: str | None, *, key: str, secrets: Iterable[str] = ()) -> str:
@@ -67,7 +27,7 @@ def shown(value: str | None, *, key: str, secrets: Iterable[str] = ()) -> str:
     """
     if value is None:
         return ""
-    if secret_name(key):
+    if sounds_secret(key):
         return MASK
     address = _ADDRESS.fullmatch(value)
     text = _address(address) if address else value if _PLAIN.fullmatch(value) and not _RANDOM.search(value) else MASK

@@ -15,7 +15,7 @@ from stepflow_tui.engine.bench.machine import machine_of, notes_of
 from stepflow_tui.engine.bench.rounds import BUSY_TIMEOUT_MS, Side, load_results, run_rounds
 from stepflow_tui.engine.bench.scratch import scratch_folder
 from stepflow_tui.engine.bench.timing import timing_of
-from stepflow_tui.engine.bench.verdicts import named, verdicts_of_sides
+from stepflow_tui.engine.bench.verdicts import named, verdicts_of_sides, writes_uncompared
 from stepflow_tui.engine.model.benchmark import BenchmarkResult, Compared, LoadResult, TablesUsed
 from stepflow_tui.engine.model.config_wal import Benchmark
 from stepflow_tui.engine.model.control import Control, Report
@@ -78,8 +78,10 @@ async def benchmark_sides(
                 rows = await sides[0].count()
                 measured = await run_rounds(sides, loads, timing, control=control, report=report)
     names = (SQLITE, POSTGRES)
-    results = _with_unmeasured(load_results(measured, loads, names))
     used, durable = TablesUsed(**found.tables), _durable(server)
+    results = _with_unmeasured(load_results(measured, loads, names))
+    if not durable:
+        results = writes_uncompared(results)
     ratio = next(r.ratios[POSTGRES] for r in results if r.name == "concurrent_writes")
     return BenchmarkResult(
         compared=Compared.SIDES, sides=names, better=ratio.better if ratio is not None else None, loads=results,

@@ -57,6 +57,11 @@ def verdicts_of_sides(
     )
 
 
+def writes_uncompared(loads: Iterable[LoadResult]) -> tuple[LoadResult, ...]:
+    """The loads, those with writers without their ratios: one side did not do what the other did."""
+    return tuple(replace(load, ratios=dict.fromkeys(load.ratios)) if load.writers else load for load in loads)
+
+
 def named(loads: Iterable[LoadResult], name: str) -> LoadResult | None:
     """The load of that name, if it was measured."""
     return next((load for load in loads if load.name == name and load.figures), None)

@@ -10,6 +10,7 @@ from stepflow_tui.engine.checks import (
     application_health,
     application_recipes,
     application_switches,
+    config_invariants,
     config_tables,
     config_types,
     config_unused,
@@ -19,6 +20,7 @@ from stepflow_tui.engine.checks import (
     source_filesystem,
     source_holders,
     source_journal,
+    source_migrated,
     source_names,
     source_stall,
     source_tables,
@@ -41,6 +43,7 @@ from stepflow_tui.engine.model.finding import Finding, blocking
 
 CHECKS: tuple[Check, ...] = (
     Check(name="source_file", run=source_file.run),
+    Check(name="source_migrated", run=source_migrated.run),
     Check(name="source_journal", run=source_journal.run),
     Check(name="source_wal", run=source_wal.run),
     Check(name="source_names", run=source_names.run, needs=Needs.SOURCE),
@@ -52,6 +55,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="source_encoding", run=source_encoding.run, needs=Needs.SCHEMA, kinds=COPYING),
     Check(name="config_tables", run=config_tables.run, needs=Needs.SCHEMA, kinds=COPYING),
     Check(name="config_types", run=config_types.run, needs=Needs.SCHEMA, kinds=COPYING),
+    Check(name="config_invariants", run=config_invariants.run, needs=Needs.SCHEMA, kinds=COPYING),
     Check(name="config_unused", run=config_unused.run),
     Check(name="system_libraries", run=system_libraries.run, kinds=COPYING),
     *WAL_CHECKS,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from stepflow_tui.engine.checks.context import CheckContext
 from stepflow_tui.engine.checks.nearest import nearest
+from stepflow_tui.engine.model.config import Mode
 from stepflow_tui.engine.model.finding import Finding, blocking
 from stepflow_tui.engine.model.schema import SourceSchema
 
@@ -17,6 +19,7 @@ async def run(ctx: CheckContext) -> list[Finding]:
     found = [*_columns("types.by_column", types.by_column, schema), *_columns("types.dates", types.dates, schema)]
     rules = {t: (*rule.exclude, *rule.tolerance) for t, rule in ctx.config.verify.rules.items()}
     found += _columns("verify.rules", rules, schema)
+    found += _of_keys(rules, schema) if ctx.config.mode is Mode.LIVE else []
     # a misspelt name would leave a column in the open
     found += _columns("sensitive", ctx.config.sensitive, schema)
     declared = {_folded(c.declared): c.declared for t in schema.tables for c in t.columns if c.declared}
@@ -25,6 +28,21 @@ async def run(ctx: CheckContext) -> list[Finding]:
             found.append(
                 blocking("config_unknown_type", "types.by_type", name=name, nearest=nearest(name, declared.values()))
             )
+    return found
+
+
+def _of_keys(rules: Mapping[str, Iterable[str]], schema: SourceSchema) -> list[Finding]:
+    """Rules for columns of a primary key. (Where a table has another key, the proof itself refuses them.)"""
+    found = []
+    for name, columns in rules.items():
+        with suppress(KeyError):
+            table = schema.table(name)
+            keys = {key.lower() for key in table.primary_key}
+            found += [
+                blocking("config_rule_of_key", f"{table.name}.{c}", table=table.name, column=c)
+                for c in dict.fromkeys(columns)
+                if c.lower() in keys
+            ]
     return found
 
 

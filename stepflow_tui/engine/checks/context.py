@@ -119,6 +119,7 @@ async def check_context(
     stage: CheckStage = CheckStage.CHECK,
     target: TargetView | None = None,
     folder: Path | None = None,
+    resting: bool = False,
 ) -> AsyncIterator[CheckContext]:
     """Look at the source and keep what checks (and a plan) need while the context is open.
 
@@ -130,8 +131,9 @@ async def check_context(
         run_dir: the run's folder; its `backup/` is where the backup goes unless `backup.dir` says otherwise.
         target: a view of the target, if one was reached.
         folder: the config's folder.
+        resting: the source may be read without locks; see `sqlite.at_rest.undisturbed`.
     """
-    examined = await examine(config.source.path)
+    examined = await examine(config.source.path, resting=resting)
     holders = await find_holders(examined.real)
     ctx = CheckContext(
         config=config, state_dir=state_dir, run_id=run_id, stage=stage, target=target, examined=examined, holders=holders,

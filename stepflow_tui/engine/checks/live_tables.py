@@ -8,7 +8,9 @@ from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.finding import Finding, blocking, warning
 from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.types import Kind
 from stepflow_tui.engine.plan.capture import reconcile_reason
+from stepflow_tui.engine.plan.declared import parse
 from stepflow_tui.engine.plan.estimates import MEGABYTE_SECONDS, ROW_MICROSECONDS
 
 
@@ -27,8 +29,20 @@ def live_table_findings(plan: Plan, schema: SourceSchema, config: Config) -> lis
     ]
     if config.mode == Mode.OFFLINE:
         return list(lost)  # nobody writes to SQLite before its fence stands: its log can't miss a row
+    limited = [warning("live_decimals_limited", t.source, columns=found) for t in wanted if (found := _limited(t))]
     partly = [(t, why) for t in wanted if t.uncapturable is None and (why := _partly(t, schema)) is not None]
-    return [*lost, *(_whole(t, why, plan, config) for t, why in partly)]
+    return [*lost, *(_whole(t, why, plan, config) for t, why in partly), *limited]
+
+
+def _limited(table: TablePlan) -> str:
+    """Columns that became as narrow as they are declared, which SQLite doesn't enforce; a line under `types` is somebody's
+    own decision."""
+    found = [
+        f"{c.source} {c.type.sql}"
+        for c in table.columns
+        if c.type.kind is Kind.DECIMAL and parse(c.declared).decimal == (c.type.precision, c.type.scale)
+    ]
+    return "" if table.existing else ", ".join(found)
 
 
 def freeze_seconds(tables: Sequence[TableFacts]) -> float:

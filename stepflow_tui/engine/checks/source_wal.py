@@ -11,6 +11,6 @@ async def run(ctx: CheckContext) -> list[Finding]:
     found = []
     if ctx.examined.live_wal:
         found.append(info("source_live_wal", ctx.source_text, path=ctx.source_text, wal_bytes=ctx.examined.wal_bytes))
-    if ctx.examined.immutable:
+    if ctx.examined.immutable and ctx.examined.folder_read_only:
         found.append(warning("source_read_without_locks", ctx.source_text, path=ctx.source_text))
     return found

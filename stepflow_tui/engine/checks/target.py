@@ -16,6 +16,7 @@ from stepflow_tui.engine.checks import (
     target_roles,
     target_row_security,
     target_tls,
+    target_types,
     target_version,
     target_writable,
 )
@@ -35,6 +36,7 @@ _MODULES = (
     target_rights,
     target_row_security,
     target_roles,
+    target_types,
     target_connections,
     target_disk,
 )

@@ -17,9 +17,7 @@ SHOWN = 20
 async def run(ctx: CheckContext) -> list[Finding]:
     """Whether it can be done, what it changes, and the room it takes."""
     assert ctx.schema is not None
-    if ctx.config.wal.page_size is None and ctx.config.wal.auto_vacuum is None:
-        return []
-    wanted = _wanted(ctx, await read_mode(ctx.examined.real))
+    wanted = await wanted_layout(ctx)
     if not wanted:
         return []
     if ctx.examined.wal:
@@ -27,8 +25,14 @@ async def run(ctx: CheckContext) -> list[Finding]:
     return [info("wal_layout", ctx.source_text, wanted=wanted), *_renumbered(ctx, ctx.schema), *_room(ctx)]
 
 
+async def wanted_layout(ctx: CheckContext) -> str:
+    """`page_size 8192 (now 4096), auto_vacuum full (now none)`; what is there already is not wanted."""
+    if ctx.config.wal.page_size is None and ctx.config.wal.auto_vacuum is None:
+        return ""
+    return _wanted(ctx, await read_mode(ctx.examined.real))
+
+
 def _wanted(ctx: CheckContext, now: ModeFacts) -> str:
-    """`page_size 8192 (now 4096), auto_vacuum full`; what is there already is not wanted."""
     wal, found = ctx.config.wal, []
     if wal.page_size is not None and wal.page_size != now.page_size:
         found.append(f"page_size {wal.page_size} (now {now.page_size})")

@@ -143,9 +143,9 @@ def _recipes(loaded: LoadedConfig, keep: Path, redact: Redact, problems: list[di
 
 
 def _commands(recipes: Sequence[Recipe], lines: int, redact: Redact) -> Iterator[dict[str, Any]]:
-    """In the order in which they would be done: all are stopped before a setting changes, and started when all is in place."""
+    """In their order: what can be prepared, then all are stopped before a setting changes, and started when all is in place."""
     planned = [(recipe.name, p.action, redact(p.text)) for recipe in recipes for p in recipe.planned()]
-    for names in (("stop",), (SETTINGS,), ("build", "deploy"), ("start",)):
+    for names in (("prepare",), ("stop",), (SETTINGS,), ("build", "deploy"), ("start",)):
         if names == (SETTINGS,) and lines:
             yield {"recipe": "", "action": SETTINGS, "text": f"{lines} settings are changed", "lines": lines}
         for recipe, action, text in planned:

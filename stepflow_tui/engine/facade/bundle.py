@@ -30,7 +30,7 @@ from stepflow_tui.engine.facade.secrets import secret_name, secrets_of
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import ENGINE_LOG, StateDir
 from stepflow_tui.engine.model.codec import to_plain
-from stepflow_tui.engine.model.redact import MASK, Redact, redactor
+from stepflow_tui.engine.model.redact import MASK, Redact, redactor, without_named
 from stepflow_tui.engine.model.times import iso_utc
 
 if TYPE_CHECKING:
@@ -69,11 +69,6 @@ _OF_LOGS = ("application_not_running", "log_errors")
 """Problems whose evidence is lines of the application's log."""
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _PYTHON_FILE = re.compile(r'^\s*File "[^"]*", line \d+')
-_NAMED = re.compile(
-    r"""((?:["']?)\b[\w.-]*(?:passw|passphrase|secret|token|api[_-]?key|authorization|credential)[\w.-]*["']?[ \t]*[:=][ \t]*)"""
-    r"""(?!\*\*\*)((?:bearer|basic)[ \t]+\S+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&}\]]+)""",
-    re.IGNORECASE,
-)
 
 
 async def support_bundle(
@@ -117,7 +112,7 @@ def _bundle(state: Path, file: Path, found: Mapping[str, Any], loaded: LoadedCon
 def sieve(secrets: set[str]) -> Redact:
     """Blots out secrets, and values beside telling names (`token: …`, `"password": "…"`)."""
     redact = redactor(secrets)
-    return lambda text: _NAMED.sub(rf"\g<1>{MASK}", redact(text))
+    return lambda text: without_named(redact(text))
 
 
 def bundle_place(file: Path) -> None:

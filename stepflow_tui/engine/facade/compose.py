@@ -16,6 +16,7 @@ from stepflow_tui.engine.errors import UsageError
 from stepflow_tui.engine.facade.compose_application import application_lines, check_application, example_lines
 from stepflow_tui.engine.facade.compose_wal import check_wal, wal_lines
 from stepflow_tui.engine.facade.compose_words import as_json, plain, quoted, relative
+from stepflow_tui.engine.model import dsn_words
 from stepflow_tui.engine.model.config_units import parse_duration
 from stepflow_tui.engine.model.draft import (
     CHOICES,
@@ -91,12 +92,19 @@ def suggested_name(source: str, kind: str = "sqlite-to-postgres") -> str:
 def holds_password(target: str) -> bool:
     """Whether an address holds a password itself; one that comes from a variable does not count."""
     plain = _REFERENCE.sub("", target)
+    if dsn_words.in_words(plain):
+        return bool(dsn_words.secrets_in(plain))
     credentials = plain.partition("://")[2].rpartition("@")[0]
     return bool(credentials.partition(":")[2]) or re.search(r"(?i)password\s*=\s*[^\s&]", plain) is not None
 
 
 def split_password(address: str) -> tuple[str, str]:
-    """An address without its password, and the password as it was written there (percent-encoded), "" without one."""
+    """An address without its password, and the password percent-encoded, "" without one.
+
+    Of keywords and values a password counts when it has ended (by a blank, or a closing quotation mark): it may be being typed.
+    """
+    if dsn_words.in_words(address):
+        return _split_words(address)
     scheme, sep, rest = address.partition("://")
     credentials, at, place = rest.rpartition("@")
     user, _colon, password = credentials.partition(":")
@@ -105,8 +113,22 @@ def split_password(address: str) -> tuple[str, str]:
     return f"{scheme}://{user}@{place}" if user else f"{scheme}://{place}", password
 
 
+def _split_words(address: str) -> tuple[str, str]:
+    try:
+        ended = [w for w in dsn_words.words(address) if w.end < len(address) or address.endswith("'")]
+    except dsn_words.BadWordsError:
+        return address, ""
+    found = [w for w in ended if w.key == "password" and w.value and not _REFERENCE.search(w.value)]
+    for word in reversed(found):
+        before = address[: word.start].rstrip().removesuffix("=").rstrip().removesuffix("password")
+        address = before + address[word.end :].lstrip()
+    return (address, quote(found[-1].value, safe="")) if found else (address, "")
+
+
 def with_password(address: str, password: str) -> str:
-    """An address with a password put in, percent-encoded. Keep it in memory."""
+    """An address with a password put in, as its form has it. Keep it in memory."""
+    if dsn_words.in_words(address):
+        return f"{address.rstrip()} password={dsn_words.quoted(password)}"
     scheme, _sep, rest = address.partition("://")
     user, at, place = rest.rpartition("@")
     return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{place}"

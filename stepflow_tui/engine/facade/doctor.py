@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.facade.doctor_access import access_problems
 from stepflow_tui.engine.facade.doctor_application import application_problems
-from stepflow_tui.engine.facade.doctor_database import database_problems
+from stepflow_tui.engine.facade.doctor_database import Seen, database_problems
+from stepflow_tui.engine.facade.doctor_looked import looks_of, told_look
 from stepflow_tui.engine.facade.doctor_machine import machine_checks
 from stepflow_tui.engine.facade.doctor_problem import Problem, told
 from stepflow_tui.engine.facade.doctor_runs import run_problems, target_problems
@@ -32,25 +33,28 @@ async def doctor(state: Path, loaded: LoadedConfig | None = None) -> Mapping[str
         loaded: the config; None: this machine and its runs only.
 
     Returns:
-        {checks[{name state found fix}] problems[{code severity what why fix check evidence[…] params}] runs[newest…]}, the
+        {checks[{name state found fix}] looked[{name looked about}] problems[{code severity what why fix check evidence[…] params}] runs[newest…]}, the
         worst problems first; a check's state is ok, note or missing.
     """
     redact = redactor(secrets_of(loaded))
     name = loaded.config.name if loaded is not None else None
     problems, runs = await asyncio.to_thread(run_problems, state, name)
+    seen = None
     if loaded is not None:
-        problems += await _of_config(loaded, state, redact)
+        found, seen = await _of_config(loaded, state, redact)
+        problems += found
     problems.sort(key=lambda p: _ORDER.index(p.severity))
     return {
         "checks": await asyncio.to_thread(machine_checks, state),
+        "looked": [told_look(look, redact) for look in looks_of(loaded, seen)],
         "problems": [told(problem, redact) for problem in problems],
         "runs": list(runs),
     }
 
 
-async def _of_config(loaded: LoadedConfig, state: Path, redact: Redact) -> list[Problem]:
+async def _of_config(loaded: LoadedConfig, state: Path, redact: Redact) -> tuple[list[Problem], Seen]:
     path = real_path(loaded.config.source.path)
-    (database, users), target = await asyncio.gather(database_problems(loaded), target_problems(loaded, state))
-    access = await asyncio.to_thread(access_problems, path, users.processes)
+    (database, seen), target = await asyncio.gather(database_problems(loaded), target_problems(loaded, state))
+    access = await asyncio.to_thread(access_problems, path, seen.users.processes)
     # after the database: a health check's own reads and writes would show among the locks
-    return [*database, *access, *target, *await application_problems(loaded, users, redact)]
+    return [*database, *access, *target, *await application_problems(loaded, seen.users, redact)], seen

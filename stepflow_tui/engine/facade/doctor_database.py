@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ FULL_BYTES = 16 * 1024**2
 FOLDER_NAMES = 10_000
 
 _PROBE = "stepflow_tui.engine.sqlite.probe_child"
-_CHECK = "stepflow_tui.engine.sqlite.quick_check_child"
+_CHECK = "stepflow_tui.engine.sqlite.copy_check_child"
 _NO_DATABASE = {
     SourceState.EMPTY: "it is empty",
     SourceState.DIRECTORY: "it is a folder",
@@ -45,8 +46,20 @@ _NO_DATABASE = {
 }
 
 
-async def database_problems(loaded: LoadedConfig) -> tuple[list[Problem], Users]:
-    """Everything about the file, and who uses it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was looked at. `found` None: the file can't be read. `locks`: looks at them, 0 where the system lists none.
+    `unchecked`: why its inside was not checked, "" when it was."""
+
+    path: Path
+    users: Users
+    found: Examined | None = None
+    locks: int = 0
+    unchecked: str = ""
+
+
+async def database_problems(loaded: LoadedConfig) -> tuple[list[Problem], Seen]:
+    """Everything about the file, and what was looked at for it."""
     config, path = loaded.config, real_path(loaded.config.source.path)
     users = await asyncio.to_thread(users_of, path)
     orphans = await asyncio.to_thread(lambda: list(_orphans(path)))
@@ -56,14 +69,22 @@ async def database_problems(loaded: LoadedConfig) -> tuple[list[Problem], Users]
         reason = f"{error.message} {error.detail}".strip()
         return [
             Problem(code="database_unreadable", severity=Severity.BLOCKING, params=_file(path, reason=reason))
-        ], users
+        ], Seen(path=path, users=users)
+    locks: list[dict[int, FileLock] | None] = []
     problems = [*_of_state(found), *orphans, *_of_disk(config, path)]
     if found.state in (SourceState.SOUND, SourceState.LOCKED):
         locks, wal = await _watch(path)
-        problems += [*_of_locks(locks, wal), *_of_mode(config, found), *_of_wal(config, found, wal)]
+        problems += [
+            *_of_locks([look or {} for look in locks], wal),
+            *_of_mode(config, found),
+            *_of_wal(config, found, wal),
+        ]
+    unchecked = ""
     if found.state is SourceState.SOUND:
-        problems += await _of_inside(found)
-    return problems, users
+        inside, unchecked = await _of_inside(found)
+        problems += inside
+    looks = sum(look is not None for look in locks)
+    return problems, Seen(path=path, users=users, found=found, locks=looks, unchecked=unchecked)
 
 
 async def examine_quietly(path: Path) -> Examined:
@@ -108,6 +129,8 @@ def _orphans(path: Path) -> Iterator[Problem]:
     for name in sorted(names):
         base, dash, kind = name.rpartition("-")
         side = path.with_name(name)
+        if side == path:  # a database may be called like a side file
+            continue
         if dash and base and kind in ("wal", "journal") and base not in there and _bytes(side):
             params = {"side": shown(side), "database": shown(path.with_name(base))}
             yield Problem(code="side_file_orphan", params=params, evidence=(f"{shown(side)}: {size(_bytes(side))}",))
@@ -133,15 +156,16 @@ def _of_disk(config: Config, path: Path) -> Iterator[Problem]:
         yield Problem(code="disk_low", params=params)
 
 
-async def _watch(path: Path) -> tuple[list[dict[int, FileLock]], WalSample]:
-    """The locks in several looks of about a second, and the write-ahead log meanwhile."""
-    sampler, looks = WalSampler(every=EVERY), []
+async def _watch(path: Path) -> tuple[list[dict[int, FileLock] | None], WalSample]:
+    """The locks in several looks of about a second (None: not to be told), and the write-ahead log meanwhile."""
+    sampler = WalSampler(every=EVERY)
+    looks: list[dict[int, FileLock] | None] = []
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sampler.close)
         await sampler.start(path)
         for _n in range(LOOKS):
             held = await asyncio.to_thread(locks_on, path)
-            looks.append({lock.pid: lock for lock in held or ()})
+            looks.append(None if held is None else {lock.pid: lock for lock in held})
             await asyncio.sleep(EVERY)
         return looks, await sampler.sample()
 
@@ -184,18 +208,21 @@ def _of_wal(config: Config, found: Examined, wal: WalSample) -> Iterator[Problem
         yield Problem(code="wal_pinned", severity=Severity.INFO, params={"pinned": f"{named}.", "frames": left})
 
 
-async def _of_inside(found: Examined) -> list[Problem]:
+async def _of_inside(found: Examined) -> tuple[list[Problem], str]:
+    """What is wrong in it, and why it was not checked."""
     why = await asyncio.to_thread(_why_unchecked, found)
     lines: list[str] = []
     if not why:
         lines, why = await _checked(found)
+    problems = []
     if why:
         params = _file(found.real, reason=why)
-        return [Problem(code="data_unchecked", severity=Severity.INFO, params=params)]
+        problems.append(Problem(code="data_unchecked", severity=Severity.INFO, params=params))
     if not lines:
-        return []
+        return problems, why
     params = _file(found.real, count=len(lines))
-    return [Problem(code="data_damaged", severity=Severity.BLOCKING, params=params, evidence=tuple(lines[:5]))]
+    damage = Problem(code="data_damaged", severity=Severity.BLOCKING, params=params, evidence=tuple(lines[:5]))
+    return [damage, *problems], why
 
 
 def _why_unchecked(found: Examined) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from stepflow_tui.engine.errors import ConfigError, ExitCode
 from stepflow_tui.engine.journal.people import BY_CHECK
 from stepflow_tui.engine.journal.rundir import StateDir
 from stepflow_tui.engine.model.checklist import ItemSpec
+from stepflow_tui.engine.model.dsn_words import in_words
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.plan import Plan
 from stepflow_tui.engine.model.state import ItemState
@@ -26,6 +27,7 @@ from stepflow_tui.engine.playbooks.spec import planned_phases
 from stepflow_tui.engine.postgres.connect import Target
 from stepflow_tui.engine.postgres.create_target import create_target
 from stepflow_tui.engine.postgres.view import TargetView
+from stepflow_tui.engine.sqlite.at_rest import undisturbed
 from stepflow_tui.engine.steps.masking import source_mask
 from stepflow_tui.engine.steps.planning import census_of, make_plan
 from stepflow_tui.engine.steps.preflight import aim_at_tables, standalone_view
@@ -69,12 +71,24 @@ async def check(loaded: LoadedConfig, *, state: Path, create_target: str | None 
         if create_target is not None:
             await _create(loaded, create_target)
         view = await _view(loaded, state_dir.path, resources)
-        async with check_context(
-            loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
-        ) as ctx:
-            aim_at_tables(ctx)
-            findings = await run_checks(ctx)
+
+        async def look(resting: bool) -> list[Finding]:
+            async with _context(loaded, state_dir, view, resting) as ctx:
+                return await run_checks(ctx)
+
+        findings = await undisturbed(loaded.config.source.path, look)
     return Checked(findings=findings, exit_code=_code(findings, view))
+
+
+@asynccontextmanager
+async def _context(
+    loaded: LoadedConfig, state: StateDir, view: TargetView | None, resting: bool
+) -> AsyncIterator[CheckContext]:
+    async with check_context(
+        loaded.config, state_dir=state.path, target=view, folder=loaded.path.parent, resting=resting
+    ) as ctx:
+        aim_at_tables(ctx)
+        yield ctx
 
 
 async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
@@ -82,12 +96,14 @@ async def plan(loaded: LoadedConfig, *, state: Path) -> Planned:
     state_dir = StateDir.open(state, os.environ)
     async with AsyncExitStack() as resources:
         view = await _view(loaded, state_dir.path, resources)
-        async with check_context(
-            loaded.config, state_dir=state_dir.path, target=view, folder=loaded.path.parent
-        ) as ctx:
-            aim_at_tables(ctx)
-            findings = await run_checks(ctx)
-            made = await _planned(loaded, ctx, view, state_dir.path) if not _stands_before(findings, view) else None
+
+        async def look(resting: bool) -> tuple[list[Finding], tuple[Plan, Sequence[Finding]] | None]:
+            async with _context(loaded, state_dir, view, resting) as ctx:
+                found = await run_checks(ctx)
+                stop = _stands_before(found, view)
+                return found, None if stop else await _planned(loaded, ctx, view, state_dir.path)
+
+        findings, made = await undisturbed(loaded.config.source.path, look)
     if made is None:
         return Planned(findings=findings, exit_code=_code(findings, view), plan=None, items=_items(loaded, findings))
     result, more = made
@@ -159,9 +175,10 @@ async def _create(loaded: LoadedConfig, admin_dsn: str) -> None:
         raise ConfigError("A conversion in place has no target that could be made.", hint="Leave --create-target out.")
     if config.target.embedded:
         raise ConfigError("The embedded target makes its database by itself.", hint="Leave --create-target out.")
-    if not urlsplit(admin_dsn).scheme.startswith("postgres"):
+    if not (urlsplit(admin_dsn).scheme.startswith("postgres") or in_words(admin_dsn)):
         raise ConfigError(
-            "The administrator's DSN is not a postgresql:// URI.", hint="postgresql://postgres@HOST/postgres"
+            "The administrator's DSN is no PostgreSQL address.",
+            hint="postgresql://postgres@HOST/postgres, or host=HOST user=postgres dbname=postgres",
         )
     dsn = config.target.dsn.get_secret_value() if config.target.dsn is not None else None
     await create_target(

@@ -14,6 +14,8 @@ from pydantic import BaseModel, SecretStr
 
 from stepflow_tui.engine.config_dotenv import read_dotenv
 from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.model import dsn_words
+from stepflow_tui.engine.model.secret_words import sounds_secret
 from stepflow_tui.engine.postgres.connect import Target
 
 if TYPE_CHECKING:
@@ -21,14 +23,13 @@ if TYPE_CHECKING:
 
 LONG_ENOUGH = 6
 """Shorter values (`true`, `8000`) would blot out ordinary words."""
-_NAME = re.compile(
-    r"pass|pwd|secret|token|credential|auth(?!or)|cookie|private|api_?key|_key$|^key$|dsn|_ur[il]$", re.IGNORECASE
-)
+_ADDRESS = re.compile(r"_ur[il]$|^ur[il]$", re.IGNORECASE)
+"""Addresses have passwords and tokens in them."""
 
 
 def secret_name(name: str) -> bool:
     """Whether a variable or key of that name is likely to hold a secret."""
-    return _NAME.search(name) is not None
+    return sounds_secret(name) or _ADDRESS.search(name) is not None
 
 
 def secrets_of(loaded: LoadedConfig | None, env: Mapping[str, str] | None = None) -> set[str]:
@@ -93,6 +94,8 @@ def _forms(value: str) -> Iterable[str]:
 
 
 def _password(value: str) -> set[str]:
+    if in_words := dsn_words.secrets_in(value):
+        return in_words
     try:
         found = urlsplit(value).password if "://" in value else None
     except ValueError:

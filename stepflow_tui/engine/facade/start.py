@@ -25,6 +25,7 @@ from stepflow_tui.engine.playbooks.spec import check_phase
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.fingerprint import Fingerprint, fingerprint, same_content
 from stepflow_tui.engine.steps.make_plan import APPROVED
+from stepflow_tui.engine.steps.offline.window import standing_still
 
 if TYPE_CHECKING:
     from stepflow_tui.engine.config import LoadedConfig
@@ -79,7 +80,8 @@ async def start(
 
     Raises:
         UsageError: `--plan` on a live engine, a plan file that can't be read, a phase that the mode lacks.
-        Refused: an unfinished run of that name has another config; the detail names the keys.
+        Refused: an unfinished run of that name has another config; the detail names the keys. `application_stands_still`: a
+            new run is wanted while an unfinished one has the application stopped.
         Drift: the run that is meant carries out another plan than the one given.
         Held, EngineLost: the engine could not be started.
     """
@@ -102,12 +104,7 @@ async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) 
         alive = engine_alive(unfinished.path)
         changed, touched = _differences(loaded, unfinished)
         if changed and (alive or touched):
-            raise Refused(
-                f"The unfinished run {unfinished.id} has another config.",
-                detail=", ".join(changed),
-                hint="Put the old values back to go on with it, roll it back, or start a new run with --new.",
-                code="config_changed",
-            )
+            raise _config_changed(unfinished, changed)
         if alive:
             return await _attach(unfinished, options)
         if not changed and (touched or not await _source_replaced(loaded, unfinished)):
@@ -123,6 +120,50 @@ async def _known(loaded: LoadedConfig, named: list[RunEntry], options: Options) 
         with RunReader(finished.path) as reader:
             return _finished(finished, reader)
     return None
+
+
+def _config_changed(entry: RunEntry, changed: list[str]) -> Refused:
+    still = standing_still(entry.path)
+    return Refused(
+        f"The unfinished run {entry.id} has another config.",
+        detail="\n".join(filter(None, (", ".join(changed), still))),
+        hint=f"Put the old values back to go on with it, or start the old application now: `stepflow rollback {entry.id}`."
+        if still
+        else "Put the old values back to go on with it, roll it back, or start a new run with --new.",
+        code="config_changed",
+    )
+
+
+def _refuse_beside(loaded: LoadedConfig, runs: list[RunEntry]) -> None:
+    """A new run must not hide one whose application stands still: nobody would start that again.
+
+    Raises:
+        Refused: `application_stands_still`.
+    """
+    for entry in (e for e in runs if e.unfinished):
+        if still := _stands_still(loaded, entry):
+            raise Refused(
+                f"The unfinished run {entry.id} has stopped the application: a new run can't begin.",
+                detail=still,
+                hint=f"Start the old application again first: `stepflow rollback {entry.id}`; or go on with that run.",
+                code="application_stands_still",
+            )
+
+
+def _stands_still(loaded: LoadedConfig, entry: RunEntry) -> str:
+    """Why the application of a run of this name, or of this source, does not work; "" where it does, or none began.
+
+    A journal of another name that can't be read says nothing: it must not keep every other run from beginning.
+    """
+    try:
+        row = _row(entry)
+        same = row is not None and row["config"]["sides"].get("source.path") == loaded.sides["source.path"]
+        named = row is not None and entry.name == loaded.config.name
+        return standing_still(entry.path) if same or named else ""
+    except StepFlowError:
+        if entry.name == loaded.config.name:
+            raise
+        return ""
 
 
 def _differences(loaded: LoadedConfig, entry: RunEntry) -> tuple[list[str], bool]:
@@ -212,6 +253,7 @@ async def _resume(loaded: LoadedConfig, entry: RunEntry, options: Options) -> St
 
 async def _new_run(loaded: LoadedConfig, folder: StateDir, named: list[RunEntry], options: Options) -> Started:
     """A new run, in a folder that waits for its first engine if there is one (a demo's, or one whose engine never began)."""
+    _refuse_beside(loaded, folder.runs(peek_state))
     waiting = next((e for e in named if not has_journal(e.path) and not engine_alive(e.path)), None)
     path = waiting.path if waiting is not None else None
     if path is None:

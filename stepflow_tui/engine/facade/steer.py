@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.config import load_config
-from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, Refused, StepFlowError
+from stepflow_tui.engine.errors import EngineLost, ExitCode, Held, Refused, StepFlowError, UsageError
 from stepflow_tui.engine.facade.look import HasRun
-from stepflow_tui.engine.intents import ENDING
+from stepflow_tui.engine.intents import ENDING, PRESENT
 from stepflow_tui.engine.journal import commands
 from stepflow_tui.engine.journal.launch import StartLine, launch
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import engine_alive, operator
 from stepflow_tui.engine.lease import VERBS as LEASE
+from stepflow_tui.engine.model.state import UNFINISHED, PhaseName, RunState, StepState
+from stepflow_tui.engine.steps.application.kept_config import config_to_go_back
 
 ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+GOING_BACK = frozenset({"rollback", "abort"})
+"""What must work although somebody has edited the config."""
+ALIVE_ONLY = LEASE | PRESENT
+"""Nobody starts an engine for these."""
 
 
 async def send(
@@ -49,22 +55,19 @@ async def send(
         StepFlowError: the engine refused it, with its own message, hint and exit code.
         EngineLost: nobody answered.
     """
-    if verb in LEASE and not engine_alive(run.path):
-        raise Refused(
-            f"No engine works on {run.id}, so there is nothing to steer.",
-            hint="`stepflow status` shows how the run stands.",
-            code="no_engine",
-        )
+    if verb in ALIVE_ONLY and not engine_alive(run.path):
+        raise _no_engine(run) if verb in LEASE else _no_rehearsal(run)
     with RunReader(run.path) as reader:
         after = reader.max_seq()
     # before the intent is written: one whose engine can't be started must not lie there for a later engine to take
-    used = None if engine_alive(run.path) else _used_env(run, env)
+    back = verb in GOING_BACK
+    used = None if engine_alive(run.path) else _used_env(run, env, back=back)
     sent = {**args, "take": True} if take_control else dict(args)
     who = sender(front)
     number = await asyncio.to_thread(commands.send, run.path, verb, sent, who=who)
     alone = not engine_alive(run.path)
-    if alone and verb not in LEASE:
-        await _start_engine(run, who, used if used is not None else _used_env(run, env))
+    if alone and verb not in ALIVE_ONLY:
+        await _start_engine(run, who, used if used is not None else _used_env(run, env, back=back), back=back)
     row = await _answer(run, number, after)
     if alone and verb in ENDING:
         await _ended(run)
@@ -78,17 +81,52 @@ def sender(front: str = "") -> str:
     return f"{operator(os.environ)} at {front}" if front else operator(os.environ)
 
 
-def _used_env(run: HasRun, env: Mapping[str, str] | None) -> Mapping[str, str]:
+def _no_engine(run: HasRun) -> Refused:
+    return Refused(
+        f"No engine works on {run.id}, so there is nothing to steer.",
+        hint="`stepflow status` shows how the run stands.",
+        code="no_engine",
+    )
+
+
+def _no_rehearsal(run: HasRun) -> StepFlowError:
+    """Why the cutover of a run without an engine can't be rehearsed: both sides have to be kept equal for it."""
+    with RunReader(run.path) as reader:
+        row, phases = reader.run() or {}, {p["name"]: p["state"] for p in reader.phases()}
+    ahead = [p for p in (PhaseName.SWITCH_READS, PhaseName.CUTOVER) if phases.get(p) != StepState.DONE]
+    if PhaseName.SWITCH_READS not in phases:
+        return UsageError(
+            f"rehearse can't be done in a {row.get('kind')} run in mode {row.get('mode')}.",
+            hint="Only runs in mode live move reads and writes one after the other.",
+            code="no_such_intent",
+        )
+    state = RunState(row["state"])
+    if state not in UNFINISHED or phases.get(PhaseName.VALIDATE) != StepState.DONE or PhaseName.CUTOVER not in ahead:
+        return Refused(
+            f"The cutover is rehearsed between verification and cutover; this run is {state}.",
+            hint="`stepflow status` shows where the run is.",
+            code="no_rehearsal_now",
+        )
+    return Refused(
+        f"No engine works on {run.id}, so nothing keeps both sides equal, and there is nothing to rehearse.",
+        hint=f"`stepflow run {row['config_path']} --until {ahead[0]}` starts one that waits there; then rehearse.",
+        code="no_engine",
+    )
+
+
+def _used_env(run: HasRun, env: Mapping[str, str] | None, *, back: bool) -> Mapping[str, str]:
     """The variables that the run's config uses."""
     with RunReader(run.path) as reader:
         row = reader.run() or {}
-    return load_config(Path(row["config_path"]), env if env is not None else os.environ).used_env
+    path, variables = Path(row["config_path"]), env if env is not None else os.environ
+    return (config_to_go_back(run.path, path, variables) if back else load_config(path, variables)).used_env
 
 
-async def _start_engine(run: HasRun, who: str, used: Mapping[str, str]) -> None:
+async def _start_engine(run: HasRun, who: str, used: Mapping[str, str], *, back: bool) -> None:
     """Start an engine for intents; somebody else may have been faster, which is as good."""
+    line = StartLine(env=dict(used), going_back=back, command_only=True, who=who)
     try:
-        await asyncio.to_thread(launch, run.path, StartLine(env=dict(used), command_only=True, who=who))
+        await asyncio.to_thread(launch, run.path, line)
     except Held:
         return
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from stepflow_tui.engine.checks.source_file import unreadable
 from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.sqlite.at_rest import undisturbed
 from stepflow_tui.engine.sqlite.child import path_text, run_child
 from stepflow_tui.engine.sqlite.connect import real_path, shown
 from stepflow_tui.engine.sqlite.examine import Examined, SourceState, classify
@@ -43,7 +44,13 @@ async def describe(path: Path) -> Mapping[str, Any]:
         Refused: it is no SQLite file whose rows can be read; code `source_<state>`.
     """
     real = real_path(path)
-    facts = await run_child(_CHILD, {"op": "examine", "path": path_text(real), "busy_timeout_ms": LOCK_WAIT_MS})
+
+    async def look(resting: bool) -> dict[str, Any]:
+        request = {"op": "examine", "path": path_text(real), "busy_timeout_ms": LOCK_WAIT_MS, "resting": resting}
+        facts: dict[str, Any] = await run_child(_CHILD, request)
+        return facts
+
+    facts = await undisturbed(path, look)
     examined = classify(path, real, facts)
     holders = await find_holders(real)
     if examined.state is not SourceState.EMPTY and not examined.readable:

@@ -17,14 +17,16 @@ from stepflow_tui.engine.errors import ExitCode, StepFlowError, UsageError
 from stepflow_tui.engine.facade.repair import repair_run
 from stepflow_tui.engine.journal.reader import RunReader, peek_state
 from stepflow_tui.engine.journal.rundir import RunEntry, StateDir
+from stepflow_tui.engine.live.quarantine import Quarantine, explained, read_quarantine
 from stepflow_tui.engine.model.codec import from_plain, to_plain
-from stepflow_tui.engine.model.config import Level, TablesMode
-from stepflow_tui.engine.model.discrepancy import Discrepancy, Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.config import Level, Mode, TablesMode
+from stepflow_tui.engine.model.discrepancy import SET_ASIDE, Discrepancy, Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.plan import Plan, TablePlan
 from stepflow_tui.engine.model.sensitive import Mask
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.playbooks import playbook_for
 from stepflow_tui.engine.playbooks.spec import planned_phases
+from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite.examine import SourceState
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint, same_content
 from stepflow_tui.engine.steps.masking import source_mask
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the newest run of that name tells: its plan and its rejects."""
+    """What the newest run of that name tells: its plan and what its copy refused."""
 
     plan: Plan
     rejects: dict[str, tuple[Reject, ...]]
@@ -96,6 +98,8 @@ async def verify(
                 await repair_run(known.run, state=folder.path, yes=yes, confirm=confirm)
                 verdicts = await verify_tables(job)
                 objects = await _objects(loaded, job, known)
+            aside = (await _quarantine(job, known)).by_key
+            verdicts = tuple(explained(v, aside.get(v.table, {})) for v in verdicts)
             changed = not same_content(before, await fingerprint(ctx.examined.real))
     return _result(verdicts, objects, job.level, known, changed=changed, with_sql=repair is not None)
 
@@ -123,9 +127,23 @@ async def _known(loaded: LoadedConfig, folder: StateDir, ctx: CheckContext, view
     return Known(plan=made.plan, rejects={})
 
 
+async def _quarantine(job: VerifyJob, known: Known) -> Quarantine:
+    """What the tail of the newest run set aside: missing in the target for a known reason."""
+    if known.run is None or known.plan.mode != Mode.LIVE.value:
+        return Quarantine()
+    with pg_errors("read the quarantine", job.target):
+        conn = await job.target.connect()
+        try:
+            return await read_quarantine(conn, known.run.id, job.source, job.tables, job.mask)
+        finally:
+            await conn.close(timeout=5)
+
+
 def _rejects(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Reject, ...]]:
     found: dict[str, list[Reject]] = {}
     for row in rows:
+        if row["file"] == SET_ASIDE:
+            continue  # the target itself tells what is set aside now
         key = {k: from_plain(int | float | str | bytes | None, v) for k, v in row["key"].items()}
         found.setdefault(row["tbl"], []).append(
             Reject(table=row["tbl"], key=key, column=row["col"], reason=row["reason"], file=row["file"])

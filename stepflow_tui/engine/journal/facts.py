@@ -10,7 +10,7 @@ import aiosqlite
 
 from stepflow_tui.engine.journal.events import Events
 from stepflow_tui.engine.model.codec import dumps, from_plain, loads, to_plain
-from stepflow_tui.engine.model.discrepancy import Discrepancy, RangeDigest, Reject, TableVerdict, Verified
+from stepflow_tui.engine.model.discrepancy import SET_ASIDE, Discrepancy, RangeDigest, Reject, TableVerdict, Verified
 from stepflow_tui.engine.model.events import EventCode, Level
 from stepflow_tui.engine.model.finding import Finding, Severity
 from stepflow_tui.engine.model.outcome import TableFact
@@ -65,8 +65,8 @@ class Facts(Events):
         async def body(db: aiosqlite.Connection) -> None:
             await db.execute(
                 "UPDATE tbl SET state=?, verified=?, reason=?, source_rows=coalesce(?,source_rows),"
-                " target_rows=coalesce(?,target_rows), rejected_rows=?, digest_source=?, digest_target=?, as_of_ms=?, ranges=?"
-                " WHERE source=?",
+                " target_rows=coalesce(?,target_rows), rejected_rows=?, digest_source=?, digest_target=?, as_of_ms=?, ranges=?,"
+                " facts=json_set(facts, '$.apart_from', ?) WHERE source=?",
                 (
                     TableState.VERIFIED.value,
                     verdict.verified.value,
@@ -78,6 +78,7 @@ class Facts(Events):
                     verdict.digest_target,
                     verdict.as_of_ms,
                     dumps(verdict.ranges),
+                    verdict.apart_from,
                     verdict.table,
                 ),
             )
@@ -148,8 +149,22 @@ class Facts(Events):
 
         await self.write(body)
 
+    async def set_aside(self, rows: Iterable[Reject]) -> None:
+        """Replace the rows that the tail set aside, of all tables; what the copy refused stays beside them."""
+        found = [(r.table, dumps(r.key), r.column, self.clean(r.reason), SET_ASIDE) for r in rows]
+        counted = "SELECT count(DISTINCT key) FROM reject WHERE reject.tbl=tbl.source"
+
+        async def body(db: aiosqlite.Connection) -> None:
+            before = await db.execute_fetchall("SELECT DISTINCT tbl FROM reject WHERE file=?", (SET_ASIDE,))
+            await db.execute("DELETE FROM reject WHERE file=?", (SET_ASIDE,))
+            await db.executemany("INSERT INTO reject(tbl,key,col,reason,file) VALUES(?,?,?,?,?)", found)
+            for table in sorted({row[0] for row in found} | {row[0] for row in before}):
+                await db.execute(f"UPDATE tbl SET rejected_rows=({counted}) WHERE source=?", (table,))
+
+        await self.write(body)
+
     async def rejects(self) -> list[Reject]:
-        """Rejected rows of all tables, without their values."""
+        """Rejected rows of all tables, without their values; those that the tail set aside have the file `SET_ASIDE`."""
         rows = await self.fetch("SELECT tbl,key,col,reason,file FROM reject ORDER BY id")
         scalar = int | float | str | bytes | None
         return [

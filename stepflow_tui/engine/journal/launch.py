@@ -43,12 +43,14 @@ class StartLine:
     Args:
         config: absolute path of the config file; "" to take the one the journal names.
         env: variables for `${VAR}` in the config that must not stand in the engine's environment.
+        going_back: it may go by the config that the run keeps, where the file was edited while the application stood still.
         command_only: the engine was started for intents already in the journal; it ends after those that don't go on.
         yes, confirm, until, interactive, who: `steps.context.Answers`.
     """
 
     config: str = ""
     env: dict[str, str] = field(default_factory=dict, repr=False)
+    going_back: bool = False
     command_only: bool = False
     yes: bool = False
     confirm: str | None = None

@@ -62,6 +62,12 @@ class RunQueries(Rows):
             return {}
         return {r["name"]: r["data"] for r in self.rows("SELECT name,data FROM gauge")}
 
+    def gauge_times(self) -> dict[str, int]:
+        """When each gauge was written last, in milliseconds since 1970."""
+        if self.one("SELECT 1 AS there FROM sqlite_schema WHERE name='gauge'") is None:
+            return {}
+        return {r["name"]: int(r["at_ms"]) for r in self.rows("SELECT name,at_ms FROM gauge")}
+
     def engine(self) -> EngineSign:
         """Whether the engine lives (it holds the lock) and how old its last heartbeat is."""
         alive = engine_alive(self.run_dir)

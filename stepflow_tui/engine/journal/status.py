@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from stepflow_tui.engine.journal.figures import figures_of, until_ms
 from stepflow_tui.engine.journal.observers import observers
 from stepflow_tui.engine.journal.queries import EngineSign, RunQueries
-from stepflow_tui.engine.model.liveness import engine_lost
+from stepflow_tui.engine.model.liveness import engine_lost, unattended
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.texts.checklist import item_title
@@ -20,10 +20,11 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
     """The whole status; every key is there from the first moment of a run."""
     run = reader.run()
     engine = reader.engine()
-    steps, progress = reader.steps(), reader.progress()
-    gauges = reader.gauges()
+    steps, progress = reader.steps(), _still(reader.progress(), alive=engine.alive)
+    gauges, until = figures_of(reader, engine), until_ms(engine)
     kind = str(run["kind"]) if run else ""
-    phases = [_phase(p, steps, progress, kind) for p in reader.phases()]
+    phases = [_phase(p, steps, progress, kind, until) for p in reader.phases()]
+    alerts = [_alert(a) for a in reader.alerts(open_only=True)]
     step = (
         steps[0]
         if steps and run and run["state"] == RunState.ROLLED_BACK
@@ -55,7 +56,7 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
         "window": gauges.get("window"),
         "availability": gauges.get("availability"),
         "application": gauges.get("application"),
-        "alerts": [_alert(a) for a in reader.alerts(open_only=True)] + _lost(run, engine),
+        "alerts": alerts + _engineless(run, engine, phases, {a["code"] for a in alerts}),
         "gate": _gate(reader) if run and run["state"] == RunState.WAITING.value else None,
         "control": reader.control(),
         "observers": observers(reader.run_dir),
@@ -66,28 +67,34 @@ def status_of(reader: RunQueries) -> dict[str, Any]:
 
 
 def _phase(
-    phase: dict[str, Any], steps: list[dict[str, Any]], progress: list[dict[str, Any]], kind: str
+    phase: dict[str, Any], steps: list[dict[str, Any]], progress: list[dict[str, Any]], kind: str, until: int | None
 ) -> dict[str, Any]:
     own = [s for s in steps if s["phase"] == phase["name"]]
-    return {"name": phase["name"], "state": phase["state"], "steps": [_step(s, progress, kind) for s in own]}
+    return {"name": phase["name"], "state": phase["state"], "steps": [_step(s, progress, kind, until) for s in own]}
 
 
-def _step(step: dict[str, Any], progress: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+def _step(step: dict[str, Any], progress: list[dict[str, Any]], kind: str, until: int | None) -> dict[str, Any]:
     return {
         "name": step["name"],
         "title": step_title(step["name"], kind),
         "state": step["state"],
         "danger": step["danger"],
-        "seconds": _seconds(step),
+        "seconds": _seconds(step, until),
         "progress": _step_progress(step["name"], progress),
     }
 
 
-def _seconds(step: dict[str, Any]) -> float | None:
-    if step["started_ms"] is None:
+def _seconds(step: dict[str, Any], until: int | None) -> float | None:
+    """How long it took, or has worked so far: `until` the last sign of the engine; None while that is not known."""
+    end = step["ended_ms"] if step["ended_ms"] is not None else until
+    if step["started_ms"] is None or end is None:
         return None
-    end = step["ended_ms"] if step["ended_ms"] is not None else time.time_ns() // 1_000_000
     return round(max(0, int(end) - int(step["started_ms"])) / 1000, 3)
+
+
+def _still(progress: list[dict[str, Any]], *, alive: bool) -> list[dict[str, Any]]:
+    """Progress as it stands: without an engine nothing moves, so there is no rate, no end in sight, and no throttle."""
+    return progress if alive else [p | {"rate": None, "eta_s": None, "throttle": ""} for p in progress]
 
 
 def _current(steps: list[dict[str, Any]], phases: dict[str, str]) -> dict[str, Any] | None:
@@ -155,6 +162,7 @@ def _table(t: dict[str, Any], done: int | None) -> dict[str, Any]:
         "diff": t["target_rows"] - t["source_rows"] if counted else None,
         "state": t["state"],
         "verified": t["verified"],
+        "apart_from": t["facts"].get("apart_from"),
         "rejected_rows": t["rejected_rows"],
         "as_of": None if t["as_of_ms"] is None else iso_utc(t["as_of_ms"]),
     }
@@ -191,23 +199,21 @@ def _alert(a: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lost(run: dict[str, Any] | None, engine: EngineSign) -> list[dict[str, Any]]:
-    """A dead engine can't raise its own alert."""
+def _engineless(
+    run: dict[str, Any] | None, engine: EngineSign, phases: list[dict[str, Any]], standing: set[str]
+) -> list[dict[str, Any]]:
+    """A dead engine can't raise its own alerts. One that took capture out has said so."""
     if run is None:
         return []
-    lost = engine_lost(
-        RunState(run["state"]), run["result"], alive=engine.alive, heartbeat_seconds=engine.heartbeat_seconds
-    )
-    if lost is None:
-        return []
+    state = RunState(run["state"])
+    lost = engine_lost(state, run["result"], alive=engine.alive, heartbeat_seconds=engine.heartbeat_seconds)
+    states = {p["name"]: p["state"] for p in phases}
+    captures = states.get(PhaseName.CAPTURE) == StepState.DONE and states.get(PhaseName.CLEANUP) == StepState.PENDING
+    alone = unattended(state, alive=engine.alive, captures=captures and "log_full" not in standing)
     return [
-        {
-            "code": lost.code,
-            "severity": lost.severity.value,
-            "since": None,
-            "acknowledged": False,
-            "params": lost.params,
-        }
+        {"code": a.code, "severity": a.severity.value, "since": None, "acknowledged": False, "params": a.params}
+        for a in (lost, alone)
+        if a is not None
     ]
 
 

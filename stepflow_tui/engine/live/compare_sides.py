@@ -55,9 +55,11 @@ async def in_thread(conn: sqlite3.Connection, work: Callable[[], T]) -> T:
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         conn.interrupt()
         await asyncio.wait([task])
+        if not task.cancelled():
+            cancelled.__cause__ = task.exception()  # what nobody asks for, asyncio writes to the engine's log
         raise
 
 

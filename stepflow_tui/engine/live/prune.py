@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from stepflow_tui.engine.live.tail_job import TailJob
-from stepflow_tui.engine.live.tail_source import SourceSide
 from stepflow_tui.engine.postgres import progress
-from stepflow_tui.engine.sqlite.capture import prune
+from stepflow_tui.engine.sqlite.capture import measure, prune
 
 NEARLY_FULL = 0.8
 """Share of the budget from which the operator is alerted."""
@@ -24,12 +24,11 @@ class Room(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRoom:
-    """The log after it was looked after. `rows` and `bytes` are what is left of it, `pruned` the entries dropped now."""
+    """The log as it is: `rows` entries, about `bytes` large, of the `budget_bytes` it may have."""
 
     rows: int
     bytes: int
     budget_bytes: int
-    pruned: int
 
     @property
     def share(self) -> float:
@@ -44,8 +43,18 @@ class LogRoom:
         return Room.NEARLY_FULL if self.share >= NEARLY_FULL else Room.ENOUGH
 
 
-async def tend_log(job: TailJob) -> LogRoom:
-    """Drop the log entries that were applied longer than `keep_seconds` ago, and measure what is left.
+async def room_of(source: Path, budget_bytes: int) -> LogRoom:
+    """Measure the log. Needs no target: a log grows most while nothing can be applied.
+
+    Raises:
+        StepFlowError: the file can't be read, or holds no log.
+    """
+    size = await measure(source)
+    return LogRoom(rows=size.rows, bytes=size.bytes, budget_bytes=budget_bytes)
+
+
+async def prune_log(job: TailJob) -> int:
+    """Drop the log entries that were applied longer than `keep_seconds` ago. Returns how many.
 
     The entry of the watermark itself always stays. Entries of quarantined rows stay, and all after them: their keys are
     read from there when they are tried again. A log without any entry could begin to count anew: a statement that ends
@@ -57,15 +66,10 @@ async def tend_log(job: TailJob) -> LogRoom:
     conn = await job.target.connect()
     try:
         keep_from = await progress.prunable(conn, job.run, keep_seconds=job.keep_seconds)
-        pruned = 0
-        if keep_from is not None:
-            pruned = await prune(job.source, keep_from)
-            await progress.forget_marks(conn, job.run, keep_from)
+        if keep_from is None:
+            return 0
+        pruned = await prune(job.source, keep_from)
+        await progress.forget_marks(conn, job.run, keep_from)
+        return pruned
     finally:
         conn.terminate()
-    source = SourceSide(job)
-    try:
-        size = await source.measure()
-    finally:
-        await source.close()
-    return LogRoom(rows=size.rows, bytes=size.bytes, budget_bytes=job.budget_bytes, pruned=pruned)

@@ -48,6 +48,7 @@ class Applier:
         # what the target holds of both, as this engine alone writes them; None: to be asked
         self._classed: set[str] | None = None
         self._quarantined: int | None = None
+        self._refused: Poison | None = None  # the newest row that the server refused
 
     def forget(self) -> None:
         """What was written was rolled back."""
@@ -139,14 +140,15 @@ class Applier:
         if refused > self._job.poison_limit:
             raise StepFailed(
                 f"The target refuses too many rows of {codec.table.source}: the type of a column is wrong.",
-                detail=f"{refused} rows of one step",
-                hint="Correct the type in `types`, then start a new run; `stepflow report` names the refused rows.",
+                detail=f"{refused} rows of one step{_last(self._refused)}",
+                hint="Correct the type in `types`, then start a new run.",
                 code="rows_refused",
             )
         return poisoned + refused
 
     async def _send(self, codec: Codec, lines: list[Line], *, whole: bool) -> int:
         bad = await self._target.insert(codec, lines, whole=whole)
+        self._refused = bad[-1] if bad else self._refused
         await self._quarantine(bad)
         refused = {p.n for p in bad}
         classes = [c for line in lines if line.n not in refused for c in line.classes]
@@ -161,3 +163,9 @@ class Applier:
         if bad:
             with pg_errors("quarantine rows", self._job.target):
                 await self._target.ask(progress.add_poison(self._target.connection, self._job.run, bad))
+
+
+def _last(row: Poison | None) -> str:
+    return (
+        f", last: key {', '.join(row.key)}, column {row.column or 'unknown'}: {row.reason}" if row is not None else ""
+    )

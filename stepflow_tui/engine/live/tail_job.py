@@ -26,7 +26,6 @@ class TailJob:
         mask: hides values of sensitive columns in the quarantine and in messages.
         max_rows_per_second: None for no limit; a drain has none.
         keep_seconds: how long applied log entries are kept (`capture.keep`).
-        budget_bytes: how large the log may become (`capture.budget`).
         step_changes: log entries of one step while it is further behind than that.
         poison_limit: rows that the server may refuse in one step before the plan's types are called wrong.
         lock_seconds: how long to wait for a lock of somebody else's in the target; the source's read transaction is open.
@@ -45,7 +44,6 @@ class TailJob:
     mask: Mask = NO_MASK
     max_rows_per_second: int | None = None
     keep_seconds: float = 7 * 86_400
-    budget_bytes: int = 1 << 30
     step_changes: int = 50_000
     poison_limit: int = 1_000
     lock_seconds: float = 10.0

@@ -18,7 +18,7 @@ from stepflow_tui.engine.live.tail_job import TailJob
 from stepflow_tui.engine.model.live import CTL, LOG
 from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.plan.quote import lite_ident
-from stepflow_tui.engine.sqlite.capture import LogSize, guard, log_size
+from stepflow_tui.engine.sqlite.capture import guard
 from stepflow_tui.engine.sqlite.connect import open_living, shown
 
 T = TypeVar("T")
@@ -140,10 +140,6 @@ class SourceSide:
         """
         return await asyncio.to_thread(lambda: self._mapped(lambda: self._touched(n)))
 
-    async def measure(self) -> LogSize:
-        """How large the log is."""
-        return await asyncio.to_thread(lambda: self._mapped(self._measure))
-
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._mapped(work))
 
@@ -259,10 +255,6 @@ class SourceSide:
                 if keys:
                     found[table.source] = keys
             return found
-
-    def _measure(self) -> LogSize:
-        with closing(self._open()) as conn:
-            return log_size(conn)
 
 
 def _wal_of(job: TailJob) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from stepflow_tui.engine.model.config_application import Alerts, Application, Checklist, PhaseHooks, Section
 from stepflow_tui.engine.model.config_dsn import check_dsn
@@ -370,13 +370,21 @@ class Config(Section):
             raise problem("looks like production, but is not written so", "write environment: production")
         return value
 
+    @field_validator("mode")
+    @classmethod
+    def _of_its_kind(cls, mode: Mode, info: ValidationInfo) -> Mode:
+        in_place = info.data.get("kind") is MigrationKind.SQLITE_WAL
+        if in_place and mode in (Mode.COPY, Mode.LIVE):
+            raise problem("a mode of sqlite-to-postgres", "in-place or offline; or leave it out")
+        if "kind" in info.data and not in_place and mode is Mode.IN_PLACE:
+            raise problem("a mode of sqlite-wal", "copy, live or offline")
+        return mode
+
     @model_validator(mode="after")
     def _own_phases(self) -> Self:
-        """A database that stays in its place has phases of its own: whatever mode is written, but offline, means these."""
-        if self.kind is MigrationKind.SQLITE_WAL and self.mode in (Mode.COPY, Mode.LIVE):
+        """A database that stays in its place has phases of its own: in place where no mode is written, else as written."""
+        if self.in_place and "mode" not in self.model_fields_set:
             object.__setattr__(self, "mode", Mode.IN_PLACE)
-        elif self.kind is not MigrationKind.SQLITE_WAL and self.mode is Mode.IN_PLACE:
-            raise problem("in-place belongs to sqlite-wal", "copy, live or offline")
         return self
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from stepflow_tui.engine.model.config_units import Bool, ConfigPath, Duration, Whole, problem
+from stepflow_tui.engine.model.config_units import Bool, ConfigPath, Duration, Whole, check_web, problem
 
 
 class Section(BaseModel):
@@ -163,6 +163,16 @@ class Health(Section):
             raise problem("a health check asks in exactly one way", "one of http, websocket, tcp, sql or command")
         return self
 
+    @field_validator("http")
+    @classmethod
+    def _web(cls, address: str | None) -> str | None:
+        return address if address is None else check_web(address)
+
+    @field_validator("websocket")
+    @classmethod
+    def _socket(cls, address: str | None) -> str | None:
+        return address if address is None else check_web(address, ("ws", "wss"))
+
 
 class Request(Section):
     """One HTTP request of a functional probe. `{key}` stands for the created record's key, `{token}` for a fresh text."""
@@ -174,6 +184,11 @@ class Request(Section):
     status: Whole = Field(default=200, ge=100, le=599)
     body: str | None = Field(default=None, repr=False)
     max_latency: Duration | None = Field(default=None, gt=0)
+
+    @field_validator("http")
+    @classmethod
+    def _web(cls, address: str) -> str:
+        return check_web(address)
 
 
 class Probe(Section):
@@ -204,6 +219,11 @@ class Availability(Section):
     every: Duration = Field(default=1.0, gt=0)
     timeout: Duration = Field(default=2.0, gt=0)
     status: Whole = Field(default=200, ge=100, le=599)
+
+    @field_validator("http")
+    @classmethod
+    def _web(cls, address: str) -> str:
+        return check_web(address)
 
 
 class Pool(Section):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from stepflow_tui.engine.model import dsn_words
 from stepflow_tui.engine.model.config_units import problem
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_KEYWORD = re.compile(r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)")
 _FORM = "postgresql://user:password@host:5432/database, or host=… dbname=…"
 
 
@@ -64,20 +64,13 @@ def _hosts(text: str) -> tuple[str, str]:
 
 
 def _keyword_options(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        match = _KEYWORD.match(text, position)
-        if match is None:
-            raise problem("not a PostgreSQL address", _FORM)
-        value = match[2][1:-1] if match[2].startswith("'") else match[2]
-        found[match[1]] = re.sub(r"\\(.)", r"\1", value)
-        position = match.end()
-        while position < len(text) and text[position].isspace():
-            position += 1
+    try:
+        found = dsn_words.options(text)
+    except dsn_words.BadWordsError as exc:
+        raise problem(f"not a PostgreSQL address: {exc}", _FORM) from None
     if not found:
         raise problem("not a PostgreSQL address", _FORM)
-    return found
+    return {key: value for key, value in found.items() if value}
 
 
 def dsn_identity(dsn: str) -> str:

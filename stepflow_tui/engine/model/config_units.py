@@ -136,3 +136,19 @@ Margin = Annotated[str, BeforeValidator(parse_margin)]
 """How far two values may lie apart: a number, a percentage or a duration."""
 Moment = Annotated[str, BeforeValidator(parse_moment)]
 """A time of day, or a date and time."""
+
+
+def check_web(address: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
+    """An address of a web service as it is; a problem if it isn't one."""
+    scheme, _, rest = address.partition("://")
+    if scheme.lower() not in schemes or not re.match(r"[^/?#\s]", rest):
+        raise problem("not an address of this kind", f"{schemes[0]}://HOST:PORT/PATH, or {schemes[1]}://…")
+    return address
+
+
+def check_place(address: str) -> str:
+    """`host:port` as it is; a problem if it isn't one."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise problem("not host:port", "such as db.example:5432, or [::1]:5432")
+    return address

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from stepflow_tui.engine.model.config_application import Section
-from stepflow_tui.engine.model.config_units import ConfigPath, Duration, Number, Percent, Size, Whole, problem
+from stepflow_tui.engine.model.config_units import (
+    ConfigPath,
+    Duration,
+    Number,
+    Percent,
+    Size,
+    Whole,
+    check_place,
+    parse_size,
+    problem,
+)
 
+_VERSION = re.compile(r"\d+(\.\d+){0,2}", re.ASCII)
 PAGE_SIZES = tuple(2**n for n in range(9, 17))
 MIB = 1 << 20
 
@@ -121,8 +134,45 @@ class Need(Section):
 class NeedVersion(Section):
     """A version that must be there, and one that is better."""
 
-    minimum: str = Field(pattern=r"^\d+(\.\d+){0,2}$")
-    recommended: str = Field(pattern=r"^\d+(\.\d+){0,2}$")
+    minimum: str
+    recommended: str
+
+    @field_validator("minimum", "recommended")
+    @classmethod
+    def _version(cls, version: str) -> str:
+        if not _VERSION.fullmatch(version):
+            raise problem("not a version", 'numbers with dots, in quotation marks, such as "3.11" or "3.12.4"')
+        return version
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if _parts(self.minimum) > _parts(self.recommended):
+            raise problem("minimum is newer than recommended", "minimum at most recommended")
+        return self
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """In an order: `3.9` comes before `3.13`, `3` is `3.0.0`."""
+    found = [int(part) for part in version.split(".")]
+    return (*found, *[0] * (3 - len(found)))
+
+
+def _bytes(value: str) -> int:
+    return int(parse_size(value))
+
+
+def _filled(written: Any, default: Need | NeedVersion, order: Callable[[str], Any]) -> Any:
+    """What is written, the missing one of `minimum` and `recommended` as it is by default, or the written one if that is beyond it."""
+    if not isinstance(written, dict) or len(written.keys() & {"minimum", "recommended"}) != 1:
+        return written
+    [there] = written.keys() & {"minimum", "recommended"}
+    missing = "recommended" if there == "minimum" else "minimum"
+    value, usual = written[there], str(getattr(default, missing))
+    try:
+        beyond = order(value) > order(usual) if missing == "recommended" else order(value) < order(usual)
+    except (ValueError, TypeError, AttributeError, PydanticCustomError):
+        return written | {missing: usual}  # the key that is written has a problem of its own
+    return written | {missing: value if beyond else usual}
 
 
 class Requirements(Section):
@@ -133,3 +183,17 @@ class Requirements(Section):
     disk: Need = Need(minimum=1024 * MIB, recommended=10240 * MIB)
     packages: dict[str, str] = Field(default_factory=dict)
     network: tuple[str, ...] = ()
+
+    @field_validator("python", "memory", "disk", mode="before")
+    @classmethod
+    def _fill(cls, written: Any, info: ValidationInfo) -> Any:
+        assert info.field_name is not None
+        default = cls.model_fields[info.field_name].default
+        return _filled(written, default, _parts if info.field_name == "python" else _bytes)
+
+    @field_validator("network")
+    @classmethod
+    def _places(cls, network: tuple[str, ...]) -> tuple[str, ...]:
+        for address in network:
+            check_place(address)
+        return network

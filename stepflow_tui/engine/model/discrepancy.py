@@ -32,10 +32,22 @@ class Verified(StrEnum):
     NOT_VERIFIED = "not_verified"
 
 
+class ApartFrom(StrEnum):
+    """What a verdict `equal` of a database that stays where it is says nothing about: a state between proven and different."""
+
+    APPLICATION_WRITES = "application_writes"  # the table was written to since; the conversion's own writes are known
+    UNREAD = "unread"  # it can't be read here; the conversion's own writes are known
+
+
+SET_ASIDE = "_stepflow.poison"
+"""The `file` of rows that no file keeps: the tail set them aside, this table of the target lists them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A row the target can't hold, kept in `file` under the run's rejects/ folder. `key` names the row; `value` is the
-    offending value as bytes (TEXT values their UTF-8 or raw bytes). Of sensitive columns both hold fingerprints."""
+    """A row the target can't hold, kept in `file` under the run's rejects/ folder (or `SET_ASIDE`). `key` names the row;
+    `value` is the offending value as bytes (TEXT values their UTF-8 or raw bytes). Of sensitive columns both hold
+    fingerprints."""
 
     table: str
     key: dict[str, Scalar]
@@ -97,11 +109,12 @@ class TableVerdict:
     """What a verification says about one table.
 
     `differences` counts all differing rows; `discrepancies` names at most a bounded number of them.
-    `digest_source` equals `digest_target` exactly when the compared bytes are equal.
+    `digest_source` equals `digest_target` exactly when the compared bytes are equal. `apart_from`: what `equal` leaves out.
     """
 
     table: str
     verified: Verified
+    apart_from: ApartFrom | None = None
     reason: str = ""
     source_rows: int | None = None
     target_rows: int | None = None

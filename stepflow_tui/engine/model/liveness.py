@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from stepflow_tui.engine.model.alert import Alert, AlertSeverity
-from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.model.state import UNFINISHED, RunState
 
 LOST_SECONDS = 5.0
 """A heartbeat every second that stood still this long: the engine is stopped or hangs."""
 
 WORKING = frozenset({RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.OBSERVING, RunState.ROLLING_BACK})
 """States in which an engine is at work, as long as no result is written."""
+
+
+def unattended(state: RunState, *, alive: bool, captures: bool) -> Alert | None:
+    """The alert about a run that stands still while changes go on being captured, None for any other.
+
+    Args:
+        state: of the run.
+        alive: an engine holds the run's lock.
+        captures: capture is installed, on whichever side takes writes.
+    """
+    if alive or not captures or state not in UNFINISHED:
+        return None
+    return Alert(code="capture_unattended", severity=AlertSeverity.WARNING, params={})
 
 
 def engine_lost(state: RunState, result: str | None, *, alive: bool, heartbeat_seconds: float | None) -> Alert | None:

@@ -77,6 +77,11 @@ class ColumnType:
     lossy: bool = False
 
     @property
+    def unbounded(self) -> bool:
+        """Whether it is `numeric` without limits: its `scale` says how most values travel, not what the column holds."""
+        return self.kind is Kind.DECIMAL and self.sql.lower() in ("numeric", "decimal")
+
+    @property
     def always_slow(self) -> bool:
         """Whether no value of this type may take the Arrow path."""
         return self.kind is Kind.OTHER or self.unit in (EpochUnit.COCOA, EpochUnit.WEBKIT, EpochUnit.JULIAN)

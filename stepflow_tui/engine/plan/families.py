@@ -127,6 +127,8 @@ def _decimal(filled: Sequence[Member]) -> ColumnType:
     scale = max((t.scale or 0 for t in decimals), default=0)
     whole = [(t.precision - (t.scale or 0)) if t.precision is not None else MAX_SCALE - scale for t in decimals]
     others = MAX_SCALE - scale if len(decimals) < len(filled) else 0
+    if any(t.unbounded for t in decimals) and not all(m.empty for m in filled):
+        return ColumnType(kind=Kind.DECIMAL, sql="numeric", scale=scale)
     precision = scale + max([*whole, others, 1])
     return ColumnType(kind=Kind.DECIMAL, sql=f"numeric({precision},{scale})", scale=scale, precision=precision)
 

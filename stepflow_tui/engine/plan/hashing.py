@@ -6,10 +6,11 @@ import hashlib
 from typing import Any
 
 from stepflow_tui.engine.config import plan_relevant
-from stepflow_tui.engine.model.codec import dumps, to_plain
-from stepflow_tui.engine.model.config import Config
+from stepflow_tui.engine.model.codec import dumps, from_plain, to_plain
+from stepflow_tui.engine.model.config import Config, Mode
 from stepflow_tui.engine.model.plan import Plan, Stage
 from stepflow_tui.engine.model.schema import SourceSchema
+from stepflow_tui.engine.model.types import ColumnType
 
 
 def digest(value: Any) -> str:
@@ -34,7 +35,7 @@ def config_hash(config: Config) -> str:
 def plan_hash(plan: Plan) -> str:
     """The hash of a plan whose `hash` is still empty. Statements that set sequences hold numbers from the source: only
     their ids count."""
-    tables = [_table(to_plain(t)) for t in plan.tables]
+    tables = [_table(to_plain(t), live=plan.mode == Mode.LIVE.value) for t in plan.tables]
     return digest(
         {
             "kind": plan.kind,
@@ -49,11 +50,15 @@ def plan_hash(plan: Plan) -> str:
     )
 
 
-def _table(table: dict[str, Any]) -> dict[str, Any]:
+def _table(table: dict[str, Any], *, live: bool) -> dict[str, Any]:
     """What only live runs have counts there alone, so that plans made before they came keep their hash."""
-    live = {k: v for k in ("live_key", "uncapturable") if (v := table.pop(k))}
-    return table | {"columns": [_column(c) for c in table["columns"]]} | live
+    only = {k: v for k in ("live_key", "uncapturable") if (v := table.pop(k))}
+    return table | {"columns": [_column(c, live=live) for c in table["columns"]]} | only
 
 
-def _column(column: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in column.items() if k != "reason"}
+def _column(column: dict[str, Any], *, live: bool) -> dict[str, Any]:
+    """While the application writes, the scale of an unbounded number follows its values; the target's column doesn't."""
+    kept = {k: v for k, v in column.items() if k != "reason"}
+    if live and from_plain(ColumnType, column["type"]).unbounded:
+        kept["type"] = {k: v for k, v in column["type"].items() if k != "scale"}
+    return kept

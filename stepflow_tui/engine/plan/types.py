@@ -7,6 +7,7 @@ proposal that a line under `types` accepts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -106,6 +107,7 @@ def decide(
     *,
     on_bad_value: BadValue = BadValue.REJECT,
     plain: bool = False,
+    growing: bool = False,
 ) -> Decision:
     """The type of a column and why.
 
@@ -115,6 +117,7 @@ def decide(
         wish: a type somebody asked for; it wins.
         on_bad_value: `bytea` keeps text that PostgreSQL can't hold, by making the column bytea.
         plain: only the storage classes' own types (the declared type's wish was tried and failed).
+        growing: the application goes on writing: no bound is taken from the values of now, only from the declaration.
     """
     if wish is not None:
         found = resolve(wish.target, profile, unit=wish.unit, enum=wish.enum)
@@ -122,11 +125,11 @@ def decide(
             return _wished(wish, found)
         if wish.made:  # a name only PostgreSQL understands: it parses the text itself
             return _wished(wish, Resolved(type=ColumnType(kind=Kind.OTHER, sql=wish.target)))
-        refused = decide(column, profile, None, on_bad_value=on_bad_value, plain=plain)
+        refused = decide(column, profile, None, on_bad_value=on_bad_value, plain=plain, growing=growing)
         return replace(refused, problem="type_unknown")
     if not profile.values:
         return Decision(type=empty_type(column.declared), reason=f"no values; {_says(column)}")
-    asked = None if plain else _asked(column, profile)
+    asked = None if plain else _asked(column, profile, growing=growing)
     if asked is not None:
         return asked
     return _mixed(profile, on_bad_value) if profile.mixed else _own(profile, on_bad_value)
@@ -141,14 +144,14 @@ def _says(column: SourceColumn) -> str:
     return f"declared {column.declared}" if column.declared else "nothing declared"
 
 
-def _asked(column: SourceColumn, profile: Profile) -> Decision | None:
+def _asked(column: SourceColumn, profile: Profile, *, growing: bool) -> Decision | None:
     """The type the declaration asks for, if every value renders back exactly."""
     parsed = parse(column.declared)
     exact = f"{_says(column)}, and every value "
     if parsed.ask is Ask.BOOLEAN and profile.booleans == profile.values:
         return Decision(type=BOOLEAN, reason=exact + "is 0 or 1", sure=True)
     if parsed.ask is Ask.DECIMAL and profile.integers + profile.reals == profile.values:
-        return _decimal(profile, parsed.decimal, exact)
+        return _growing(profile, parsed.decimal, exact) if growing else _decimal(profile, parsed.decimal, exact)
     if parsed.ask is Ask.TIMESTAMP:
         for form, count in profile.forms.items():
             if count == profile.values:
@@ -157,6 +160,22 @@ def _asked(column: SourceColumn, profile: Profile) -> Decision | None:
     if parsed.ask is Ask.DATE and profile.dates == profile.values:
         return Decision(type=DATE, reason=exact + "has the form YYYY-MM-DD", sure=True)
     return None
+
+
+def _growing(profile: Profile, declared: tuple[int, int] | None, exact: str) -> Decision | None:
+    """The declared precision and scale while all values fit them; else any number, for the next one may need more digits.
+
+    Its scale is how most values travel; the others go the slow way, which holds every finite number exactly.
+    """
+    found = _decimal(profile, declared, exact)
+    if found is not None and declared == (found.type.precision, found.type.scale):
+        return found
+    if any(v is not None and not math.isfinite(v) for v in (profile.low, profile.high)):
+        return None
+    kind = ColumnType(kind=Kind.DECIMAL, sql="numeric", scale=profile.scale or 0)
+    return Decision(
+        type=kind, reason=exact + "is a number; while the application writes, the next one may need more digits"
+    )
 
 
 def _decimal(profile: Profile, declared: tuple[int, int] | None, exact: str) -> Decision | None:

@@ -27,6 +27,7 @@ from stepflow_tui.engine.steps.live.prove import Prove
 from stepflow_tui.engine.steps.live.rehearse import Rehearse
 from stepflow_tui.engine.steps.live.settle_keys import SettleKeys
 from stepflow_tui.engine.steps.live.snapshot import DropSnapshot, TakeSnapshot
+from stepflow_tui.engine.steps.live.stranded import release_source
 from stepflow_tui.engine.steps.live.switch_reads import SwitchReads
 from stepflow_tui.engine.steps.make_plan import MakePlan
 from stepflow_tui.engine.steps.preflight import Preflight
@@ -75,5 +76,6 @@ def live_playbook(config: Config) -> Playbook:
         items=items_of(config),
         open=open_live,
         consent=consent_live,
+        stranded=release_source,
         abandon=abandon,
     )

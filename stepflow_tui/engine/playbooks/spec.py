@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.errors import TargetConnectionError, UsageError
 from stepflow_tui.engine.model.checklist import ItemSpec
 from stepflow_tui.engine.model.plan import PlannedPhase, PlannedStep
 from stepflow_tui.engine.steps.context import RunContext, Step
@@ -29,6 +29,8 @@ class Playbook:
     (`ctx.resources` gives them back), and restores what steps keep in `ctx.memory`. It changes nothing.
     `consent` is called before a rollback takes anything back, with the names of the phases to be undone: it raises
     NeedsConfirmation where somebody has to say yes first. It changes nothing either.
+    `stranded` is called when a rollback ends because the target can't be reached, with the names of the phases to be undone:
+    it makes the source what it was if it can, and returns what is left for the next rollback. None: it did nothing.
     `abandon` is called when the run is aborted: it takes out what would go on working in the databases. It drops no row.
     `retreat` is called when the run's work ended with an error: it ends what must not last until the next engine.
     """
@@ -39,6 +41,10 @@ class Playbook:
     items: tuple[ItemSpec, ...] = ()
     open: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
     consent: Callable[[RunContext, Sequence[str]], Coroutine[Any, Any, None]] | None = None
+    stranded: (
+        Callable[[RunContext, Sequence[str], TargetConnectionError], Coroutine[Any, Any, TargetConnectionError | None]]
+        | None
+    ) = None
     abandon: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
     retreat: Callable[[RunContext], Coroutine[Any, Any, None]] | None = None
 

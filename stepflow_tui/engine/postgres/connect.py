@@ -71,17 +71,19 @@ class Target:
         default would accept anyone. Reads small local files (.pgpass, service file).
 
         Args:
-            dsn: a `postgresql://` URI; None takes everything from libpq's environment and ~/.pgpass.
+            dsn: a `postgresql://` URI, or libpq's keywords and values; None takes everything from libpq's environment and ~/.pgpass.
             env: the environment, usually `os.environ`.
             schema: the schema of the tables.
 
         Raises:
-            UsageError: the URI can't be read (its text is never repeated), or contradicts `schema`.
+            UsageError: the address can't be read (its text is never repeated), or contradicts `schema`.
         """
-        given = dsn_parts.parse_uri(dsn) if dsn is not None else {}
+        given = dsn_parts.parse(dsn) if dsn is not None else {}
         params = dsn_parts.from_environment(env) | given
         if "service" in params:
             params = dsn_parts.from_environment(env) | read_service(params["service"], env) | given
+        # an empty value in the address hides the environment's, and means libpq's default
+        params = {key: value for key, value in params.items() if value}
         if given.get("schema", schema) != schema:
             raise UsageError(
                 f"The DSN names the schema {given['schema']!r}, `target.schema` is {schema!r}.",

@@ -1,6 +1,6 @@
-"""Reads a target's connection URI and libpq's environment into plain parameters. Opens no connection.
+"""Reads a target's address (URI, or keywords and values) and libpq's environment into plain parameters. Opens no connection.
 
-No message of this module ever repeats the URI: it may hold a password.
+No message of this module ever repeats the address: it may hold a password.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from stepflow_tui.engine.errors import UsageError
+from stepflow_tui.engine.model import dsn_words
 
 TLS_OPTIONS = (
     "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword", "sslnegotiation",
@@ -43,15 +44,44 @@ _ENVIRONMENT = {
 
 _URI = re.compile(r"postgres(?:ql)?://(?P<authority>[^/?#]*)(?:/(?P<path>[^?#]*))?(?:\?(?P<query>[^#]*))?\Z", re.DOTALL)
 _HINT = "Write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with @ : / ? # and % in names or password percent-encoded."
+_WORDS_HINT = (
+    "Such as host=HOST port=5432 dbname=DATABASE user=USER; values with blanks in '…', with \\' for a quotation mark."
+)
+_KNOWN = frozenset({*_MAIN, *TLS_OPTIONS, *SESSION_OPTIONS, *LIBPQ_ONLY})
 
 
-def _bad(problem: str) -> UsageError:
-    return UsageError(f"`target.dsn` can't be read: {problem}.", hint=_HINT, code="dsn")
+def _bad(problem: str, hint: str = _HINT) -> UsageError:
+    return UsageError(f"`target.dsn` can't be read: {problem}.", hint=hint, code="dsn")
 
 
 def from_environment(env: Mapping[str, str]) -> dict[str, str]:
     """libpq's environment variables as parameters; empty ones count as missing."""
     return {key: env[name] for name, key in _ENVIRONMENT.items() if env.get(name)}
+
+
+def parse(dsn: str) -> dict[str, str]:
+    """An address in either of libpq's forms as its parameters. A value may be empty: libpq then takes its own default.
+
+    Raises:
+        UsageError: libpq would not take it, or it holds what StepFlow can't hand on; the message never holds its text.
+    """
+    dsn = dsn.strip()
+    return _parse_words(dsn) if dsn_words.in_words(dsn) else parse_uri(dsn)
+
+
+def _parse_words(dsn: str) -> dict[str, str]:
+    try:
+        given = dsn_words.options(dsn)
+    except dsn_words.BadWordsError as exc:
+        raise _bad(str(exc), _WORDS_HINT) from None
+    unknown = [key for key in given if key not in _KNOWN and key not in _OURS]
+    if unknown:
+        raise _bad(f"the keyword {_shown(unknown[0])!r} is not known", _WORDS_HINT)
+    return {key: value for key, value in given.items() if key in _KNOWN}
+
+
+def _shown(key: str) -> str:
+    return key if re.fullmatch(r"[a-z_]{1,40}", key) else "(unreadable)"
 
 
 def parse_uri(dsn: str) -> dict[str, str]:
@@ -84,9 +114,7 @@ def _scheme_problem(dsn: str) -> str:
     scheme = re.match(r"([a-z][a-z0-9+.-]*):", dsn, re.IGNORECASE)
     if scheme and scheme[1].lower().startswith(("postgres", "jdbc")):
         return f"its scheme is {scheme[1]!r}, libpq knows postgresql and postgres"
-    if re.match(r"\s*[a-z_]+\s*=", dsn):
-        return "it is a keyword/value string, not a URI"
-    return "it doesn't start with postgresql://"
+    return "it starts with neither postgresql:// nor a keyword such as host="
 
 
 def _decode(text: str, part: str) -> str:
@@ -115,7 +143,6 @@ def _hosts(hostspec: str) -> dict[str, str]:
 
 def _query(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    known = {*_MAIN, *TLS_OPTIONS, *SESSION_OPTIONS, *LIBPQ_ONLY}
     for item in filter(None, query.split("&")):
         raw, equals, value = item.partition("=")
         key = {"database": "dbname"}.get(raw, raw)
@@ -125,11 +152,10 @@ def _query(query: str) -> dict[str, str]:
             continue
         if key == "ssl" and value == "true":
             found["sslmode"] = "require"
-        elif key in known:
+        elif key in _KNOWN:
             found[key] = _decode(value, key)
         else:
-            shown = key if re.fullmatch(r"[a-z_]{1,40}", key) else "(unreadable)"
-            raise _bad(f"the parameter {shown!r} is not known")
+            raise _bad(f"the parameter {_shown(key)!r} is not known")
     return found
 
 

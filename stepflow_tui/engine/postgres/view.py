@@ -15,6 +15,7 @@ from stepflow_tui.engine.postgres.control import Owner, system_identifier
 from stepflow_tui.engine.postgres.control import owner as read_owner
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.postgres.existing import ExistingTable, read_existing
+from stepflow_tui.engine.postgres.type_names import refused_types
 
 if TYPE_CHECKING:
     import asyncpg
@@ -47,6 +48,7 @@ class Wanted:
     source_bytes: int = 0
     owner: str | None = None
     grant: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)  # by the place in the config that names them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ class TargetView:
     limits: Limits = Limits()
     free_bytes: int | None = None  # None: unknown
     roles: tuple[RoleFacts, ...] = ()
+    refused_types: Mapping[str, str] = field(default_factory=dict)  # place in the config → why
 
     @property
     def ours(self) -> bool:
@@ -220,6 +223,7 @@ async def _read(conn: asyncpg.Connection, target: Target, wanted: Wanted) -> Tar
         limits=Limits(**limits),
         free_bytes=await _free_bytes(conn, target),
         roles=await _roles(conn, target, wanted),
+        refused_types=await refused_types(conn, wanted.types),
     )
 
 

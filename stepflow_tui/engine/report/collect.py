@@ -10,6 +10,7 @@ from stepflow_tui.engine.journal.audit import Anchor, ChainState
 from stepflow_tui.engine.journal.control_rows import CommandState
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.finding import Finding, Severity
+from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.report.application import advise
 from stepflow_tui.engine.report.in_place import collect_in_place
@@ -134,7 +135,7 @@ def _table(t: dict[str, Any]) -> dict[str, Any]:
         "digest_target",
         "copy_seconds",
     )
-    return {k: t[k] for k in keys} | {"as_of": _time(t["as_of_ms"])}
+    return {k: t[k] for k in keys} | {"apart_from": t["facts"].get("apart_from"), "as_of": _time(t["as_of_ms"])}
 
 
 def _object(o: dict[str, Any]) -> dict[str, Any]:
@@ -214,12 +215,20 @@ def _rollbacks(reader: RunReader) -> list[dict[str, Any]]:
 
 
 def _errors(reader: RunReader) -> list[dict[str, Any]]:
-    """The error that ended the newest attempt, if the run did not go on after it."""
+    """The error that ended the newest attempt, if the run did not go on after it: giving it up changes nothing about why."""
     run = reader.run() or {}
-    if run.get("result") not in ("failed", "refused", "waiting"):
+    if run.get("result") not in ("failed", "refused", "waiting", "aborted"):
         return []
-    errors = [e["data"] for e in reader.last_events() if e["code"] == "error"]
-    return [{k: errors[-1].get(k, "") for k in ("code", "message", "detail", "hint")}] if errors else []
+    errors = reader.history(limit=1, codes=("error",))
+    if not errors or (run["result"] == "aborted" and _went_on(reader, errors[-1]["seq"])):
+        return []
+    return [{k: errors[-1]["data"].get(k, "") for k in ("code", "message", "detail", "hint")}]
+
+
+def _went_on(reader: RunReader, seq: int) -> bool:
+    """Whether a step was begun after that event."""
+    begun = reader.history(after=seq, codes=("step",))
+    return any(e["data"].get("state") == StepState.RUNNING.value for e in begun)
 
 
 def _application(reader: RunReader, run: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from stepflow_tui.engine.report.in_place import (
     benchmark_rows,
     conversion_rows,
     limit_rows,
+    table_cell,
 )
 from stepflow_tui.engine.report.markdown import (
     AVAILABILITY_HEAD,
@@ -79,7 +80,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], mark: int | No
     lines = []
     for row in rows:
         cells = (
-            f'<td class="{text(v)}">{text(v)}</td>' if i == mark else f"<td>{text(v)}</td>" for i, v in enumerate(row)
+            # "equal apart from …" has not the colour of "equal"
+            f'<td class="{text(v)}">{text(v)}</td>'
+            if i == mark and not str(v).startswith("equal ")
+            else f"<td>{text(v)}</td>"
+            for i, v in enumerate(row)
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     titles = "".join(f"<th>{escape(h)}</th>" for h in head)
@@ -123,7 +128,7 @@ def _benchmark(report: Report) -> str:
 
 def _tables(report: Report) -> str:
     if is_in_place(report):
-        own = ([t[k] for k in IN_PLACE_KEYS] for t in report["tables"])
+        own = ([table_cell(t, k) for k in IN_PLACE_KEYS] for t in report["tables"])
         return _section("Tables", _table(IN_PLACE_HEAD, own, mark=1))
     head = (
         "source",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,24 @@ def _benchmark(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+APART = {
+    "application_writes": "equal apart from the application's writes",
+    "unread": "not read here, untouched by the conversion",
+}
+"""The words for tables that are not proven equal value by value, and not different."""
+
+
+def table_cell(table: Report, key: str) -> object:
+    """One cell of a table's row, the verdict in words that say no more than what was proven."""
+    return APART.get(table.get("apart_from") or "", table[key]) if key == "verified" else table[key]
+
+
+def apart_words(tables: Sequence[Report]) -> str:
+    """`, 2 more equal apart from the application's writes`; "" where there are none."""
+    counts = ((sum(t.get("apart_from") == code for t in tables), words) for code, words in APART.items())
+    return "".join(f", {count} more {words}" for count, words in counts if count)
 
 
 def conversion_rows(report: Report) -> list[tuple[str, object]]:
@@ -86,10 +105,14 @@ def _back(convert: Report) -> list[tuple[str, object]]:
 
 def _proof(prove: Report) -> list[tuple[str, object]]:
     checkpoint = prove.get("checkpoint")
-    written = "nobody wrote between backup and proof" if prove.get("quiet") else "the application wrote meanwhile"
+    wrote = "no table differs" if prove.get("equal") == prove.get("tables") else "tables were written to meanwhile"
+    written = "nobody wrote between backup and proof" if prove.get("quiet") else wrote
+    apart = "".join(
+        f", {prove[k]} {w}" for k, w in zip(("written_to", "unread"), APART.values(), strict=True) if prove.get(k)
+    )
     rows: list[tuple[str, object]] = [
         ("integrity_check", prove.get("integrity_check")),
-        ("tables equal", f"{prove.get('equal')} of {prove.get('tables')}; {written}"),
+        ("tables equal", f"{prove.get('equal')} of {prove.get('tables')}{apart}; {written}"),
     ]
     if checkpoint is None:
         return rows

@@ -11,9 +11,11 @@ from stepflow_tui.engine.report.in_place import (
     BENCHMARK_HEAD,
     CONVERSION_HEAD,
     LIMITS_HEAD,
+    apart_words,
     benchmark_rows,
     conversion_rows,
     limit_rows,
+    table_cell,
 )
 from stepflow_tui.engine.report.window import WINDOW_HEAD, window_rows
 
@@ -75,13 +77,13 @@ def is_in_place(report: Report) -> bool:
 def headline(report: Report) -> str:
     """One sentence that never says more than what was proven."""
     tables = report["tables"]
-    equal = sum(t["verified"] == "equal" for t in tables)
+    equal = sum(t["verified"] == "equal" and not t.get("apart_from") for t in tables)
     rows = sum(t["target_rows"] or 0 for t in tables)
     stays = is_in_place(report)
     where = f"{rows:,} rows, in place" if stays else f"{rows:,} rows in the target"
     words = {
-        "completed": f"Completed: {equal} of {len(tables)} tables verified equal, {where}.",
-        "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal; what is missing or different is listed below.",
+        "completed": f"Completed: {equal} of {len(tables)} tables verified equal{apart_words(tables)}, {where}.",
+        "incomplete": f"INCOMPLETE: {equal} of {len(tables)} tables verified equal{apart_words(tables)}; what is missing or different is listed below.",
         "refused": "Refused: a check or guard said no; the reason is below. `stepflow run` goes on once it is gone.",
         "failed": "Failed: a step could not be done. The run can be resumed with `stepflow run`.",
         "aborted": "Aborted by the operator. "
@@ -160,7 +162,8 @@ IN_PLACE_KEYS = ("source", "verified", "source_rows", "target_rows", "reason", "
 def _tables(report: Report) -> str:
     if is_in_place(report):
         own = [
-            [str(t[k] or "")[:16] if k == "digest_target" else t[k] for k in IN_PLACE_KEYS] for t in report["tables"]
+            [str(t[k] or "")[:16] if k == "digest_target" else table_cell(t, k) for k in IN_PLACE_KEYS]
+            for t in report["tables"]
         ]
         return "## Tables\n\n" + table(IN_PLACE_HEAD, own) if own else ""
     rows = [

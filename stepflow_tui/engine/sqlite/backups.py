@@ -16,6 +16,7 @@ from stepflow_tui.engine.sqlite.connect import SUFFIXES, real_path, side_file
 from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.sqlite.fingerprint import content_sha256
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.sqlite.mark import refuse_marked
 from stepflow_tui.engine.sqlite.restore_test import RestoreTest, restore_test
 
 _CHILD = "stepflow_tui.engine.sqlite.backup_child"
@@ -135,10 +136,11 @@ async def restore_backup(backup: Backup, target: Path, *, stamp: str, control: C
         stamp: makes the new names unique, such as a run id or a UTC time.
 
     Raises:
-        Refused: `source_in_use`, `restore_name_taken`.
+        Refused: `source_migrated`, `source_in_use`, `restore_name_taken`.
         DiskFull, StepFailed: nothing was changed.
     """
     real = real_path(target)
+    refuse_marked(real)
     await refuse_in_use(real)
     aside = real.with_name(f"{real.name}.before-restore-{stamp}")
     draft = real.with_name(f".{real.name}.restoring-{stamp}")

@@ -41,9 +41,10 @@ from stepflow_tui.engine.sqlite.capture_write import PATIENCE_SECONDS, in_one_wr
 from stepflow_tui.engine.sqlite.catalog import read_schema
 from stepflow_tui.engine.sqlite.connect import open_application, open_living, shown
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.sqlite.mark import drop_mark
 
 __all__ = [
-    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "install_within", "is_installed", "let_go", "log_size", "newest", "open_application", "prune",
+    "Accepted", "LogSize", "Why", "accept_schema", "guard", "install", "install_within", "is_installed", "let_go", "log_size", "measure", "newest", "open_application", "prune",
     "renew_triggers", "stamp", "uninstall",
 ]  # fmt: skip
 
@@ -149,23 +150,49 @@ def _install(conn: sqlite3.Connection, plan: CapturePlan, run_id: str, path: Pat
     return installed
 
 
-async def uninstall(path: Path, run_id: str, *, patience_seconds: float = PATIENCE_SECONDS) -> bool:
+async def uninstall(
+    path: Path,
+    run_id: str,
+    *,
+    with_fence: bool = False,
+    keep_mark: bool = False,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> bool:
     """Remove everything of ours in one transaction; the catalog is then what it was. Says whether there was anything.
 
     Triggers of the application that the write fence took away are made again.
 
+    Args:
+        with_fence: the write fence, where it stands, goes too: for whoever knows which side owns writes. Without it, a
+            removal that was begun before the fence rose can't take it away.
+        keep_mark: writes have moved for good, and the mark goes on saying so. Else this run's mark goes, if there is one.
+
     Raises:
-        Refused: `capture_leftover` of another run. Held: `source_busy`.
+        Refused: `capture_leftover` of another run, `capture_fenced`. Held: `source_busy`.
     """
 
     def work(conn: sqlite3.Connection) -> bool:
         control = _own_control(conn, path, run_id)
-        if control is not None:
-            remove(conn, control)
-        return control is not None
+        if control is None:
+            return False
+        if control.fenced and not with_fence:
+            raise _fenced(path)
+        if not keep_mark:
+            drop_mark(path, run_id)  # before the commit: up to it the control row says who owns writes
+        remove(conn, control)
+        return True
 
     what = f"Removing change capture from {shown(path)}"
     return await in_one_write(path, what, work, patience_seconds=patience_seconds)
+
+
+def _fenced(path: Path) -> Refused:
+    return Refused(
+        f"The write fence stands in {shown(path)}, so change capture was not removed.",
+        detail="writes are on their way to PostgreSQL, or there already",
+        hint="`stepflow run` or `stepflow rollback` brings that to its end; either needs PostgreSQL.",
+        code="capture_fenced",
+    )
 
 
 async def is_installed(path: Path, run_id: str) -> bool:
@@ -221,6 +248,20 @@ def _prune_some(conn: sqlite3.Connection, below_n: int) -> int:
         f"delete from {log} where n in (select n from {log} where n > 0 and n < min(?, (select max(n) from {log})) order by n limit ?)",
         (below_n, PRUNE_ROWS),
     ).rowcount
+
+
+async def measure(path: Path) -> LogSize:
+    """How large the log in the file is.
+
+    Raises:
+        StepFlowError: the file can't be read, or holds no log.
+    """
+    return await asyncio.to_thread(_measure, path)
+
+
+def _measure(path: Path) -> LogSize:
+    with sqlite_errors(f"Measuring the change log of {shown(path)}"), closing(open_living(path)) as conn:
+        return log_size(conn)
 
 
 def log_size(conn: sqlite3.Connection) -> LogSize:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift
-from stepflow_tui.engine.model.live import CTL, LOG, OURS, SWITCH, Installed
+from stepflow_tui.engine.model.live import CTL, LOG, OURS, SWITCH, Installed, Owner
 from stepflow_tui.engine.plan.capture import TRIGGERS
 from stepflow_tui.engine.plan.quote import lite_ident, lite_literal
 from stepflow_tui.engine.sqlite.connect import shown
@@ -23,6 +23,42 @@ class Control:
     schema_version: int
     triggers: str  # digest, "" before capture was complete
     app_triggers: str  # JSON list of the application's triggers kept while the write fence stands
+    fenced: bool  # whether the write fence stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """A source that carries change capture. `run` is "" where the control row is gone; `names` of its tables and triggers."""
+
+    run: str
+    owner: Owner
+    names: tuple[str, ...]
+
+
+def captured(conn: sqlite3.Connection) -> Captured | None:
+    """Whose change capture a source carries, and who owns its writes; None where there is none.
+
+    The control table or a capture trigger tells it: a table that is only called like ours may be the application's.
+    """
+    objects = our_objects(conn)
+    triggers = [name for kind, name, _, _ in objects if kind == "trigger" and name.startswith(TRIGGERS)]
+    tables = [name for kind, name, _, _ in objects if kind == "table" and name in (LOG, CTL, SWITCH)]
+    control = _owner(conn) if CTL in tables else None
+    if control is None and not triggers:
+        return None
+    run, owner = control or ("", Owner.SQLITE)
+    return Captured(run=run, owner=owner, names=(*tables, *triggers))
+
+
+def _owner(conn: sqlite3.Connection) -> tuple[str, Owner] | None:
+    try:
+        row = conn.execute(f"select run, owner from {lite_ident(CTL)}").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error):
+            raise
+        return None
+    moved = row is not None and as_text(row[1]) == Owner.POSTGRESQL.value
+    return ("" if row is None else as_text(row[0])), Owner.POSTGRESQL if moved else Owner.SQLITE
 
 
 def our_objects(conn: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
@@ -51,7 +87,9 @@ def triggers_digest(objects: list[tuple[str, str, str, str]]) -> str:
 def read_control(conn: sqlite3.Connection) -> Control | None:
     """The control row; None without the table, or without a row in it."""
     try:
-        row = conn.execute(f"select run, schema_version, triggers, app_triggers from {lite_ident(CTL)}").fetchone()
+        row = conn.execute(
+            f"select run, schema_version, triggers, app_triggers, fenced from {lite_ident(CTL)}"
+        ).fetchone()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
@@ -59,7 +97,11 @@ def read_control(conn: sqlite3.Connection) -> Control | None:
     if row is None:
         return None
     return Control(
-        run=as_text(row[0]), schema_version=int(row[1]), triggers=as_text(row[2]), app_triggers=as_text(row[3])
+        run=as_text(row[0]),
+        schema_version=int(row[1]),
+        triggers=as_text(row[2]),
+        app_triggers=as_text(row[3]),
+        fenced=bool(row[4]),
     )
 
 

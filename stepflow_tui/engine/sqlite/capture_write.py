@@ -13,6 +13,7 @@ from typing import TypeVar
 from stepflow_tui.engine.errors import Held
 from stepflow_tui.engine.sqlite.connect import open_application, shown
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.together import to_the_end
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ async def in_one_write(
     """Run `work` in one BEGIN IMMEDIATE … COMMIT of its own connection, in a thread.
 
     SQLite's busy timeout doesn't wait everywhere (a write that would deadlock fails at once), so this tries again itself,
-    with short attempts and growing pauses in between: no application waits for us longer than one attempt.
+    with short attempts and growing pauses in between: no application waits for us longer than one attempt. A cancellation
+    waits for the attempt that is under way; when it comes through, that attempt was committed or changed nothing.
 
     Args:
         path: the real path of the application's file.
@@ -48,7 +50,8 @@ async def in_one_write(
     while True:
         try:
             with sqlite_errors(what):
-                return await asyncio.to_thread(_attempt, path, work)
+                # a thread can't be cancelled: its commit must not come after its caller believes that it is over
+                return await to_the_end(asyncio.to_thread(_attempt, path, work))
         except _Busy as busy:
             if clock() + wait > deadline:
                 raise _kept_out(path, what, patience_seconds) from busy.__cause__

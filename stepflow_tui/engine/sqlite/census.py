@@ -39,6 +39,7 @@ async def take_census(
     types: Types | None = None,
     on_bad_value: BadValue = BadValue.REJECT,
     existing: Mapping[str, Mapping[str, TargetColumn]] | None = None,
+    growing: bool = False,
     control: Control | None = None,
     report: Report = silent,
     workers: int = 2,
@@ -53,6 +54,7 @@ async def take_census(
         types: the config's `types` section.
         on_bad_value: `bytea` keeps text that PostgreSQL can't hold, by making the column bytea.
         existing: columns of tables made beforehand, by source table and source column name.
+        growing: the application goes on writing, so no type is bounded by the values of now.
         control: pause, stop and abort act between slices.
         report: takes progress per table, in rows.
         workers: tables read side by side.
@@ -61,7 +63,9 @@ async def take_census(
         Stopping: by `control`.
         sqlite3.Error: the file itself can't be opened.
     """
-    rules = Rules(types=types or Types(), on_bad_value=on_bad_value, existing=existing or {}, utf16=schema.utf16)
+    rules = Rules(
+        types=types or Types(), on_bad_value=on_bad_value, existing=existing or {}, utf16=schema.utf16, growing=growing
+    )
     pool = ThreadPoolExecutor(workers, thread_name_prefix="census")
     lanes: asyncio.Queue[Lane] = asyncio.Queue()
     try:

@@ -25,12 +25,20 @@ TEXT_KINDS = frozenset({Kind.TEXT, Kind.MIXED_TEXT, Kind.JSONB, Kind.OTHER})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the census was told: the `types` section, what happens to bad text, and tables made beforehand."""
+    """What the census was told: the `types` section, what happens to bad text, tables made beforehand, and whether the
+    application goes on writing (`growing`)."""
 
     types: Types
     on_bad_value: BadValue
     existing: Mapping[str, Mapping[str, TargetColumn]]
     utf16: bool
+    growing: bool = False
+
+    def decide(
+        self, column: SourceColumn, profile: Profile, wish: Wish | None = None, *, plain: bool = False
+    ) -> Decision:
+        """A column's type under these rules."""
+        return decide(column, profile, wish, on_bad_value=self.on_bad_value, plain=plain, growing=self.growing)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +120,7 @@ def _begin(table: SourceTable, column: SourceColumn, sample: Profile, rules: Rul
         target=target,
         sample=sample,
         profile=sample,
-        decision=decide(column, sample, wish, on_bad_value=rules.on_bad_value),
+        decision=rules.decide(column, sample, wish),
         counted=Counted(0, None, None),
         measured=may_be_long(column, sample),
     )
@@ -143,7 +151,7 @@ def _widen(work: TableWork, rules: Rules) -> None:
     for column in work.columns.values():
         if column.type.kind is Kind.DECIMAL and column.wish is None and not column.counted.violations:
             column.profile = replace(column.profile, low=column.counted.low, high=column.counted.high)
-            column.decision = decide(column.column, column.profile, None, on_bad_value=rules.on_bad_value)
+            column.decision = rules.decide(column.column, column.profile)
 
 
 async def _look_closer(lane: Lane, work: TableWork, columns: list[ColumnWork], rules: Rules) -> None:
@@ -159,7 +167,7 @@ async def _look_closer(lane: Lane, work: TableWork, columns: list[ColumnWork], r
         if profile.texts and (profile.integers or profile.reals) and not profile.blobs and column.wish is None:
             profile = replace(profile, distinct=await renders_distinct(lane, work.table, column.column.name))
         column.profile = profile
-        column.decision = decide(column.column, profile, column.wish, on_bad_value=rules.on_bad_value)
+        column.decision = rules.decide(column.column, profile, column.wish)
 
 
 async def _settle(lane: Lane, work: TableWork, columns: list[ColumnWork], rules: Rules) -> None:
@@ -169,7 +177,7 @@ async def _settle(lane: Lane, work: TableWork, columns: list[ColumnWork], rules:
     await count(lane, work, columns)
     failed = [c for c in columns if c.decision.sure and c.counted.violations]
     for column in failed:
-        column.decision = decide(column.column, column.profile, None, on_bad_value=rules.on_bad_value, plain=True)
+        column.decision = rules.decide(column.column, column.profile, plain=True)
     if failed:
         await count(lane, work, failed)
 
@@ -189,7 +197,7 @@ async def _find_bad(lane: Lane, work: TableWork, rules: Rules) -> None:
                 column.profile if column.profile.exact else replace(column.profile, texts=max(1, column.profile.texts))
             )
             column.profile = replace(known, invalid=n)
-            column.decision = decide(column.column, column.profile, None, on_bad_value=rules.on_bad_value)
+            column.decision = rules.decide(column.column, column.profile)
             changed.append(column)
     if changed:
         await count(lane, work, changed)

@@ -8,6 +8,7 @@ connection of another process and the header's bytes 18 and 19 agree on.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.layout import set_layout
 from stepflow_tui.engine.sqlite.mode import JournalMode, ModeFacts, read_mode
 
-__all__ = ["Attempt", "Converted", "JournalMode", "ModeFacts", "convert", "read_mode", "set_layout"]
+__all__ = ["Attempt", "Converted", "JournalMode", "ModeFacts", "convert", "noted_bytes", "read_mode", "set_layout"]
 
 CHILD = "stepflow_tui.engine.sqlite.convert_child"
 
@@ -83,6 +84,7 @@ async def convert(
     control: Control,
     tell: Callable[[Attempt], None] | None = None,
     identity: tuple[int, int] | None = None,
+    note: Path | None = None,
 ) -> Converted:
     """Put a database into a journal mode, beside its users, and prove it.
 
@@ -95,6 +97,7 @@ async def convert(
         control: looked at between tries, never within one.
         tell: takes every handful of tries that failed.
         identity: device and inode of the file that was examined, None: what stands there now.
+        note: file in which the process that converts writes down what it did, before anybody hears of it (`noted_bytes`).
 
     Raises:
         Held: `source_busy_conversion`: somebody stayed in the way; pids, commands and locks are in the detail.
@@ -109,7 +112,7 @@ async def convert(
     refuse_unfit(real, to, before)
     if before.proves(to):
         return Converted(attempts=0, seconds=0.0, before=before, after=before, returned=before.mode)
-    work = _Work(real, to, identity or (before.dev, before.inode), control, tell)
+    work = _Work(real, to, identity or (before.dev, before.inode), control, tell, note)
     returned = await work.until_done(wait)
     after = await read_mode(real)
     if returned != to or not after.proves(to):
@@ -118,6 +121,16 @@ async def convert(
         attempts=work.attempts, seconds=work.seconds, before=before, after=after, returned=returned,
         waited_for=tuple(work.in_the_way), bytes_written=work.written,
     )  # fmt: skip
+
+
+def noted_bytes(note: Path) -> int | None:
+    """What a conversion has written, as the process that did it noted; None: there is no such note."""
+    try:
+        found = json.loads(note.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    written = found.get("written") if isinstance(found, dict) and found.get("returned") == JournalMode.WAL else None
+    return written if isinstance(written, int) else None
 
 
 class _Work:
@@ -130,9 +143,12 @@ class _Work:
         identity: tuple[int, int],
         control: Control,
         tell: Callable[[Attempt], None] | None,
+        note: Path | None,
     ) -> None:
         self._path, self._to, self._control, self._tell = path, to, control, tell
         self._request = {"path": path_text(path), "dev": identity[0], "inode": identity[1], "to": str(to)}
+        if note is not None:
+            self._request["note"] = path_text(note)
         self._started = time.monotonic()
         self._suspicion = Suspicion()
         self._last: tuple[FileLock, ...] = ()

@@ -7,6 +7,8 @@ back, or the new state is there as a whole.
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import re
 import sqlite3
@@ -76,6 +78,8 @@ def attempts(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
         tries, last = tries + 1, began >= end
         answer = attempt(path, request["to"], int(request["busy_ms"]) if last else 0)
+        if "returned" in answer and request.get("note"):
+            _note(text_path(request["note"]), answer)
         kept_out = kept_out and bool(answer.get("kept_out"))
         if last or not str(answer.get("failed", "")).startswith(_BUSY):
             waited = 0.0 if answer.get("kept_out") else time.monotonic() - began
@@ -93,6 +97,19 @@ def attempt(path: Path, to: str, busy_ms: int) -> dict[str, Any]:
             return {"returned": switch(conn, to), "written": _since(before)}
     except sqlite3.Error as error:
         return {**_failed(error), "kept_out": kept_out}
+
+
+def _note(file: Path, answer: dict[str, Any]) -> None:
+    """What was done, on disk before anybody hears of it: whoever waits for the answer may be killed meanwhile."""
+    draft = file.with_name(f".{file.name}.partial")
+    with (
+        suppress(OSError),
+        draft.open("w", encoding="ascii") as out,
+    ):  # the conversion is done, whether it can be noted or not
+        json.dump(answer, out)
+        out.flush()
+        os.fsync(out.fileno())
+        draft.replace(file)
 
 
 def switch(conn: sqlite3.Connection, to: str) -> str:

@@ -10,6 +10,7 @@ from stepflow_tui.engine.sqlite.connect import shown
 from stepflow_tui.engine.sqlite.mapping import CORRUPT_HINT
 from stepflow_tui.engine.sqlite.mode import JournalMode, ModeFacts, read_mode, soundness
 from stepflow_tui.engine.sqlite.mounts import filesystem_of, is_file_mount
+from stepflow_tui.engine.sqlite.room import make_room, room_free, room_needed
 
 _ROOM = 1024 * 1024
 """Bytes free below which an I/O error is taken for what it mostly is: SQLite has several names for a full disk."""
@@ -107,7 +108,13 @@ async def failure(path: Path, name: str, text: str) -> StepFlowError:
         )
     detail = f"{detail}; integrity_check: {sound}; {await _mode_now(path)}"
     if name == "SQLITE_FULL" or _no_room(path):
-        return DiskFull(f"The conversion of {shown(path)} found no room on the disk.", detail=detail)
+        return DiskFull(
+            f"The conversion of {shown(path)} found no room on the disk.",
+            detail=detail,
+            hint=make_room(
+                path.parent, await room_needed(path), "`stepflow run` again: it goes on from the last checkpoint"
+            ),
+        )
     return StepFailed(
         f"The conversion of {shown(path)} met an input/output error.",
         detail=detail,
@@ -140,8 +147,5 @@ async def _mode_now(path: Path) -> str:
 
 
 def _no_room(path: Path) -> bool:
-    try:
-        disk = os.statvfs(path.parent)
-    except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < _ROOM
+    free = room_free(path.parent)
+    return free is not None and free < _ROOM

@@ -97,15 +97,17 @@ class Examined:
         return self.wal_bytes > 0
 
 
-async def examine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Examined:
+async def examine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, resting: bool = False) -> Examined:
     """Classify a source. Never raises for what the file is; changes nothing.
 
     Args:
         path: as configured; symlinks are followed.
         busy_timeout_ms: how long another process's exclusive lock is waited for.
+        resting: it may be read without locks and side files: `at_rest.undisturbed` looks whether that was right.
     """
     real = real_path(path)
-    facts = await run_child(_CHILD, {"op": "examine", "path": path_text(real), "busy_timeout_ms": busy_timeout_ms})
+    request = {"op": "examine", "path": path_text(real), "busy_timeout_ms": busy_timeout_ms, "resting": resting}
+    facts = await run_child(_CHILD, request)
     return classify(path, real, facts)
 
 

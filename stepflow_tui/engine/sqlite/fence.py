@@ -115,6 +115,42 @@ async def fence_state(path: Path) -> FenceState:
     return await asyncio.to_thread(_state, path)
 
 
+async def hold_fence(path: Path, tables: Sequence[str], *, compared: int) -> None:
+    """Prove that the fence stands, whole, and that nothing came through since both sides were compared.
+
+    Args:
+        tables: as for `raise_fence`.
+        compared: the newest log entry that was compared on both sides.
+
+    Raises:
+        Drift: `fence_broken`: it doesn't, or something did; capture is not as we left it (as `guard` says).
+    """
+    await asyncio.to_thread(_hold, path, tuple(tables), compared)
+
+
+def _hold(path: Path, tables: tuple[str, ...], compared: int) -> None:
+    with sqlite_errors(f"The write fence of {shown(path)}"), closing(open_living(path)) as conn:
+        conn.execute("begin")
+        if read_control(conn) is None:
+            raise _broken(path, f"the table {CTL} is missing")
+        newest = guard(conn, _expected(conn, path), path)
+        standing = {name: sql for name, _, sql in _rows(conn, _FENCES)}
+        missing = sorted(name for name, sql in _fence(tables).items() if standing.get(name) != sql)
+        if not _state_of(conn).fenced or missing:
+            raise _broken(path, ", ".join(missing) or "it was lifted")
+        if newest > compared:
+            raise _broken(path, f"the change log ends at {newest}, and {compared} was compared")
+
+
+def _broken(path: Path, detail: str) -> Drift:
+    return Drift(
+        f"The write fence in {shown(path)} is not as it was raised: it may have let writes through.",
+        detail=detail,
+        hint="Somebody changed the file during the cutover. Nothing was switched: try the cutover again.",
+        code="fence_broken",
+    )
+
+
 def _raise(path: Path, tables: tuple[str, ...], owner: Owner, wait: float) -> FenceFacts:
     with closing(_open(path)) as conn, immediate(conn, path, wait):
         facts = fence_within(conn, path, tables, owner)

@@ -20,8 +20,10 @@ _UNKNOWN_NOW = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY")
 
 
 def handle(request: dict[str, Any], _emit: Emit) -> Any:
-    """Dispatch one request: `mode` or `integrity`."""
+    """Dispatch one request: `mode`, `room` or `integrity`."""
     path = text_path(request["path"])
+    if request["op"] == "room":
+        return room(path)
     if request["op"] == "mode":
         return look(path, busy_timeout_ms=int(request["busy_timeout_ms"]))
     return integrity(path)
@@ -42,6 +44,14 @@ def look(path: Path, *, busy_timeout_ms: int) -> dict[str, Any]:
         "wal_bytes": _size(side_file(path, "-wal")), "shm_bytes": _size(side_file(path, "-shm")),
         "journal_bytes": _size(side_file(path, "-journal")), "dev": status.st_dev, "inode": status.st_ino,
     }  # fmt: skip
+
+
+def room(path: Path) -> dict[str, int]:
+    """`grows`: bytes by which the file grows when all of its pages stand in it; `page_size`."""
+    with sqlite_errors(f"The size of {shown(path)}"), closing(open_living(path)) as conn:
+        [pages] = conn.execute("PRAGMA page_count").fetchone()
+        [page_size] = conn.execute("PRAGMA page_size").fetchone()
+    return {"grows": max(0, pages * page_size - (_size(path) or 0)), "page_size": page_size}
 
 
 def _ask(path: Path, busy_timeout_ms: int) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any
 
 from stepflow_tui.engine.errors import Held, Refused
 from stepflow_tui.engine.failpoints import failpoint
-from stepflow_tui.engine.model.live import CTL, Owner
+from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.plan.quote import lite_ident
 from stepflow_tui.engine.sqlite.applying import begin, commit, open_applying, rollback
-from stepflow_tui.engine.sqlite.capture_state import as_text
+from stepflow_tui.engine.sqlite.capture_state import as_text, captured
 from stepflow_tui.engine.sqlite.connect import set_pragma, shown, side_file
 from stepflow_tui.engine.sqlite.holders import scan
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
@@ -71,10 +71,10 @@ def handle(request: dict[str, Any], _emit: Emit) -> Any:
 
 def _refuse_migrating(conn: sqlite3.Connection, path: Path) -> None:
     """Statistics are tables of their own: making them changes the schema that a live migration watches."""
-    if not conn.execute("select 1 from sqlite_schema where type='table' and name=?", (CTL,)).fetchall():
+    found = captured(conn)
+    if found is None:
         return
-    rows = conn.execute(f"select owner from {lite_ident(CTL)}").fetchall()
-    if rows and as_text(rows[0][0]) == Owner.POSTGRESQL.value:
+    if found.owner is Owner.POSTGRESQL:
         raise Refused(
             f"PostgreSQL owns the writes of {shown(path)}: this file is no longer what the application works on.",
             hint="Run ANALYZE in PostgreSQL instead; `stepflow cleanup` or `stepflow rollback` ends the migration.",

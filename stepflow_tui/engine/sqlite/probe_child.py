@@ -136,8 +136,11 @@ def examine(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     if read_only and live_wal:
         return facts
     # A file in rollback mode needs no side file to be read, so its locks can be honoured even in a read-only folder.
-    immutable = read_only and header[19] == 2
-    facts["sqlite"] = {**ask_sqlite(path, immutable, int(request["busy_timeout_ms"])), "immutable": immutable}
+    immutable = header[19] == 2 and (read_only or bool(request.get("resting")))
+    answer = ask_sqlite(path, immutable, int(request["busy_timeout_ms"]))
+    if immutable and "error" not in answer:
+        answer["journal_mode"] = "wal"  # an immutable file is never in WAL mode, says SQLite; its header does
+    facts["sqlite"] = {**answer, "immutable": immutable}
     return facts
 
 

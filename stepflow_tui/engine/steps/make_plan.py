@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.census import Census
 from stepflow_tui.engine.model.codec import from_plain
-from stepflow_tui.engine.model.plan import Plan, PlannedPhase, PlannedStep
+from stepflow_tui.engine.model.plan import ColumnPlan, Plan, PlannedPhase, PlannedStep, TableFacts, TablePlan
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.census import Census as CensusStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
@@ -106,14 +107,38 @@ async def refuse_drift(ctx: RunContext, plan: Plan) -> None:
 
 
 def differences(old: Plan, new: Plan) -> list[str]:
-    """What differs between two plans, named coarsely, the first few."""
+    """What differs between two plans: tables, columns with their types, parts; the first few."""
     before, after = {t.source: t for t in old.tables}, {t.source: t for t in new.tables}
     found = [f"table {n} is new" for n in after.keys() - before.keys()] + [
         f"table {n} is gone" for n in before.keys() - after.keys()
     ]
-    found += [f"table {n} is different" for n in before.keys() & after.keys() if before[n].columns != after[n].columns]
+    for name in before.keys() & after.keys():
+        found += _columns(before[name], after[name], new.facts.get(name))
     if old.config_hash != new.config_hash:
         found.append("plan-relevant config")
     if old.schema_hash != new.schema_hash:
         found.append("schema of the source")
     return sorted(found)[:20]
+
+
+def _columns(old: TablePlan, new: TablePlan, facts: TableFacts | None) -> list[str]:
+    """Columns that differ: both types, why the new one, and the bounds of the values; reasons alone are no difference."""
+    before, after = {c.source: c for c in old.columns}, {c.source: c for c in new.columns}
+    found = [f"column {old.source}.{n} is new" for n in after.keys() - before.keys()]
+    found += [f"column {old.source}.{n} is gone" for n in before.keys() - after.keys()]
+    for name in before.keys() & after.keys():
+        was, now = before[name], after[name]
+        if _as_made(was) != _as_made(now):
+            types = was.type.sql if was.type.sql == now.type.sql else f"{was.type.sql}, now {now.type.sql}"
+            found.append(f"column {old.source}.{name}: {types} ({now.reason}{_bounds(facts, name)})")
+    return found
+
+
+def _as_made(column: ColumnPlan) -> ColumnPlan:
+    kind = replace(column.type, scale=None) if column.type.unbounded else column.type
+    return replace(column, reason="", type=kind)
+
+
+def _bounds(facts: TableFacts | None, column: str) -> str:
+    known = facts.columns.get(column) if facts is not None else None
+    return f"; values from {known.minimum} to {known.maximum}" if known is not None and known.minimum else ""

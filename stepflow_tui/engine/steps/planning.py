@@ -57,6 +57,7 @@ async def census_of(
             types=config.types,
             on_bad_value=config.copying.on_bad_value,
             existing=matched.for_census() if matched is not None else None,
+            growing=config.mode is Mode.LIVE,
             control=control,
             report=report,
         )

@@ -27,7 +27,7 @@ from stepflow_tui.engine.steps.facts import find_target, target_of
 from stepflow_tui.engine.texts import render
 
 if TYPE_CHECKING:
-    from stepflow_tui.engine.model.config import Config
+    from stepflow_tui.engine.model.config import Config, Types
     from stepflow_tui.engine.postgres.connect import Target
 
 CONNECTIONS = 6
@@ -54,7 +54,16 @@ def wanted_of(config: Config, own_runs: frozenset[str]) -> Wanted:
         source_bytes=source.stat().st_size if source.is_file() else 0,
         owner=config.target.owner,
         grant={role: access.value for role, access in config.target.grant.items()},
+        types=_named_types(config.types),
     )
+
+
+def _named_types(types: Types) -> dict[str, str]:
+    """The types that the config asks for, by the place that names them."""
+    by_column = {
+        f"types.by_column.{t}.{c}": name for t, columns in types.by_column.items() for c, name in columns.items()
+    }
+    return by_column | {f"types.by_type.{declared}": name for declared, name in types.by_type.items()}
 
 
 async def target_view(config: Config, target: Target, own_runs: frozenset[str] = frozenset()) -> TargetView:

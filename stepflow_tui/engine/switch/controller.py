@@ -242,6 +242,7 @@ class SwitchController:
         self._guard.restart()
         self._held = Held(since=self._clock.monotonic())
         self._notice()
+        await self._links.keep({"rolled_back": False, "cool_down_left_seconds": 0.0})
         await self._links.event("switch_rearmed", {"by": who})
 
     async def _recall(self, why: Owed) -> None:
@@ -341,6 +342,11 @@ class SwitchController:
         return max(0.0, self._config.cool_down - (self._clock.monotonic() - self._cool_since))
 
     async def _tell(self, before: int, after: int, who: str) -> None:
+        """Show it first: who hears of the move and looks must not see what was before it."""
+        row = self._truth.row
+        place = {} if row is None else {"stage": row.stage, "version": row.version}
+        held = {"held_seconds": 0.0, "soak_left_seconds": None}  # the next round knows
+        await self._links.keep({"percentage": after / 100, **place, **held})
         await self._links.event("switch", {"from": before / 100, "to": after / 100, "by": who})
 
     async def _in_time(self, work: Coroutine[Any, Any, None]) -> None:

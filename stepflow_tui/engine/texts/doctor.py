@@ -20,6 +20,35 @@ class Advice(NamedTuple):
 _AGAIN = N_("`stepflow doctor CONFIG` no longer names it.")
 _HOLDERS = N_("`stepflow monitor CONFIG --once` shows who has the file open.")
 
+LOOKED: Mapping[str, str] = {
+    "no_config": N_("no config was named: `stepflow doctor CONFIG` looks at it"),
+    "unreadable": N_("{file} can't be read"),
+    "database": N_(
+        "{file}: {state}, {size}, journal mode {mode}; its folder, leftovers of other databases there, room on the disk"
+    ),
+    "not_so": N_("the file is not in a state for that: {state}"),
+    "locks": N_("who holds a lock, {looks} times"),
+    "no_locks": N_("this system does not list locks"),
+    "wal": N_("{size} in -wal, and who holds it back"),
+    "no_wal": N_("the database is not in WAL mode"),
+    "inside": N_("integrity_check on a copy"),
+    "unchecked": N_("its inside: {reason}"),
+    "processes": N_("{count} processes have it open: their rights and memory"),
+    "nobody": N_("nobody has it open: the rights of its owner"),
+    "processes_ours": N_(
+        "{count} processes of this user have it open: their rights and memory; processes of others can't be seen without root"
+    ),
+    "no_processes": N_("this system does not tell who has a file open"),
+    "not_configured": N_("`{key}` is not in the config"),
+    "recipes": N_("whether the application runs, by {count} recipes"),
+    "health": N_("{count} health checks, several times each"),
+    "logs": N_("the end of {count} logs"),
+    "target": N_("whether the target can be reached"),
+    "no_target": N_("the database stays where it is: there is no target"),
+    "runs": N_("all runs of this config (without one: all runs): lost engines, and differences of the newest one"),
+}
+"""What was looked at, and why something was not."""
+
 PROBLEMS: Mapping[str, Advice] = {
     "database_missing": Advice(
         N_("The database {file} is not there."),
@@ -190,9 +219,11 @@ PROBLEMS: Mapping[str, Advice] = {
         N_("`stepflow monitor CONFIG` shows the memory."),
     ),
     "application_not_running": Advice(
-        N_("{recipe}: {what} is not running."),
+        N_("Not running ({recipe}): {what}."),
         N_("Nobody serves the application's users."),
-        N_("Read the lines of its log above, remove the cause, and start it as usual."),
+        N_(
+            "Read its log (the last lines that were found stand above, if any), remove the cause, and start it as usual."
+        ),
         N_("`stepflow application health CONFIG` is content."),
     ),
     "application_unknown": Advice(

@@ -25,6 +25,14 @@ FINDINGS: dict[str, Words] = {
         "Somebody has changed it back since the conversion, or put another file in its place.",
         "Find out who sets journal_mode; `stepflow doctor` names who has the file open. Then run again.",
     ),
+    "wal_unproven": Words(
+        "{count} tables differ from the backup, and what the conversion itself wrote is not known: {names}.",
+        "Known: SQLite converts a file as a whole or not at all, the mode and integrity_check were looked at, and all other tables "
+        "are equal, value by value. Not known: whether the application alone wrote these, because it was not noted (a kill or a "
+        "power cut right behind the conversion), or this system does not tell.",
+        "Put the backup beside it (`stepflow backups restore {backup} --to compare.db`) and compare these tables with what your "
+        "application did. If that fits, all is well; otherwise `stepflow rollback {run} --restore`. A new run proves itself.",
+    ),
     "wal_damaged": Words(
         "integrity_check finds damage: {first}",
         "Rows may be lost already, and more with every write.",

@@ -72,6 +72,12 @@ FINDINGS: dict[str, Words] = {
         "They are taken off until the cutover: applying a change deletes the row and inserts it again.",
         "Nothing has to be done; they are put back in the cutover.",
     ),
+    "live_decimals_limited": Words(
+        "Decimals of {object} are as narrow as declared, which SQLite does not enforce: {columns}.",
+        "While the run lasts the application may write a number that needs more digits. Its row is set aside by key and "
+        "reason, and there is no cutover while it is.",
+        "Nothing, if the application keeps to it; else `types.by_column` with `numeric` takes any number.",
+    ),
     "live_uncapturable": Words(
         "Changes of the table {object} can't be captured: {reason}.",
         "Rows that the application changes during the run would be missing in the target, and its writes could not be stopped "

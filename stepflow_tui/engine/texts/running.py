@@ -113,12 +113,14 @@ FINDINGS: dict[str, Words] = {
 
 ALERTS: dict[str, str] = {
     "engine_lost": "The engine process is gone or does not respond.",
+    "capture_unattended": "Changes are still captured, and no engine carries them over or watches how large their log grows.",
     "throttled": "The copy is slowed down: {reason}.",
     "disk_low": "Only {free_bytes} bytes are left on the disk of {folder}.",
     "source_changed": "The source changed while the run went on.",
     "journal_busy": "Another process keeps the journal locked.",
     "lag_high": "The target is behind and does not catch up; changes not applied: {changes}, for {seconds} s.",
     "log_nearly_full": "The change log in the source holds {bytes} bytes of the {budget} it may have.",
+    "log_over_budget": "The change log in the source is full ({bytes} of {budget} bytes), and capture is still in it.",
     "log_full": "The change log in the source is full ({bytes} of {budget} bytes): capture was taken out.",
     "wal_large": "The source's write-ahead log has grown to {bytes} bytes; frames that are not in the database file yet: {frames}.",
     "wal_pinned": "Process {pid} ({program}) has held an old state of the source open for {seconds} s; frames of its "
@@ -127,7 +129,7 @@ ALERTS: dict[str, str] = {
     "frames that wait: {frames}.",
     "wal_lost": "The database is not in WAL mode any more; what was found: {mode}.",
     "rows_differ": "The continuous comparison has found rows that differ: {count}.",
-    "rows_quarantined": "The target refuses rows, which are kept aside: {count}.",
+    "rows_quarantined": "The target can't hold rows, which were set aside: {count}. {first}",
     "switch_rolled_back": "Reads were moved back to the old side by themselves.",
     "capture_broken": "Changes of the source went past the log.",
     "way_back_blocked": "SQLite can't hold rows that were written to PostgreSQL, so nobody can go back now: {count}.",
@@ -140,12 +142,14 @@ ALERTS: dict[str, str] = {
 
 ADVICE: dict[str, str] = {
     "engine_lost": "Start the run again with `stepflow run`: it goes on from its last checkpoint, nothing is lost.",
+    "capture_unattended": "`stepflow run` starts an engine that goes on; `stepflow rollback` takes capture out.",
     "throttled": "Nothing needs to be done: the copy gives way to others on purpose and speeds up by itself.",
     "disk_low": "Make room on that disk, or pause the run first; a full disk ends it, and it can be resumed afterwards.",
     "source_changed": "Stop what writes to the source and start a new run, or accept the copy as of the backup's time.",
     "journal_busy": "Find out which program keeps the file open (`fuser` on journal.db in the run's folder) and end it.",
     "lag_high": "Look what slows the target down, or at `copy.max_rows_per_second`; no gate opens before it has caught up.",
     "log_nearly_full": "Look why changes are not applied (lag, a target that is down), or allow more with `capture.budget`.",
+    "log_over_budget": "Capture is taken out as soon as nobody holds the file: end who does (`stepflow check` names them), then roll back.",
     "log_full": "Roll back, allow more with `capture.budget`, and start a new run: later changes were not recorded.",
     "wal_large": "See in the panel WAL who reads for long, and let that transaction end. What is put away is used again from the "
     "file's beginning; the file itself gets smaller by `journal_size_limit`, or when the last connection is closed.",

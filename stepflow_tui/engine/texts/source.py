@@ -10,6 +10,18 @@ _SOURCE: dict[str, Words] = {
         "There is nothing to read.",
         "Correct `source.path`; it is relative to the config file.",
     ),
+    "source_migrated": Words(
+        "{object} was migrated by the run {run}: {mark} says that its application writes to PostgreSQL.",
+        "What the file holds may be out of date since. A run on it would also send the application's processes back to it.",
+        "Name the database that the application writes to now. If that is this file again: stop the application, delete "
+        "{mark}, and run again.",
+    ),
+    "source_mark_unreadable": Words(
+        "{mark} stands beside {object} and can't be read: {detail}.",
+        "StepFlow leaves such a file when it has moved an application to another database; it tells who owns writes.",
+        "Run StepFlow as a user who can read it. If the application writes to this database: stop it, delete {mark}, and "
+        "run again.",
+    ),
     "source_directory": Words(
         "The source {path} is a directory.",
         "A SQLite database is one file.",
@@ -38,7 +50,8 @@ _SOURCE: dict[str, Words] = {
     "source_encrypted": Words(
         "The source {path} looks encrypted (SQLCipher, SEE or similar).",
         "Its first page is random bytes, and StepFlow has no key.",
-        "Write a decrypted copy with the application's own library (for SQLCipher: sqlcipher_export), and migrate that.",
+        "Write a decrypted copy with the application's own library (for SQLCipher: sqlcipher_export), and migrate that. "
+        "WAL mode alone can be set by that library itself.",
     ),
     "source_truncated": Words(
         "The source {path} is cut off: {detail}.",
@@ -200,6 +213,16 @@ _CONFIG: dict[str, Words] = {
         "types.by_type names the declared type {name}, which no column has.",
         "A misspelt name would change nothing.",
         "Correct it: {nearest}",
+    ),
+    "config_rule_of_key": Words(
+        "verify.rules leaves out or bends {column}, a key column of {table}.",
+        "Rows are found by their key, so its columns are always compared.",
+        "Take {column} out of the rules of {table}.",
+    ),
+    "config_invariant": Words(
+        "The source can't answer the invariant {name}: {reason}.",
+        "The proof before the cutover would fail at it.",
+        "Correct its `sqlite` under verify.invariants.",
     ),
     "config_pattern_without_table": Words(
         "No table matches the pattern {name} in {key}.",

@@ -130,6 +130,13 @@ TOLD: Mapping[str, str] = {
     "offline_from_zero": N_("the source has changed since it was copied: the copy starts from zero"),
     "offline_handed_over": N_("the fence stands in place of the lock, without a moment in between (tables: {tables})"),
     "offline_waits": N_("the run waits with the application stopped: the window goes on, {left_seconds} s are left"),
+    "offline_config_kept": N_(
+        "{file} was edited since the application was stopped: the way back goes by what stood in it then"
+    ),
+    "offline_config_not_kept": N_(
+        "{file} holds secrets, and secrets are not kept: leave these as they are until the run is over, the way back needs them "
+        "(they can stand in variables instead: ${{NAME}})"
+    ),
     "offline_switched": N_(
         "the application works with PostgreSQL; it stood still for {seconds} s (predicted: {predicted_seconds} s)"
     ),
@@ -168,6 +175,11 @@ GUARDS: Mapping[str, tuple[str, str]] = {
         N_("reads from the new side: {percent} %"),
     ),
     "reads": (N_("all reads come from the new side"), N_("reads from the new side: {percent} %")),
+    "switched": (N_("the read switch is over"), N_("the read switch is not over yet")),
+    "reads_held": (
+        N_("the read switch is over"),
+        N_("the read switch is not over yet: its last step is held for {time} more"),
+    ),
     "capture": (N_("change capture is whole"), N_("change capture is broken")),
     "hooks": (N_("the hooks are ready"), N_("a hook is not ready")),
     "tables": (

@@ -116,6 +116,11 @@ FINDINGS: dict[str, Words] = {
         "It would hide rows, and hidden rows look like missing ones.",
         "Work as the table's owner or a role with BYPASSRLS, or switch it off for the copy:\n{sql}",
     ),
+    "config_type_not_there": Words(
+        "{key} asks for the type {type}, which no column of the target can have: {reason}.",
+        "The tables couldn't be made.",
+        "Correct the type. One of an extension needs CREATE EXTENSION first, one of another schema its schema's name before it.",
+    ),
     "target_role_missing": Words(
         "The role {object}, named in `target.owner` or `target.grant`, does not exist.",
         "Rights can't be given to nobody.",

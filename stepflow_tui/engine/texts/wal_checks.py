@@ -69,6 +69,26 @@ _FILE: dict[str, Words] = {
         "VACUUM writes a second database and a journal before it takes effect.",
         "Make room, or leave `wal.page_size` and `wal.auto_vacuum` out.",
     ),
+    "wal_captured": Words(
+        "{object} carries the change capture of a live migration to PostgreSQL, run {run} ({count} objects: {names}).",
+        "Capture is tables and triggers in the file: it works in both modes, and the conversion leaves it as it is, so that run "
+        "goes on. But as long as its engine has the file open, SQLite refuses the way back to the old mode; and a backup that "
+        "is put back holds an older change log, with which that run stops and has to be started anew. In the same state "
+        "directory this run is refused while that engine works.",
+        "Best convert before or after it. `stepflow status {run}` shows it; `stepflow rollback {run}`, or `stepflow cleanup {run}` "
+        "once it is over, takes the capture out.",
+    ),
+    "wal_captured_layout": Words(
+        "{object} carries the change capture of the live run {run}, and is to be rebuilt (VACUUM): {wanted}.",
+        "VACUUM changes the schema version that the live run watches: it would stop, and copy tables again.",
+        "Leave `wal.page_size` and `wal.auto_vacuum` out, or end that run first (`stepflow rollback {run}`, `stepflow cleanup {run}`).",
+    ),
+    "wal_captured_moved": Words(
+        "PostgreSQL owns the writes of {object}: the live run {run} has moved them.",
+        "The application does not work on this file any more, and its tables refuse writes. Another journal mode would help "
+        "nobody, and a way back to a backup would bring rows back that are older than PostgreSQL's.",
+        "Leave the file as it is. `stepflow cleanup {run}` ends the migration, `stepflow rollback {run}` takes the writes back first.",
+    ),
     "wal_not_used": Words(
         "The config's section {key} means nothing for sqlite-wal: nothing of it will happen.",
         "The database stays where it is: no target, no copied rows, no moved reads. Hooks run only at its phases (prepare, "

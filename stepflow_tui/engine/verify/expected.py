@@ -68,7 +68,7 @@ def converter(column: ColumnPlan, bad: BadValue = BadValue.REJECT) -> Callable[[
     if padded(column):
         kind = Kind.TEXT
     if kind is Kind.DECIMAL:
-        scale = column.type.scale
+        scale = None if column.type.unbounded else column.type.scale
         return lambda v: None if v is None else _decimal(v, scale)
     if kind is Kind.EPOCH:
         unit = column.type.unit or EpochUnit.SECONDS

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import cast
 
 from stepflow_tui.engine.application.recipes.base import Recipe
+from stepflow_tui.engine.application.recipes.preparing import Preparing, builds_of
 from stepflow_tui.engine.application.recipes.spoken import without_values
 from stepflow_tui.engine.errors import ConfigError
 from stepflow_tui.engine.model.config_application import Application, RecipeKind
 from stepflow_tui.engine.model.redact import Redact, redactor
+from stepflow_tui.engine.model.secret_words import plain
 
 KINDS = {
     RecipeKind.SYSTEMD: "systemd.SystemdRecipe",
@@ -39,7 +41,8 @@ def recipes_of(config: Application, *, folder: Path, keep: Path, redact: Redact)
     Raises:
         ConfigError: `recipe_twice`, two recipes would handle the same thing.
     """
-    values = redactor(v.get_secret_value() for recipe in config.recipe for v in recipe.env.values())
+    given = ((k, v.get_secret_value()) for recipe in config.recipe for k, v in recipe.env.items())
+    values = redactor(value for name, value in given if not plain(name, value))
 
     def hidden(text: str) -> str:
         return redact(values(without_values(text)))
@@ -49,7 +52,9 @@ def recipes_of(config: Application, *, folder: Path, keep: Path, redact: Redact)
         module, _, name = KINDS[recipe.kind].partition(".")
         kind = getattr(import_module(f"{__name__}.{module}"), name)
         own = keep / f"{number}-{recipe.kind.value}"
-        made.append(cast(Recipe, kind(recipe, folder=folder, keep=own, redact=hidden)))
+        one = kind(recipe, folder=folder, keep=own, redact=hidden)
+        cast(Preparing, one).builds = builds_of(config, recipe)
+        made.append(cast(Recipe, one))
     twice = sorted(name for name, times in Counter(r.name for r in made).items() if times > 1)
     if twice:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What every recipe does: look, stop, deploy, start, put back. Each kind has its own file beside this one."""
+"""What every recipe does: look, prepare, stop, deploy, start, put back. Each kind has its own file beside this one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Standing:
 class Planned:
     """One thing a recipe would do, as a dry run shows it: a command line or a sentence, without secrets."""
 
-    action: str  # stop, build, deploy, start, undo
+    action: str  # prepare, stop, build, deploy, start, undo
     text: str
 
 
@@ -47,6 +47,10 @@ class Recipe(Protocol):
 
     def planned(self) -> Sequence[Planned]:
         """What would be done, in order, and how it would be undone."""
+        ...
+
+    async def prepare(self, before: Before) -> None:
+        """Do beforehand what touches nothing that runs, such as pulling and building images; nothing where there is none."""
         ...
 
     async def stop(self, before: Before) -> None:

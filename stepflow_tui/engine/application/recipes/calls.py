@@ -19,6 +19,7 @@ from stepflow_tui.engine.application.recipes.tools import Output, run_tool, show
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config_application import Recipe
 from stepflow_tui.engine.model.redact import MASK, Redact
+from stepflow_tui.engine.model.secret_words import plain
 
 QUESTION_SECONDS = 30.0
 """How long a tool may take to tell what stands; actions have the recipe's own `timeout`."""
@@ -157,8 +158,9 @@ async def until(done: Callable[[], Awaitable[bool]], seconds: float, poll: float
 
 
 def hiding(redact: Redact, values: Mapping[str, str], *, every: bool = False) -> Redact:
-    """A redactor that also blots the values of variables that are secret by their name, or all of them."""
-    known = {v for k, v in values.items() if (every or _SECRET_NAME.search(k)) and len(v) >= _SHORTEST}
+    """A redactor that also blots the values of variables that are secret by their name, or (`every`) all but plain ones."""
+    hidden = {k: v for k, v in values.items() if _SECRET_NAME.search(k) or (every and not plain(k, v))}
+    known = {v for v in hidden.values() if len(v) >= _SHORTEST}
     if not known:
         return redact
     pattern = re.compile("|".join(re.escape(v) for v in sorted(known, key=len, reverse=True)))

@@ -20,9 +20,10 @@ import psutil
 from stepflow_tui.engine.application.commands import Session, end_session
 from stepflow_tui.engine.application.recipes.base import Before, Planned, Standing
 from stepflow_tui.engine.application.recipes.calls import hiding, until
-from stepflow_tui.engine.application.recipes.notes import OLDS, Notes
+from stepflow_tui.engine.application.recipes.notes import BARE, OLDS, Notes
 from stepflow_tui.engine.application.recipes.old_process import OldProcess, environment_of, old_process, variable_names
 from stepflow_tui.engine.application.recipes.pid_file import Found, PidFile, Record
+from stepflow_tui.engine.application.recipes.preparing import Preparing
 from stepflow_tui.engine.application.recipes.process import Launched, Process, end, family, gone, launch, not_stopped
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.application.streams import passed_environment
@@ -60,7 +61,7 @@ OLD, NEW, BACK = "old", "new", "back"
 """Which version is in place: nothing was changed yet, the new one, the one of before again."""
 
 
-class CommandRecipe:
+class CommandRecipe(Preparing):
     """`kind: command`."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:
@@ -90,6 +91,8 @@ class CommandRecipe:
         found = await asyncio.to_thread(self._file.read)
         if found.foreign:
             raise _foreign(found)
+        if self._config.pid_file is not None and await asyncio.to_thread(self._file.record) is None:
+            self._notes.set(**{BARE: str(self._file.path)})
         if found.process is None:
             return {"running": False, "what": "no process", "why": found.why}
         old = await asyncio.to_thread(self._old, found.process, found.record)

@@ -28,6 +28,7 @@ from stepflow_tui.engine.application.recipes.containers import (
     standing_of,
 )
 from stepflow_tui.engine.application.recipes.kubectl_objects import repository
+from stepflow_tui.engine.application.recipes.preparing import Builds, Images, Preparing, in_order
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config_application import Recipe
@@ -38,7 +39,7 @@ _LABEL = "com.docker.compose."
 _SERVERS = frozenset({"postgres", "postgresql", "postgis", "pgvector", "timescaledb", "timescaledb-ha", "pgbouncer"})
 
 
-class ComposeRecipe:
+class ComposeRecipe(Preparing):
     """`kind: compose`. Without `service` all services of the file."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:
@@ -52,6 +53,7 @@ class ComposeRecipe:
         self._shell = Shell(config, keep=keep, redact=redact)
         self._shell.env = self._calls.env
         self._docker = Docker(self._calls)
+        self._images = Images(self._docker, keep)
         self._found: dict[str, Any] | None = None
 
     @property
@@ -93,19 +95,26 @@ class ComposeRecipe:
         stop, up = (self._calls.shown(self._argv(place, *a)) for a in (self._stop_words(), self._up_words({})))
         steps = [Planned(action="stop", text=stop)]
         if self._build:
-            steps.append(Planned(action="build", text=self._calls.redact(self._build)))
+            steps += self.built(self._calls.redact(self._build))
         elif self._image:
-            steps.append(Planned(action="deploy", text=f"docker pull {self._image}"))
+            steps.append(Planned(action="prepare", text=f"docker pull {self._image}"))
         if self._image:
             text = (
                 f"start it with {self._image}, whatever {self._file.name} names: write it there too, for later starts"
             )
             steps.append(Planned(action="deploy", text=text))
         return (
-            *steps,
+            *in_order(steps),
             Planned(action="start", text=up),
             Planned(action="undo", text=f"{stop}; {up}, with the images of before"),
         )
+
+    async def prepare(self, before: Before) -> None:
+        """Pull or build the new images; containers and tags stay as they are."""
+        if not (self._build or self._image) or (self._build and self.builds is Builds.AFTER):
+            return
+        lasting = not self._build or self.builds is Builds.BEFORE
+        await self._images.make(await self._tags(before), self._fetch, lasting=lasting)
 
     async def stop(self, before: Before) -> None:
         """Stop the services' containers; how long each may take is `stop_grace_period` of the file."""
@@ -114,17 +123,13 @@ class ComposeRecipe:
         await self._docker.gone([str(c["Id"]) for c in await self._containers(before)])
 
     async def deploy(self, before: Before) -> None:
-        """Keep the old images under tags of their own, then build or pull the new one."""
+        """Keep the old images under tags of their own, then build or pull the new one, if that was not done beforehand."""
         if not (self._build or self._image):
             return
         for image in {str(c["image"]) for c in before["containers"]}:
             await self._docker.tag(image, kept_tag(image))
-        if self._build:
-            await self._shell.must(
-                self._build, f"Building {self.name}", folder=self._calls.folder, code="recipe_build_failed"
-            )
-        if self._image and not self._build:
-            await self._docker.fetch(self._image)
+        if not await self._images.use([self._image] if self._image else await self._tags(before)):
+            await self._fetch()
         if self._image and self._service and await self._image_in_file(before) != self._image:
             await self._pin({self._service: self._image})
         else:
@@ -174,6 +179,20 @@ class ComposeRecipe:
         """Names of its containers' variables."""
         containers = await self._containers(await self._place())
         return sorted({name for c in containers for name in environment(c)})
+
+    async def _fetch(self) -> None:
+        if self._build:
+            what = f"Building {self.name}"
+            await self._shell.must(self._build, what, folder=self._calls.folder, code="recipe_build_failed")
+        elif self._image:
+            await self._docker.fetch(self._image)
+
+    async def _tags(self, before: Before) -> list[str]:
+        """The tags that a pull or a build may move."""
+        if self._image and not self._build:
+            return [self._image]
+        named = await self._image_in_file(before) if self._service else ""
+        return [self._image or "", named, *(str(c["reference"]) for c in before["containers"])]
 
     def _stop_words(self) -> list[str]:
         return ["stop", *([self._service] if self._service else [])]

@@ -17,6 +17,7 @@ from pathlib import Path
 from stepflow_tui.engine.application.recipes import folders
 from stepflow_tui.engine.application.recipes.base import Before, Planned, Standing
 from stepflow_tui.engine.application.recipes.notes import Notes
+from stepflow_tui.engine.application.recipes.preparing import Preparing
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.failpoints import failpoint
@@ -31,7 +32,7 @@ MOVE, COPY, POINT = "move", "copy", "point"
 OLD, NEW = "old", "new"
 
 
-class DirectoryRecipe:
+class DirectoryRecipe(Preparing):
     """`kind: directory`. It starts and stops nothing: another recipe does."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:

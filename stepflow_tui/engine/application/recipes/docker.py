@@ -23,6 +23,7 @@ from stepflow_tui.engine.application.recipes.containers import (
     standing_of,
 )
 from stepflow_tui.engine.application.recipes.docker_args import Like, like, restart_option
+from stepflow_tui.engine.application.recipes.preparing import Builds, Images, Preparing, in_order
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config_application import Recipe
@@ -32,7 +33,7 @@ OURS = "stepflow.replaces"
 """Label of a container that takes another's place: its id. Nothing without it is ever removed."""
 
 
-class DockerRecipe:
+class DockerRecipe(Preparing):
     """`kind: docker`. With `image` or `env` the container is made anew, else it is stopped and started as it is.
 
     `env` are the new container's variables, besides those of the old one (what a file of variables held when it was made).
@@ -51,6 +52,7 @@ class DockerRecipe:
         for name in self._variables:  # they are the container's; a PATH of it must not lead the tool astray
             self._calls.env.pop(name, None)
         self._docker = Docker(self._calls)
+        self._images = Images(self._docker, keep)
 
     @property
     def name(self) -> str:
@@ -77,17 +79,24 @@ class DockerRecipe:
             start = f"docker start {self._name}"
             return (*steps, Planned(action="start", text=start), Planned(action="undo", text=start))
         if self._build:
-            steps.append(Planned(action="build", text=self._calls.redact(self._build)))
+            steps += self.built(self._calls.redact(self._build), early=bool(self._image))
         elif self._image:
-            steps.append(Planned(action="deploy", text=f"docker pull {self._image}"))
+            steps.append(Planned(action="prepare", text=f"docker pull {self._image}"))
         aside = f"{self._name}.stepflow-<id>"
         image = self._image or "<the same image>"
         return (
-            *steps,
+            *in_order(steps),
             Planned(action="deploy", text=f"docker rename {self._name} {aside}; docker create --name {self._name} <as before> {image}"),
             Planned(action="start", text=f"docker start {self._name}"),
             Planned(action="undo", text=f"docker rm --force {self._name}; docker rename {aside} {self._name}; docker start {self._name}"),
         )  # fmt: skip
+
+    async def prepare(self, before: Before) -> None:
+        """Pull or build the new image; containers and tags stay as they are."""
+        if not self._image or (self._build and self.builds is Builds.AFTER):
+            return
+        lasting = not self._build or self.builds is Builds.BEFORE
+        await self._images.make([self._image], self._fetch, lasting=lasting)
 
     async def stop(self, before: Before) -> None:
         """Stop the old container and the one that took its place; Docker must not start the old one by itself."""
@@ -106,15 +115,8 @@ class DockerRecipe:
         """Put the old container aside and make the new one, which `start` starts."""
         if not self._anew:
             return
-        if self._build:
-            await self._shell.must(
-                self._build,
-                f"Building for the container {self._name}",
-                folder=self._calls.folder,
-                code="recipe_build_failed",
-            )
-        elif self._image:
-            await self._docker.fetch(self._image)
+        if not (self._image and await self._images.use([self._image])):
+            await self._fetch()
         old = await self._docker.container(str(before["id"]))
         if old is None:
             raise _old_is_gone(before)
@@ -158,6 +160,13 @@ class DockerRecipe:
         """Names of its variables."""
         found = await self._docker.container(self._name)
         return sorted(environment(found or {}))
+
+    async def _fetch(self) -> None:
+        if self._build:
+            what = f"Building for the container {self._name}"
+            await self._shell.must(self._build, what, folder=self._calls.folder, code="recipe_build_failed")
+        elif self._image:
+            await self._docker.fetch(self._image)
 
     @property
     def _anew(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stepflow_tui.engine.application.recipes.base import Before, Planned, Standing
 from stepflow_tui.engine.application.recipes.notes import Notes
+from stepflow_tui.engine.application.recipes.preparing import Preparing
 from stepflow_tui.engine.application.recipes.repository import Repository
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.failpoints import failpoint
@@ -20,7 +21,7 @@ from stepflow_tui.engine.model.redact import Redact
 OLD, NEW = "old", "new"
 
 
-class GitRecipe:
+class GitRecipe(Preparing):
     """`kind: git`. It starts and stops nothing: another recipe does."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:

@@ -9,13 +9,14 @@ from stepflow_tui.engine.application.recipes.base import Before, Planned, Standi
 from stepflow_tui.engine.application.recipes.calls import Calls
 from stepflow_tui.engine.application.recipes.containers import AWAY, DENIED, Docker, kept_tag
 from stepflow_tui.engine.application.recipes.kubectl_objects import repository
+from stepflow_tui.engine.application.recipes.preparing import Builds, Images, Preparing
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.errors import ConfigError, StepFailed
 from stepflow_tui.engine.model.config_application import Recipe
 from stepflow_tui.engine.model.redact import Redact
 
 
-class ImageRecipe:
+class ImageRecipe(Preparing):
     """`kind: image`. `image: repo:tag` is pulled; with a digest (`repo:tag@sha256:…`, or `revision`) the tag is put on that.
 
     It starts nothing: another recipe runs containers of the tag.
@@ -29,6 +30,7 @@ class ImageRecipe:
         self._shell = Shell(config, keep=keep, redact=redact)
         self._shell.env = self._calls.env
         self._docker = Docker(self._calls)
+        self._images = Images(self._docker, keep)
 
     @property
     def name(self) -> str:
@@ -37,21 +39,28 @@ class ImageRecipe:
 
     async def look(self) -> Before:
         """Record the image that the tag points to, and its digests; refuses what can't be had."""
-        image = await self._docker.image(self._tag)
+        old = await self._images.before(self._tag)
         if not self._build:
             await self._docker.can_be_had(self._source)
-        found = image or {}
+        found = (await self._docker.image(old) if old else None) or {}
         return {"tag": self._tag, "image": str(found.get("Id", "")), "digests": list(found.get("RepoDigests") or ())}
 
     def planned(self) -> Sequence[Planned]:
         """The commands."""
         if self._build:
-            steps = [Planned(action="build", text=self._calls.redact(self._build))]
+            steps = [*self.built(self._calls.redact(self._build))]
         else:
-            steps = [Planned(action="deploy", text=f"docker pull {self._source}")]
-        if self._source != self._tag:
-            steps.append(Planned(action="deploy", text=f"docker tag {self._source} {self._tag}"))
+            steps = [Planned(action="prepare", text=f"docker pull {self._source}")]
+        new = "<the new image>" if self._source == self._tag else self._source
+        steps.append(Planned(action="deploy", text=f"docker tag {new} {self._tag}"))
         return (*steps, Planned(action="undo", text=f"docker tag <the image of before> {self._tag}"))
+
+    async def prepare(self, before: Before) -> None:
+        """Pull or build the new image; the tag stays where it is."""
+        if self._build and self.builds is Builds.AFTER:
+            return
+        lasting = not self._build or self.builds is Builds.BEFORE
+        await self._images.make([self._tag, self._source], self._fetch, lasting=lasting)
 
     async def stop(self, before: Before) -> None:
         """Nothing runs here."""
@@ -61,20 +70,9 @@ class ImageRecipe:
         old = str(before.get("image") or "")
         if old:
             await self._docker.tag(old, kept_tag(old))
-        if self._build:
-            await self._shell.must(
-                self._build, f"Building {self._tag}", folder=self._calls.folder, code="recipe_build_failed"
-            )
-            wanted = await self._docker.image_id(self._source)
-        else:
-            wanted = await self._docker.fetch(self._source)
-        if not wanted:
-            raise StepFailed(
-                f"The image {self._source} is not there after it was {'built' if self._build else 'pulled'}.",
-                hint="Let `build` make an image of exactly this name, or correct `image` of the recipe.",
-                code="recipe_image_missing",
-            )
-        await self._docker.tag(wanted, self._tag)
+        if not await self._images.use([self._source]):
+            await self._fetch()
+        await self._docker.tag(await self._docker.image_id(self._source), self._tag)
 
     async def start(self, before: Before) -> None:
         """Nothing runs here."""
@@ -89,6 +87,19 @@ class ImageRecipe:
         elif await self._docker.image_id(self._tag):
             # Docker refuses while a container uses it; then it stays, and nothing of before is missing.
             await self._calls.run("docker", "image", "rm", "--no-prune", self._tag)
+
+    async def _fetch(self) -> None:
+        if self._build:
+            what = f"Building {self._tag}"
+            await self._shell.must(self._build, what, folder=self._calls.folder, code="recipe_build_failed")
+        else:
+            await self._docker.fetch(self._source)
+        if not await self._docker.image_id(self._source):
+            raise StepFailed(
+                f"The image {self._source} is not there after it was {'built' if self._build else 'pulled'}.",
+                hint="Let `build` make an image of exactly this name, or correct `image` of the recipe.",
+                code="recipe_image_missing",
+            )
 
     async def standing(self) -> Standing | None:
         """Nothing runs here."""

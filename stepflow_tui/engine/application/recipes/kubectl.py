@@ -26,6 +26,8 @@ from stepflow_tui.engine.application.recipes.kubectl_objects import (
     troubles,
     worst,
 )
+from stepflow_tui.engine.application.recipes.notes import Notes
+from stepflow_tui.engine.application.recipes.preparing import Builds, Preparing, in_order
 from stepflow_tui.engine.application.recipes.shell import Shell
 from stepflow_tui.engine.errors import StepFailed
 from stepflow_tui.engine.model.config_application import Recipe
@@ -34,7 +36,7 @@ from stepflow_tui.engine.model.redact import Redact
 POLL_SECONDS = 1.0
 
 
-class KubectlRecipe:
+class KubectlRecipe(Preparing):
     """`kind: kubectl`. Context and namespace are found once and then given with every command."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:
@@ -47,6 +49,7 @@ class KubectlRecipe:
         self._calls = Calls(config, folder=folder, redact=redact, denied=_DENIED, away=_AWAY)
         self._shell = Shell(config, keep=keep, redact=redact)
         self._shell.env = self._calls.env
+        self._notes = Notes(keep, "prepared.json")
 
     @property
     def name(self) -> str:
@@ -80,11 +83,20 @@ class KubectlRecipe:
         up = f"kubectl scale {self._target} --replicas=<as before>, kubectl rollout status {self._target}"
         steps = [Planned(action="stop", text=down)]
         if self._build:
-            steps.append(Planned(action="build", text=self._calls.redact(self._build)))
+            steps += self.built(self._calls.redact(self._build), early=bool(self._image))
         if self._image:
             steps.append(Planned(action="deploy", text=f"kubectl set image {self._target} <container>={self._image}"))
         undo = f"kubectl rollout undo {self._target} --to-revision=<as before>; " if self._changes else ""
-        return (*steps, Planned(action="start", text=up), Planned(action="undo", text=f"{down}; {undo}{up}"))
+        return (*in_order(steps), Planned(action="start", text=up), Planned(action="undo", text=f"{down}; {undo}{up}"))
+
+    async def prepare(self, before: Before) -> None:
+        """Build an image of a name that no pod uses; one that is used would be taken by the next pod that starts."""
+        if not self._build or self.builds is Builds.AFTER or not self._new_name(before):
+            return
+        self._notes.set(built="")
+        await self._make()
+        if self.builds is Builds.BEFORE:
+            self._notes.set(built=self._image)
 
     async def stop(self, before: Before) -> None:
         """Scale to nothing (which also puts an autoscaler to rest), and wait until no pod is left."""
@@ -94,10 +106,8 @@ class KubectlRecipe:
 
     async def deploy(self, before: Before) -> None:
         """Set the image of the containers that run the application; pods are made by `start`."""
-        if self._build:
-            await self._shell.must(
-                self._build, f"Building for {self._target}", folder=self._calls.folder, code="recipe_build_failed"
-            )
+        if self._build and not (self._image and self._notes.read().get("built") == self._image):
+            await self._make()
         if self._image:
             names = containers_for(read_deployment(await self._get(before)), self._image)
             images = [f"{name}={self._image}" for name in names]
@@ -173,6 +183,14 @@ class KubectlRecipe:
             if key in ref
         ]
         return sorted({*environment_of(found), *whole})
+
+    async def _make(self) -> None:
+        if self._build:
+            what = f"Building for {self._target}"
+            await self._shell.must(self._build, what, folder=self._calls.folder, code="recipe_build_failed")
+
+    def _new_name(self, before: Before) -> bool:
+        return bool(self._image) and self._image not in dict(before.get("images") or {}).values()
 
     @property
     def _target(self) -> str:

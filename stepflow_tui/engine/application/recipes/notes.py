@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from stepflow_tui.engine.errors import StepFailed
 _NAME = "notes.json"
 OLDS = "olds"
 """The note that holds processes of before."""
+BARE = "bare"
+"""The note that names a pid file beside which nothing stood before."""
 
 
 class Notes:
@@ -45,13 +48,18 @@ class Notes:
         write_private(self._file, json.dumps({**self.read(), **values}))
 
 
+def all_notes(keep: Path) -> Iterator[Notes]:
+    """What each recipe of a run remembers."""
+    for file in sorted(keep.glob(f"*/{_NAME}")):
+        yield Notes(file.parent)
+
+
 def forget_old_processes(keep: Path) -> None:
     """Drop how the processes of before are started again, of all recipes: their environments may hold secrets.
 
     Args:
         keep: the run's private folder for recipes, as `recipes_of` got it.
     """
-    for file in sorted(keep.glob(f"*/{_NAME}")):
-        notes = Notes(file.parent)
+    for notes in all_notes(keep):
         if notes.read().get(OLDS):
             notes.set(**{OLDS: {}})

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from stepflow_tui.engine.application.recipes.calls import write_private
+from stepflow_tui.engine.application.recipes.notes import BARE, all_notes
 from stepflow_tui.engine.application.recipes.process import Process, own_pids, process_of
 from stepflow_tui.engine.errors import StepFailed
 
@@ -95,6 +96,13 @@ class PidFile:
                 self.path.unlink(missing_ok=True)
             self._side.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Remove what stands beside it; the file too, if it names a process that was started here and has ended."""
+        record = self.record()
+        if record is not None and self._number() == record.pid and _of_record(record) is None:
+            self.path.unlink(missing_ok=True)
+        self._side.unlink(missing_ok=True)
+
     def _number(self) -> int | None:
         try:
             if not stat.S_ISREG(self.path.stat().st_mode):
@@ -123,6 +131,27 @@ class PidFile:
         except (psutil.Error, OSError):
             return ""
         return "" if began <= written + SLACK_SECONDS else "it began after the number was written"
+
+
+def _of_record(record: Record) -> Process | None:
+    process = process_of(record.pid)
+    return process if process is not None and process.mark == record.mark else None
+
+
+def forget_records(keep: Path) -> None:
+    """After the way back: nothing stands beside a pid file that had nothing beside it before, of all recipes.
+
+    Args:
+        keep: the run's private folder for recipes, as `recipes_of` got it.
+
+    Raises:
+        StepFailed: `recipe_pid_file`, a pid file can't be read.
+    """
+    for notes in all_notes(keep):
+        path = notes.read().get(BARE)
+        if path:
+            PidFile(Path(path)).forget()
+            notes.set(**{BARE: None})
 
 
 def _named(pid: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stepflow_tui.engine.application.recipes.base import Before, Planned, Standing
 from stepflow_tui.engine.application.recipes.calls import Calls, hiding, newest, until
+from stepflow_tui.engine.application.recipes.preparing import Preparing
 from stepflow_tui.engine.application.recipes.systemd_unit import (
     PROPERTIES,
     Unit,
@@ -32,7 +33,7 @@ SETTLE_SECONDS = 1.0
 """How long a unit that counts as started at once (`Type=simple`) has to stay up before it is believed."""
 
 
-class SystemdRecipe:
+class SystemdRecipe(Preparing):
     """`kind: systemd`. It deploys nothing: the unit runs whatever its files and settings say when it starts."""
 
     def __init__(self, config: Recipe, *, folder: Path, keep: Path, redact: Redact) -> None:

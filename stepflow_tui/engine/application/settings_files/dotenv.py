@@ -57,6 +57,10 @@ class Entry:
     broken: bool = False  # begins with a quote that is not closed
 
 
+_GOES_ON = re.compile(r"\\\Z|;[^\S\n]*(?:export|set|declare)\b")
+"""`NAME=x\\` before a line end, and `NAME=x; export NAME`."""
+
+
 def entries(text: str) -> list[Entry]:
     """All entries in order; lines that are none are passed over."""
     return list(_scan(text))
@@ -109,6 +113,9 @@ class Dotenv:
         entry = found[0]
         if entry.broken:
             raise Unfit("setting_unreadable", "its value begins with a quote that is not closed", "correct the line")
+        if not entry.quote and _GOES_ON.search(entry.value):
+            why = "its value goes on in the next line, or a command follows it: readers differ in where it ends"
+            raise Unfit("setting_unreadable", why, "write the value alone, in one line")
         return Place(start=entry.start, end=entry.end, kind="str", value=entry.value, steps=(key, 0))
 
     def splice(self, text: str, key: str, wanted: str) -> Splice:

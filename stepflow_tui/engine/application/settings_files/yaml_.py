@@ -111,6 +111,14 @@ def _build(event: yaml.Event, rest: Iterator[yaml.Event], *, flow: bool) -> _Nod
     return node
 
 
+def _readable(text: str) -> bool:
+    try:
+        _parse(text)
+    except Unfit:
+        return False
+    return True
+
+
 def _mark(mark: _Mark | None) -> _Mark:
     assert mark is not None  # only events made by hand have none
     return mark
@@ -193,6 +201,8 @@ class Yaml:
             raise Unfit("setting_lines", "its value is a block of lines", "write it as one quoted text")
         written = _bool(value, raw) if isinstance(value, bool) else _text(value, raw, name + wanted)
         lead = " " if place.start == place.end else ""
+        if "?" in written and not _readable(text[: place.start] + lead + written + text[place.end :]):
+            written = f"'{written}'"  # within [] and {} a plain `?` is none for every reader
         return Splice(
             key=key, start=place.start, end=place.end, text=lead + written, old=place.value[len(name) :], new=wanted,
             steps=place.steps, facts={place.steps: _fact(value, written)},

@@ -15,7 +15,7 @@ from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.redact import Redact
 from stepflow_tui.engine.model.times import iso_utc
 from stepflow_tui.engine.steps.application.findings import redact_of
-from stepflow_tui.engine.steps.application.state import Stage, State, StateFile
+from stepflow_tui.engine.steps.application.state import UNDERWAY, Stage, State, StateFile
 from stepflow_tui.engine.steps.application.wellbeing import sql_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Bookkeeping:
     @property
     def underway(self) -> bool:
         """Whether somebody began to move it and has not come to an end."""
-        return self.stage not in (Stage.OLD, Stage.NEW)
+        return self.stage in UNDERWAY
 
     @property
     def state(self) -> State:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow_tui.engine.application.health import Answer
 from stepflow_tui.engine.application.recipes.notes import forget_old_processes
+from stepflow_tui.engine.application.recipes.pid_file import forget_records
 from stepflow_tui.engine.application.settings import changed_lines
 from stepflow_tui.engine.errors import StepFailed, StepFlowError, Stopping
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.steps.application import findings
 from stepflow_tui.engine.steps.application.bookkeeping import KEPT, Bookkeeping, restarts_application
+from stepflow_tui.engine.steps.application.kept_config import forget_config
 from stepflow_tui.engine.steps.application.last_look import try_functions
 from stepflow_tui.engine.steps.application.side_settings import SideSettings
 from stepflow_tui.engine.steps.application.state import Failure, Stage
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from stepflow_tui.engine.model.config_application import Health
     from stepflow_tui.engine.steps.context import RunContext
 
+
+UNTOUCHED = "Nothing was stopped or changed: the application runs as before."
 
 First = Callable[[], Awaitable[Any]]
 """What must be done before the old application may be started again, such as taking writes back."""
@@ -131,6 +135,18 @@ class Changeover(Bookkeeping):
 
     # ---- acting
 
+    async def prepare(self) -> None:
+        """What recipes can do while the application runs: a pull or a build that fails must not cost a stopped one. Nothing
+        when it is on its way already.
+
+        Raises:
+            StepFlowError: it can't be done; the application was not touched.
+        """
+        async with self._turn:
+            for recipe in self.recipes if self.stage is Stage.OLD else ():
+                async with self._named(recipe.name):
+                    await self._prepare(recipe)
+
     async def stop(self) -> None:
         """Stop the application, and keep it stopped until `switch_over` or `switch_back`.
 
@@ -176,6 +192,7 @@ class Changeover(Bookkeeping):
         """Nobody goes back any more: settings and processes of before, with their secrets, are not kept any longer."""
         await self._settings.forget()
         await asyncio.to_thread(forget_old_processes, self.private(KEPT))
+        await asyncio.to_thread(forget_config, self.ctx.run_dir)
 
     # ---- forward
 
@@ -189,6 +206,15 @@ class Changeover(Bookkeeping):
         except Exception as error:  # whatever it is, the application must not be left lying
             traceback.print_exc()  # the engine's stderr is its log
             await self._failed(StepFailed(f"An internal error: {type(error).__name__}.", code="internal"), first)
+
+    async def _prepare(self, recipe: Recipe) -> None:
+        before = await recipe.look()
+        try:
+            await recipe.prepare(before)
+        except StepFlowError as error:
+            error.detail = f"{error.detail}\n{UNTOUCHED}".strip()
+            raise
+        failpoint("application_prepared")
 
     async def _stop(self) -> None:
         if self.stage in (Stage.OLD, Stage.STOPPING):
@@ -337,6 +363,7 @@ class Changeover(Bookkeeping):
         state.before, state.stage = {}, Stage.OLD
         await self.save()
         await asyncio.to_thread(forget_old_processes, self.private(KEPT))  # it runs again: its environment is its own
+        await asyncio.to_thread(forget_records, self.private(KEPT))
         failpoint("application_back")
         await self.show()
         await self.tell("application_back", seconds=round(seconds, 2))

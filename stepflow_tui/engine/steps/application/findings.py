@@ -13,7 +13,9 @@ from pydantic import SecretStr
 from stepflow_tui.engine.application.commands import printable, tail
 from stepflow_tui.engine.errors import StepFailed, StepFlowError
 from stepflow_tui.engine.model.finding import Finding, warning
-from stepflow_tui.engine.model.redact import MASK, Redact, redactor
+from stepflow_tui.engine.model.redact import Redact, redactor
+from stepflow_tui.engine.model.secret_words import plain
+from stepflow_tui.engine.steps.application.log_words import secrets_in, without_secrets
 from stepflow_tui.engine.steps.application.state import Failure, Stage
 from stepflow_tui.engine.steps.hooks import secrets_of_hooks
 
@@ -33,12 +35,6 @@ _SECRET_WORD = re.compile(
     r"(?i)pass(?!ed|es|ing|enger)|\bpw\b|pwd|secret|token|api_?key|access_?key|private|credential|auth(?!or)|cookie|session|dsn"
     r"|database_url|_key\b|salt|signature"
 )
-_PAIR = re.compile(
-    r"""(?ix) (?P<name>["']?[\w.\-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?-?key|access_?-?key|private_?-?key|_key
-      |credentials?|authorization|auth|cookie|session|dsn|signature|salt)[\w.\-]*["']?)
-      (?P<sign>\s*[=:]\s*) (?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:bearer|basic)\s+\S+|[^\s,;&]+)"""
-)
-_WORD_IN_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]+@")
 
 
 def sounds_secret(name: str) -> bool:
@@ -53,7 +49,7 @@ def redact_of(ctx: RunContext) -> Redact:
     )
 
     def redact(text: str) -> str:
-        return _pairs(own(ctx.journal.clean(text)))
+        return without_secrets(own(ctx.journal.clean(text)))
 
     return redact
 
@@ -69,18 +65,14 @@ def log_redact_of(ctx: RunContext) -> Redact:
 def _file_secrets(path: Path) -> Iterator[str]:
     """Values whose names sound secret, in whatever format; a file that can't be read gives none away either."""
     with contextlib.suppress(OSError):
-        for found in _PAIR.finditer(path.read_text(encoding="utf-8", errors="replace")):
-            yield found["value"].strip("\"'")
-
-
-def _pairs(text: str) -> str:
-    return _PAIR.sub(lambda m: f"{m['name']}{m['sign']}{MASK}", _WORD_IN_URL.sub(rf"\1{MASK}@", text))
+        yield from secrets_in(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def _secrets(config: Config) -> Iterator[str]:
     application = config.application
     for recipe in application.recipe:
-        yield from (value.get_secret_value() for value in recipe.env.values())
+        values = {name: value.get_secret_value() for name, value in recipe.env.items()}
+        yield from (value for name, value in values.items() if not plain(name, value))
     for switch in application.switches:
         yield from _looking_so((name, value) for name, value in switch.assignments.items())
         if switch.to is not None:

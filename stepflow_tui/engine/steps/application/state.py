@@ -30,6 +30,10 @@ class Stage(StrEnum):
     BACK = "going back"
 
 
+UNDERWAY = frozenset(Stage) - {Stage.OLD, Stage.NEW}
+"""Somebody began to move it and has not come to an end."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Failure:
     """Why the new side was left, fit to be shown: no secrets, no control characters."""

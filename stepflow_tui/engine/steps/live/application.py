@@ -22,6 +22,17 @@ async def show_application(ctx: RunContext) -> None:
         await changeover.show()
 
 
+async def prepare_application(ctx: RunContext) -> None:
+    """Before the fence rises: images that can't be had or built are told while the application writes to SQLite.
+
+    Raises:
+        StepFlowError: see `Changeover.prepare`.
+    """
+    changeover = changeover_of(ctx)
+    if changeover.configured:
+        await changeover.prepare()
+
+
 async def follow_writes(ctx: RunContext) -> Evidence:
     """PostgreSQL owns writes: the application goes there too. When it does not come up, writes and application go back.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from stepflow_tui.engine.sqlite.catalog import read_schema
 from stepflow_tui.engine.sqlite.connect import SUFFIXES, open_living, real_path, shown, side_file
 from stepflow_tui.engine.sqlite.holders import find_holders
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
+from stepflow_tui.engine.sqlite.mark import Renamed, mark_of, read_mark, set_mark
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
@@ -71,22 +73,42 @@ class CleanUp(PlainStep):
             )
         await changeover_of(ctx).forget()
         await ctx.journal.forget_gauges("lag", "wal")
-        evidence = {"capture_removed": removed, "row_numbers_dropped": dropped}
+        # the one file that stays beside the database, told so that nobody has to find it
+        mark = shown(mark_of(real_path(ctx.config.source.path)))
+        evidence = {"capture_removed": removed, "row_numbers_dropped": dropped, "mark": mark}
         closing = json.loads((await ctx.journal.step_row(STEP))["evidence"] or "{}")
         if closing.get(RENAME):
-            evidence["renamed"] = await rename_source(real_path(ctx.config.source.path))
+            evidence["renamed"] = await rename_source(real_path(ctx.config.source.path), ctx.run_id)
         return evidence
 
 
-async def rename_source(path: Path) -> str:
-    """Give the old file another name, with its side files. Renaming it twice is harmless.
+async def rename_source(path: Path, run_id: str) -> str:
+    """Give the old file a name that nothing has, with its side files. Renaming it twice is harmless: the mark names file and
+    new name before anything moves, so a file that an application makes under the old name meanwhile is left alone.
 
     Raises:
-        StepFailed: somebody has it open.
+        StepFailed: somebody has it open, or it is gone.
     """
-    aside = _aside(path)
-    if not path.exists() and aside.exists():
+    with sqlite_errors(f"Renaming the old file {shown(path)}"):
+        renamed = _renamed(path, run_id) or Renamed(name=_free_name(path), inode=path.stat().st_ino)
+    aside = path.with_name(renamed.name)
+    if _is(aside, renamed.inode):
         return shown(aside)
+    if not _is(path, renamed.inode):
+        raise StepFailed(
+            f"The old file {shown(path)} is gone: somebody else moved it before the clean-up could rename it.",
+            detail=f"nor is it {shown(aside)}",
+            hint=f"Put it to {shown(aside)}, then `stepflow run` again: it finishes the clean-up.",
+            code="source_gone",
+        )
+    await _refuse_open(path)
+    with sqlite_errors(f"Renaming the old file {shown(path)}"):
+        set_mark(path, run_id, renamed=renamed)
+        _rename(path, aside)
+    return shown(aside)
+
+
+async def _refuse_open(path: Path) -> None:
     holders = await find_holders(path)
     if holders.processes:
         raise StepFailed(
@@ -95,15 +117,32 @@ async def rename_source(path: Path) -> str:
             hint="Stop the program, then `stepflow run` again: it finishes the clean-up.",
             code="source_open",
         )
+
+
+def _rename(path: Path, aside: Path) -> None:
     for suffix in (*SUFFIXES, ""):  # the file last: its new name says that all of them have theirs
         old = side_file(path, suffix) if suffix else path
         if old.exists():
             old.rename(side_file(aside, suffix) if suffix else aside)
-    return shown(aside)
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.migrated")
+def _renamed(path: Path, run_id: str) -> Renamed | None:
+    """What an engine before this one was about to rename, or has renamed."""
+    # a mark that makes no sense names nothing; it is written anew
+    with sqlite_errors(f"The mark beside {shown(path)}"), suppress(ValueError):
+        mark = read_mark(path)
+        return mark.renamed if mark is not None and mark.run == run_id else None
+    return None
+
+
+def _is(path: Path, inode: int) -> bool:
+    return path.exists() and path.stat().st_ino == inode
+
+
+def _free_name(path: Path) -> str:
+    """`.migrated`, or with a number where an earlier migration left its file."""
+    names = (f"{path.name}.migrated" + (f"-{n}" if n > 1 else "") for n in count(1))
+    return next(n for n in names if not any(path.with_name(n + suffix).exists() for suffix in ("", *SUFFIXES)))
 
 
 async def _drop_rowid(conn: asyncpg.Connection, table: TablePlan) -> bool:
@@ -127,10 +166,12 @@ async def _clear_source(ctx: RunContext) -> tuple[bool, list[str]]:
     Compared with what it had just before, and not with the backup: the application may have dropped things since.
     """
     path = real_path(ctx.config.source.path)
-    if not path.exists() and _aside(path).exists():
-        return False, []  # renamed by an engine that died before it could say so
+    if _renamed(path, ctx.run_id) is not None:
+        return False, []  # it was clean when the renaming began; what stands under the name now may be somebody else's
     before = await asyncio.to_thread(_entries, path)
-    removed = await capture.uninstall(path, ctx.run_id)
+    with sqlite_errors(f"The mark beside {path}"):
+        await asyncio.to_thread(set_mark, path, ctx.run_id)  # first: nobody must find the file without both
+    removed = await capture.uninstall(path, ctx.run_id, with_fence=True, keep_mark=True)
     now = await asyncio.to_thread(_entries, path)
     ours = [f"{name} in the source" for name in sorted(now) if _is_ours(name)]
     return removed, ours + [f"{name} is missing in the source" for name in sorted(before - now) if not _is_ours(name)]

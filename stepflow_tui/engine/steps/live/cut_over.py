@@ -10,26 +10,24 @@ from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping, TargetC
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import Danger
+from stepflow_tui.engine.sqlite import capture
+from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
-from stepflow_tui.engine.steps.live.application import follow_back, follow_writes
-from stepflow_tui.engine.steps.live.figures import keep_figures
-from stepflow_tui.engine.steps.live.freeze import Frozen, freeze, open_new_side, unfreeze
+from stepflow_tui.engine.steps.live.application import follow_back, follow_writes, prepare_application
+from stepflow_tui.engine.steps.live.figures import FULL, keep_figures, refuse_taken_out
+from stepflow_tui.engine.steps.live.freeze import Frozen, clear_new_side, freeze, open_new_side, unfreeze
 from stepflow_tui.engine.steps.live.freeze_watch import Watch, watched
 from stepflow_tui.engine.steps.live.gate import decided_owner
 from stepflow_tui.engine.steps.live.prove import keep_proving
 from stepflow_tui.engine.steps.live.rehearsals import SERVICE as REHEARSALS
-from stepflow_tui.engine.steps.live.rehearse import refuse_unready, rehearse
+from stepflow_tui.engine.steps.live.rehearse import PASSING, RETRY_SECONDS, refuse_unready, rehearse
 from stepflow_tui.engine.steps.live.returning import keep_returning
 from stepflow_tui.engine.steps.live.switch_reads import hush_shadow_reads, resume_shadow_reads
 from stepflow_tui.engine.steps.live.tailing import keep_tailing
 from stepflow_tui.engine.steps.live.take_back import take_back_writes
 from stepflow_tui.engine.steps.waiting import wait_for_time
 from stepflow_tui.engine.together import to_the_end
-
-RETRY_SECONDS = 5.0
-PASSING = ("source_busy", "source_locked")
-"""Refusals that only say that writers were quicker, so the next try may go through."""
 
 
 class CutOver(PlainStep):
@@ -49,6 +47,7 @@ class CutOver(PlainStep):
         done = None
         if await decided_owner(ctx) is Owner.SQLITE:
             await wait_for_time(ctx)
+            await prepare_application(ctx)
             done = await _tries(ctx)
         await open_new_side(ctx)  # an engine that died after the point of no return left the rest to this one
         moved = await follow_writes(ctx)
@@ -65,7 +64,10 @@ class CutOver(PlainStep):
             NeedsConfirmation: rows would be lost that SQLite can't hold, and the run's name was not typed.
         """
         if await decided_owner(ctx) is Owner.SQLITE:
-            await unfreeze(ctx)
+            if await capture.is_installed(real_path(ctx.config.source.path), ctx.run_id):
+                await unfreeze(ctx)
+            else:  # an abort took capture away, and the fence with it
+                await clear_new_side(ctx)
             return {"owner": Owner.SQLITE.value, **await follow_back(ctx)}
         taken = await take_back_writes(ctx)
         return {**taken, **await follow_back(ctx)}
@@ -85,7 +87,7 @@ async def _tries(ctx: RunContext) -> Frozen | None:
             await ctx.journal.event("cutover_failed", {"code": exc.code, "message": exc.message}, level=Level.WARNING)
             if await decided_owner(ctx) is Owner.POSTGRESQL:
                 return None
-            if left == 0 or (isinstance(exc, Refused) and exc.code not in PASSING):
+            if left == 0 or exc.code == FULL or (isinstance(exc, Refused) and exc.code not in PASSING):
                 raise
             left -= 1
         await ctx.clock.sleep(RETRY_SECONDS)
@@ -94,6 +96,7 @@ async def _tries(ctx: RunContext) -> Frozen | None:
 async def _one_try(ctx: RunContext) -> Frozen:
     """One freeze. Whatever ends it before the point of no return lifts the fence, a cancellation included."""
     await ctx.services.stop("tail", "verifier", "figures", REHEARSALS)
+    refuse_taken_out(ctx)
     await hush_shadow_reads(ctx)
     async with watched(ctx) as watch:
         try:
@@ -115,8 +118,10 @@ async def _back_to_before(ctx: RunContext, watch: Watch) -> None:
         return
     try:
         await unfreeze(ctx)
-    except TargetConnectionError:
-        await watch.done()  # the fence is lifted; what is left in the target the next engine takes away
+    except StepFlowError as exc:
+        if isinstance(exc, TargetConnectionError) or exc.code == "capture_missing":
+            # the fence is lifted, or gone: what is left in the target the next engine takes away
+            await watch.done()
         raise
     await watch.done()
     await keep_figures(ctx)

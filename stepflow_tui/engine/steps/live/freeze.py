@@ -47,7 +47,8 @@ async def freeze(ctx: RunContext, watch: Watch) -> Frozen:
     """From the fence to the point of no return.
 
     Raises:
-        StepFailed: `freeze_too_long`; and whatever a part raises. The caller lifts the fence then.
+        StepFailed: `freeze_too_long`; Drift: the fence did not stand to the end; and whatever a part raises. The caller
+            lifts the fence then.
     """
     allowed = ctx.config.cutover.max_freeze
     version = await gate_version(ctx)  # named at the end: a decision about the owner in between makes this freeze fail
@@ -88,11 +89,15 @@ async def _behind_the_fence(ctx: RunContext, done: Frozen, allowed: float) -> No
 
 
 async def _point_of_no_return(ctx: RunContext, done: Frozen, version: int) -> None:
-    """One commit in the target decides: from here on PostgreSQL owns writes."""
+    """One commit in the target decides: from here on PostgreSQL owns writes. What SQLite took after the comparison would be
+    lost with it, so the fence is looked at last."""
+    tables = [t.source for t in (await capture_plan_of(ctx)).tables]
+    path, compared = real_path(ctx.config.source.path), ctx.memory.get(Proven).n
+    await lite_fence.hold_fence(path, tables, compared=compared)
     await ctx.journal.event("cutover_point_of_no_return", {})
     await open_target(ctx, wait=OPEN_SECONDS, version=version)
     failpoint("freeze_decided")
-    await lite_fence.set_owner(real_path(ctx.config.source.path), Owner.POSTGRESQL, wait=OPEN_SECONDS)
+    await lite_fence.set_owner(path, Owner.POSTGRESQL, wait=OPEN_SECONDS)
     await done.tell(ctx, "writes_open")
     await ctx.journal.audit(ctx.answers.who, "cutover", done.facts)
 
@@ -120,6 +125,11 @@ async def unfreeze(ctx: RunContext) -> None:
     path = real_path(ctx.config.source.path)
     await lite_fence.lift_fence(path, owner=Owner.SQLITE, wait=OPEN_SECONDS)  # first: nobody waits for the rest
     await ctx.journal.event("cutover_taken_back", {})
+    await clear_new_side(ctx)
+
+
+async def clear_new_side(ctx: RunContext) -> None:
+    """What the cutover made in the target is taken out of it; harmless where it made nothing."""
     async with connection(ctx) as conn:
         await remove_keys(ctx, conn)
         await undo_return(ctx, conn)

@@ -36,12 +36,20 @@ async def close_target(ctx: RunContext) -> None:
         await fence.install_gate(conn, await run_tables(ctx), wait=GATE_SECONDS)
 
 
+async def target_claimed(ctx: RunContext) -> bool:
+    """Whether the run has begun to change the target: before that, nothing has to be asked or undone there."""
+    return bool((await ctx.journal.step_row("backfill.claim-target"))["attempt"])
+
+
 async def owner_of(ctx: RunContext) -> Owner:
     """The side that owns writes, as the target says now: it is the truth about it.
 
     Raises:
         Drift: the target has lost what said so.
+        TargetConnectionError: it can't be asked.
     """
+    if not await target_claimed(ctx):
+        return Owner.SQLITE
     async with connection(ctx) as conn:
         if not await _there(ctx, conn):
             return Owner.SQLITE

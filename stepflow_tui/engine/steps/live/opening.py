@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
+from stepflow_tui.engine.sqlite import capture
+from stepflow_tui.engine.sqlite.capture_state import log_missing
+from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.live.application import CUT_OVER, finish_move, show_application
 from stepflow_tui.engine.steps.live.capture import STEP as CAPTURE
+from stepflow_tui.engine.steps.live.capture import installed_of
 from stepflow_tui.engine.steps.live.figures import keep_figures
 from stepflow_tui.engine.steps.live.freeze import open_new_side, unfreeze
 from stepflow_tui.engine.steps.live.gate import decided_owner, owner_of
@@ -38,9 +42,11 @@ async def open_live(ctx: RunContext) -> None:
         return
     if await _phase(ctx, PhaseName.CLEANUP) in _GOING:
         return
-    await keep_figures(ctx)
     if not await _done(ctx, "validate.catch-up"):
+        await _still_captured(ctx)
+        await keep_figures(ctx)
         return
+    await keep_figures(ctx)
     tried = (await ctx.journal.step_row(CUT_OVER))["attempt"] > 0
     owner = await (decided_owner(ctx) if tried else owner_of(ctx))
     ctx.journal.gauge("live", {"owner": owner.value})
@@ -75,6 +81,18 @@ async def consent_live(ctx: RunContext, phases: Sequence[str]) -> None:
     elif PhaseName.CUTOVER in phases:
         await changeover_of(ctx).check_back()
         await look_back(ctx)
+
+
+async def _still_captured(ctx: RunContext) -> None:
+    """Where no tail looks yet: what is copied while nothing is captured is copied in vain.
+
+    Raises:
+        Drift: `capture_log_missing`, `capture_file_replaced`.
+    """
+    await installed_of(ctx)
+    path = real_path(ctx.config.source.path)
+    if not await capture.is_installed(path, ctx.run_id):
+        raise log_missing(path, set())
 
 
 async def _done(ctx: RunContext, step: str) -> bool:

@@ -16,6 +16,7 @@ from stepflow_tui.engine.steps.live.capture import capture_plan_of
 from stepflow_tui.engine.steps.live.proven import Proven
 from stepflow_tui.engine.steps.live.rejects import settle_rejects
 from stepflow_tui.engine.steps.live.relog import log_missed
+from stepflow_tui.engine.steps.live.set_aside import show_set_aside
 from stepflow_tui.engine.steps.live.tailing import tail_of
 from stepflow_tui.engine.steps.verify import live_job, save_verdicts
 
@@ -27,6 +28,11 @@ AT_ONCE = 5_000
 
 ROUNDS = 100
 
+REPAIR = "`stepflow verify --repair plan` shows the repair; a clean pass must follow it."
+REJECTED = (
+    "`stepflow report` names each row that the target can't hold, with its reason: correct it in the application, and it is "
+    "tried again. A wider type is a line under `types`, and a new run."
+)
 MISSED = 10_000
 """Rows of one table that its log may have missed and that one freeze brings over."""
 
@@ -59,6 +65,8 @@ async def keep_result(ctx: RunContext, result: PassResult) -> None:
     """Journal what a pass found; a clean one proves more than what was proven before."""
     await save_verdicts(ctx, result.verdicts, result.invariants)
     await settle_rejects(ctx, result.verdicts)
+    if any(v.rejected_rows for v in result.verdicts):
+        await show_set_aside(ctx)  # the run may end over them at once, and its report names them
     known = ctx.memory.find(Proven)
     if result.clean and (known is None or known.n < result.from_n):
         ctx.memory.put(Proven(result.from_n))
@@ -94,6 +102,8 @@ async def advance(ctx: RunContext, *, enough: int = FEW) -> int:
         await ctx.control.checkpoint()
         async with tail.point() as point:
             high, found = await verifier.compare_logged(point, ctx.memory.get(Proven).n, AT_ONCE)
+            if found:
+                await show_set_aside(ctx)  # some of them may be: the report names them when the run ends here
             refuse_different(found)
             ctx.memory.put(Proven(high))
             left = point.n - high
@@ -155,7 +165,7 @@ def refuse_unequal(*verdicts: TableVerdict) -> None:
             if len(other) > 1
             else f"The table {other[0].table} is not proven equal.",
             detail="; ".join(f"{v.table}: {v.reason or f'{v.differences} rows differ'}" for v in other[:10]),
-            hint="`stepflow verify --repair plan` shows the repair; a clean pass must follow it.",
+            hint=REJECTED if any(v.rejected_rows for v in other) else REPAIR,
             code="live_differences",
         )
 
@@ -166,6 +176,6 @@ def refuse_different(found: Sequence[Discrepancy]) -> None:
         raise Different(
             f"{len(found)} rows differ between the source and the target although all changes are applied.",
             detail="; ".join(f"{d.table} {d.key}" for d in found[:10]),
-            hint="`stepflow verify --repair plan` shows the repair; a clean pass must follow it.",
+            hint=REJECTED if any(d.cause.startswith(("quarantined", "rejected")) for d in found) else REPAIR,
             code="live_differences",
         )

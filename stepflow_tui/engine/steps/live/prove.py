@@ -23,6 +23,8 @@ from stepflow_tui.engine.steps.live.tailing import undisturbed
 from stepflow_tui.engine.steps.settle import settle_checklist
 
 SERVICE = "verifier"
+REHEARSALS = "rehearsals"
+"""The service of `rehearsals`: a dry run compares, so it ends before comparing does."""
 
 
 class Prove(PlainStep):
@@ -55,7 +57,7 @@ class Prove(PlainStep):
 
     async def undo(self, ctx: RunContext) -> Evidence:
         """Stop comparing."""
-        await ctx.services.stop(SERVICE)
+        await ctx.services.stop(REHEARSALS, SERVICE)
         return {}
 
 

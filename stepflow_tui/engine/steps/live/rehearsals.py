@@ -1,15 +1,16 @@
-"""Dry runs of the cutover on demand, while reads are being switched and while the run waits before the cutover."""
+"""Dry runs of the cutover on demand, from the first clean pass to the cutover: at gates, and while reads are switched."""
 
 from __future__ import annotations
 
-from stepflow_tui.engine.errors import StepFlowError
+from stepflow_tui.engine.errors import Refused, StepFlowError, Stopping
 from stepflow_tui.engine.model.events import Level
-from stepflow_tui.engine.model.state import PhaseName, StepState
+from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.live.orders import OrderKind, orders_of
+from stepflow_tui.engine.steps.live.prove import REHEARSALS
 from stepflow_tui.engine.steps.live.rehearse import rehearse
 
-SERVICE = "rehearsals"
+SERVICE = REHEARSALS
 LOOK_SECONDS = 0.25
 
 
@@ -25,13 +26,20 @@ async def _take_orders(ctx: RunContext) -> None:
         await ctx.clock.sleep(LOOK_SECONDS)
 
 
-async def _rehearse(ctx: RunContext) -> None:
-    """The cutover rehearses by itself once it has begun. What a dry run finds wrong is told, it ends nothing."""
+async def cutting_over(ctx: RunContext) -> bool:
+    """Whether writes are being moved just now. At a gate they are not, whatever an engine before this one had begun."""
     row = await ctx.journal.phase_row(PhaseName.CUTOVER.value)
-    if row["state"] != StepState.PENDING.value:
-        return
+    return row["state"] == StepState.RUNNING.value and await ctx.journal.state() is not RunState.WAITING
+
+
+async def _rehearse(ctx: RunContext) -> None:
+    """What a dry run finds wrong is told, it ends nothing. Nobody who asked for one is left without an answer."""
     try:
+        if await cutting_over(ctx):
+            raise Refused("The cutover has begun, and rehearses by itself.", code="no_rehearsal_now")
         await rehearse(ctx)
+    except Stopping:
+        return  # the engine ends, or the run is aborted: both are told by themselves
     except StepFlowError as exc:
         data = {"code": exc.code, "message": exc.message}
         await ctx.journal.event("cutover_not_rehearsed", data, level=Level.WARNING)

@@ -8,12 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepflow_tui.engine.errors import Refused
+from stepflow_tui.engine.errors import Refused, StepFlowError
 from stepflow_tui.engine.model.config import TablesMode
 from stepflow_tui.engine.model.plan import Stage
+from stepflow_tui.engine.model.state import PhaseName, StepState
 from stepflow_tui.engine.postgres import progress
 from stepflow_tui.engine.postgres.errors import pg_errors
-from stepflow_tui.engine.sqlite.capture import open_application
+from stepflow_tui.engine.sqlite.applying import begin, open_applying, rollback
 from stepflow_tui.engine.sqlite.connect import real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.application.changeover import Ready, changeover_of
@@ -24,10 +25,16 @@ from stepflow_tui.engine.steps.live.living import living_schema
 from stepflow_tui.engine.steps.live.prove import clean_pass
 from stepflow_tui.engine.steps.live.reads_by_restart import moves_by_restart
 from stepflow_tui.engine.steps.live.sequences import set_sequences
+from stepflow_tui.engine.steps.live.set_aside import show_set_aside
 from stepflow_tui.engine.steps.live.tailing import keep_tailing, tail_of, undisturbed
+from stepflow_tui.engine.texts.switching import GUARDS
 
 if TYPE_CHECKING:
     import asyncpg
+
+RETRY_SECONDS = 5.0
+PASSING = ("source_busy", "source_locked")
+"""Errors that only say that writers were quicker, so the next try may go through."""
 
 PER_KEY_SECONDS = 0.0002
 """Comparing one row by its key on both sides, on a slow machine."""
@@ -74,9 +81,22 @@ class Rehearse(PlainStep):
         Raises:
             Refused: a guard does not hold.
         """
-        found = await rehearse(ctx)
+        found = await self._in_tries(ctx)
         refuse_unready(found)
         return {"freeze_seconds": found.freeze_seconds, "guards": [g.code for g in found.guards]}
+
+    async def _in_tries(self, ctx: RunContext) -> Rehearsal:
+        """Writers that were quicker are no reason to give up: the cutover itself would try again too."""
+        left = ctx.config.cutover.retries
+        while True:
+            await ctx.control.checkpoint()
+            try:
+                return await rehearse(ctx)
+            except StepFlowError as exc:
+                if left == 0 or exc.code not in PASSING:
+                    raise
+            left -= 1
+            await ctx.clock.sleep(RETRY_SECONDS)
 
 
 async def rehearse(ctx: RunContext) -> Rehearsal:
@@ -93,9 +113,12 @@ async def rehearse(ctx: RunContext) -> Rehearsal:
     async with connection(ctx) as conn:
         target_seconds = await _try_target(ctx, conn)
         poison = sum((await progress.count_poison(conn, ctx.run_id)).values())
+    if poison:
+        await show_set_aside(ctx)
     freeze = round(lock_seconds + 2 * tail_seconds + keys * PER_KEY_SECONDS + target_seconds + RETURN_SECONDS, 2)
     behind = (await tail_of(ctx)).lag.changes
-    guards = _guards(ctx, freeze, poison, behind, await _added_tables(ctx))
+    switched = (await ctx.journal.phase_row(PhaseName.SWITCH_READS.value))["state"] == StepState.DONE.value
+    guards = _guards(ctx, freeze, poison, behind, await _added_tables(ctx), switched=switched)
     application = map(_application_guard, await changeover_of(ctx).ready())
     found = Rehearsal(freeze_seconds=freeze, guards=(*guards, *application))
     ctx.journal.gauge("live", {"freeze_seconds": freeze, "rehearsal": found.plain(ctx.clock.now_ms())})
@@ -109,15 +132,22 @@ def refuse_unready(found: Rehearsal) -> None:
     if missing:
         raise Refused(
             "The cutover's guards do not all hold.",
-            detail=", ".join(f"{g.code} ({g.params['reason']})" if g.params.get("reason") else g.code for g in missing),
+            detail="; ".join(map(_in_the_way, missing)),
             hint="`stepflow cutover --rehearse` shows each with its reason.",
             code="cutover_guards",
         )
 
 
-def _guards(ctx: RunContext, freeze: float, poison: int, behind: int, added: list[str]) -> tuple[Guard, ...]:
+def _in_the_way(guard: Guard) -> str:
+    """`reads: reads from the new side: 1 %`."""
+    return f"{guard.code}: {GUARDS[guard.code][1].format_map(guard.params)}"
+
+
+def _guards(
+    ctx: RunContext, freeze: float, poison: int, behind: int, added: list[str], *, switched: bool
+) -> tuple[Guard, ...]:
     differing = int(ctx.journal.gauges().get("live", {}).get("verifier", {}).get("differing", 0))
-    share = float(ctx.journal.gauges().get("switch", {}).get("percentage", 100) or 0)
+    share = float(ctx.journal.gauges().get("switch", {}).get("percentage") or 0)
     return (
         Guard(code="verified", ok=True, params={}),
         Guard(code="differing", ok=differing == 0, params={"count": differing}),
@@ -126,9 +156,18 @@ def _guards(ctx: RunContext, freeze: float, poison: int, behind: int, added: lis
         Guard(code="reads_by_restart", ok=True, params={})
         if moves_by_restart(ctx.config)
         else Guard(code="reads", ok=share >= 100, params={"percent": f"{share:g}"}),
+        _switched(ctx, switched=switched),
         Guard(code="tables", ok=not added, params={"names": ", ".join(added)}),
         Guard(code="freeze", ok=freeze <= ctx.config.cutover.max_freeze, params={"time": f"{freeze:g} s"}),
     )
+
+
+def _switched(ctx: RunContext, *, switched: bool) -> Guard:
+    """Whether the read switch is over: the gate before the cutover opens after it, however far reads have moved."""
+    left = ctx.journal.gauges().get("switch", {}).get("soak_left_seconds") or 0
+    if not switched and left:
+        return Guard(code="reads_held", ok=False, params={"time": f"{left:.0f} s"})
+    return Guard(code="switched", ok=switched, params={})
 
 
 def _application_guard(ready: Ready) -> Guard:
@@ -151,11 +190,11 @@ async def _added_tables(ctx: RunContext) -> list[str]:
 def _lock_seconds(ctx: RunContext) -> float:
     """How long it takes to get the source's write lock among its writers; given back at once."""
     path = real_path(ctx.config.source.path)
-    began = time.monotonic()
-    with sqlite_errors(f"Trying the write lock of {path}"), closing(open_application(path)) as opened:
-        opened.execute("begin immediate")
-        opened.execute("rollback")
-    return time.monotonic() - began
+    with sqlite_errors(f"Trying the write lock of {path}"), closing(open_applying(path)) as opened:
+        began = time.monotonic()
+        begin(opened, path, ctx.config.cutover.max_freeze)  # as the fence asks for it
+        rollback(opened)
+        return time.monotonic() - began
 
 
 async def _try_target(ctx: RunContext, conn: asyncpg.Connection) -> float:

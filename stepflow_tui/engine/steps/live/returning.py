@@ -18,6 +18,7 @@ from stepflow_tui.engine.model.plan import TablePlan
 from stepflow_tui.engine.postgres import changelog, reverse_rows, touched
 from stepflow_tui.engine.postgres.errors import pg_errors
 from stepflow_tui.engine.sqlite.applying import immediate, open_applying
+from stepflow_tui.engine.sqlite.capture_state import read_control
 from stepflow_tui.engine.sqlite.connect import open_living, real_path
 from stepflow_tui.engine.sqlite.mapping import sqlite_errors
 from stepflow_tui.engine.steps.context import RunContext
@@ -191,7 +192,8 @@ def _show_back(ctx: RunContext, **shown: int) -> None:
 def _set_position(ctx: RunContext, snapshot: str | None) -> None:
     path = real_path(ctx.config.source.path)
     with closing(open_applying(path)) as opened, immediate(opened, path, POSITION_SECONDS):
-        opened.execute(f"update {CTL} set reverse_snapshot=?", (snapshot,))
+        if read_control(opened) is not None:  # gone where the file was released while PostgreSQL was down
+            opened.execute(f"update {CTL} set reverse_snapshot=?", (snapshot,))
 
 
 def _canary(ctx: RunContext) -> str | None:

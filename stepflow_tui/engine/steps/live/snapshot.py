@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stepflow_tui.engine.errors import Drift
-from stepflow_tui.engine.model.plan import Plan
+from stepflow_tui.engine.model.plan import Plan, TableFacts, TablePlan
 from stepflow_tui.engine.model.state import StepState
 from stepflow_tui.engine.sqlite.backup import Backup, make_backup, remove_backup
 from stepflow_tui.engine.sqlite.capture_state import newest
@@ -61,15 +61,17 @@ class DropSnapshot(PlainStep):
 
 
 async def new_snapshot(ctx: RunContext, tables: Collection[str]) -> Frozen:
-    """A snapshot of the source as it is now, in place of any older one; what these tables hold must still fit the plan.
+    """A snapshot of the source as it is now, in place of any older one, counted for these tables.
 
     Raises:
-        Drift: as `TakeSnapshot`.
+        Drift: a table has other columns than the plan.
     """
     await drop_snapshot(ctx)
     path, _ = await take_snapshot(ctx)
     frozen = await frozen_at(path)
-    await hold_plan(ctx, frozen, tables)
+    approved, now = await plan_of(ctx), await _plan_now(ctx, frozen)
+    _refuse([words for t in sorted(tables) for words in _unlike(approved, now, t)])
+    await _keep_counts(ctx, approved, now)
     return frozen
 
 
@@ -118,40 +120,65 @@ def log_position(path: Path) -> int:
         return newest(opened)
 
 
-async def hold_plan(ctx: RunContext, frozen: Frozen, tables: Collection[str] | None = None) -> None:
-    """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts.
+async def hold_plan(ctx: RunContext, frozen: Frozen) -> None:
+    """Count the snapshot with the copy's own terms: what was approved must still come out, and the copy needs these counts."""
+    approved, now = await plan_of(ctx), await _plan_now(ctx, frozen)
+    if now.hash != approved.hash:
+        _refuse(differences(approved, now) or [f"hash {approved.hash} approved, {now.hash} now"])
+    await _keep_counts(ctx, approved, now)
 
-    Args:
-        tables: only these are copied again: their columns must come out, whatever else changed in the schema.
-    """
-    approved = await plan_of(ctx)
+
+async def _plan_now(ctx: RunContext, frozen: Frozen) -> Plan:
     view = await target_view(ctx.config, await target_of(ctx), frozenset({ctx.run_id}))
     census = await census_of(
         frozen.path, frozen.schema, ctx.config, view, frozen=True, mask=await mask_of(ctx), control=ctx.control
     )
-    now = await planned_again(ctx, frozen, census, view)
-    if tables is None:
-        found = [] if now.hash == approved.hash else differences(approved, now)
-    else:
-        found = [f"table {t} is different" for t in sorted(tables) if not _same_table(approved, now, t)]
-    if found or (tables is None and now.hash != approved.hash):
+    return await planned_again(ctx, frozen, census, view)
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
         raise Drift(
             "What was written since the plan was approved no longer fits it.",
-            detail="; ".join(found) or f"hash {approved.hash} approved, {now.hash} now",
+            detail="; ".join(found),
             hint="`stepflow rollback` takes capture back out; a new run plans with the new values.",
             code="plan_drift",
         )
-    counted = replace(approved, facts=now.facts)
+
+
+def _unlike(approved: Plan, now: Plan, source: str) -> list[str]:
+    """Columns that a table has no more, or has now, or declares otherwise. Which types its newest values would be given
+    doesn't count: the target's table is there, and the copy converts each value exactly, or rejects its row by name."""
+    there = {t.source: t for t in now.tables}
+    if source not in there:
+        return [f"table {source} is gone, or can't be read"]
+    old, new = _declared(approved.table(source)), _declared(there[source])
+    return [f"column {source}.{name}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+
+
+def _declared(table: TablePlan) -> dict[str, tuple[str, str, bool]]:
+    return {c.source: (c.target, c.declared, c.generated is not None) for c in table.columns}
+
+
+async def _keep_counts(ctx: RunContext, approved: Plan, now: Plan) -> None:
+    types = {(t.source, c.source): c.type for t in approved.tables for c in t.columns}
+    facts = {
+        t.source: _counted(
+            now.facts[t.source], {c.source for c in t.columns if types.get((t.source, c.source)) == c.type}
+        )
+        for t in now.tables
+        if t.source in now.facts
+    }
+    counted = replace(approved, facts=facts)
     await ctx.journal.save_facts(counted)
     ctx.memory.put(counted)
 
 
-def _same_table(approved: Plan, now: Plan, source: str) -> bool:
-    """Whether the target's table would be made the same way; reasons are words, not decisions."""
-    there = {t.source: t for t in now.tables}
-    if source not in there:
-        return False
-    one, other = approved.table(source), there[source]
-    return one.live_key == other.live_key and [replace(c, reason="") for c in one.columns] == [
-        replace(c, reason="") for c in other.columns
-    ]
+def _counted(facts: TableFacts, alike: set[str]) -> TableFacts:
+    """Violations of a column that would get another type now were counted with that type's term. Said to have some, it makes
+    the copy ask the approved type's term of every row."""
+    columns = {
+        name: found if name in alike else replace(found, violations=max(1, found.violations))
+        for name, found in facts.columns.items()
+    }
+    return replace(facts, columns=columns)

@@ -19,6 +19,7 @@ from stepflow_tui.engine.steps.claim import claim_target
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection, plan_of, target_of
 from stepflow_tui.engine.steps.live.capture import installed_of
+from stepflow_tui.engine.steps.live.figures import why_it_ended
 from stepflow_tui.engine.steps.live.gate import run_tables
 from stepflow_tui.engine.steps.live.mend import finish_recopy, let_go, mend_capture, mendable
 from stepflow_tui.engine.steps.live.proven import Proven
@@ -79,7 +80,7 @@ async def undisturbed(ctx: RunContext, work: Callable[[], Awaitable[T]]) -> T:
             if ctx.memory.find(Tail) is tail:
                 if not mendable(exc):
                     await let_go(ctx, exc)
-                    raise
+                    raise await why_it_ended(ctx, exc) from exc
                 if not ctx.services.runs(SERVICE):
                     await _mend(ctx, tail, exc)
         while ctx.memory.find(Tail) in (None, tail):
@@ -112,7 +113,7 @@ async def _follow(ctx: RunContext) -> None:
         except Exception as exc:
             if not mendable(exc):
                 await let_go(ctx, exc)
-                raise
+                raise await why_it_ended(ctx, exc) from exc
             await _mend(ctx, tail, exc)
 
 
@@ -150,5 +151,4 @@ async def _job(ctx: RunContext) -> TailJob:
         mask=await mask_of(ctx),
         max_rows_per_second=config.copying.max_rows_per_second,
         keep_seconds=config.capture.keep,
-        budget_bytes=config.capture.budget,
     )

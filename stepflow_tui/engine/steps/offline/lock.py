@@ -84,7 +84,7 @@ async def clear_source(ctx: RunContext) -> bool:
     path = real_path(ctx.config.source.path)
     if not await capture.is_installed(path, ctx.run_id):
         return False
-    return await capture.uninstall(path, ctx.run_id)
+    return await capture.uninstall(path, ctx.run_id, with_fence=True)
 
 
 def copied(ctx: RunContext) -> Fingerprint | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from stepflow_tui.engine.errors import Drift
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.steps.application.changeover import changeover_of
+from stepflow_tui.engine.steps.application.kept_config import keep_config
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.live.application import CUT_OVER, finish_move
 from stepflow_tui.engine.steps.live.freeze import open_new_side
@@ -30,6 +33,8 @@ async def open_offline(ctx: RunContext) -> None:
         StepFailed: `window_over`: nobody went on in time.
     """
     await open_run(ctx)
+    if ctx.loaded.kept:
+        await ctx.journal.event("offline_config_kept", {"file": str(ctx.loaded.path)}, level=Level.WARNING)
     if ctx.reason or await ctx.journal.state() is RunState.ROLLING_BACK:
         await ctx.services.stop(window.SERVICE)  # going back starts the old side anyway
         return
@@ -68,6 +73,7 @@ async def _new_side(ctx: RunContext) -> None:
 async def _in_the_window(ctx: RunContext) -> None:
     await keep_window(ctx)
     changeover_of(ctx).need_recipes()  # what was stopped must be startable before writes move
+    await asyncio.to_thread(keep_config, ctx.run_dir, ctx.loaded, ctx.journal.clean)
     if window.left_seconds(ctx) <= 0:
         ctx.journal.gauge(window.GAUGE, {"over": True})
         raise window.over(ctx)

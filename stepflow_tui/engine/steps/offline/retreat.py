@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from stepflow_tui.engine.model.config import TablesMode
 from stepflow_tui.engine.model.live import Owner
 from stepflow_tui.engine.model.state import PhaseName
 from stepflow_tui.engine.postgres import changelog
 from stepflow_tui.engine.postgres import fence as pg_fence
 from stepflow_tui.engine.postgres.lifted import put_back
+from stepflow_tui.engine.steps.application.kept_config import forget_config
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.facts import connection
 from stepflow_tui.engine.steps.live.application import CUT_OVER
@@ -68,3 +71,4 @@ async def abandon_offline(ctx: RunContext) -> None:
             await pg_fence.remove_gate(conn, await run_tables(ctx), wait=GATE_SECONDS)
         if ctx.config.target.tables is TablesMode.EXISTING:
             await put_back(conn, ctx.run_id)
+    await asyncio.to_thread(forget_config, ctx.run_dir)

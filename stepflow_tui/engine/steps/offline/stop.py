@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.steps.application.changeover import changeover_of
+from stepflow_tui.engine.steps.application.kept_config import forget_config, keep_config
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.offline import window
@@ -30,6 +33,9 @@ class StopApplication(PlainStep):
         if not window.stands(ctx):
             await wait_for_time(ctx)
             await changeover.rehearse()
+            await changeover.prepare()
+        if not await asyncio.to_thread(keep_config, ctx.run_dir, ctx.loaded, ctx.journal.clean):
+            await ctx.journal.event("offline_config_not_kept", {"file": str(ctx.loaded.path)}, level=Level.WARNING)
         await window.begin(ctx)
         await keep_window(ctx)
         by_recipe = bool(ctx.config.application.recipe)
@@ -44,6 +50,7 @@ class StopApplication(PlainStep):
     async def undo(self, ctx: RunContext) -> Evidence:
         """Start it again, on the old side."""
         await start_again(ctx)
+        await asyncio.to_thread(forget_config, ctx.run_dir)
         return {"application": "as before"}
 
 

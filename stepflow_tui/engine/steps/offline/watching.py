@@ -61,6 +61,7 @@ async def _started(ctx: RunContext) -> Watcher:
     start = StartLine(
         config=str(ctx.loaded.path),
         env=dict(ctx.loaded.used_env),
+        going_back=True,
         until=PhaseName.CAPTURE.value,
         who="the end of the window",
     )

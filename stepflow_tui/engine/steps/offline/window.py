@@ -5,12 +5,16 @@ It begins when the application is stopped, whatever engine works, and it goes on
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from stepflow_tui.engine.errors import StepFailed
+from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.events import Level
 from stepflow_tui.engine.model.state import RunState
+from stepflow_tui.engine.steps.application.state import UNDERWAY
 from stepflow_tui.engine.steps.context import RunContext
 
 GAUGE = "window"
@@ -45,6 +49,22 @@ def stage_of(ctx: RunContext) -> Stage | None:
 def stands(ctx: RunContext) -> bool:
     """Whether the application is stopped."""
     return stage_of(ctx) in STANDING
+
+
+def standing_still(run_dir: Path) -> str:
+    """Why the application does not work, or not as before, for whoever looks from outside; "" where nothing was done to it.
+
+    Raises:
+        StepFlowError: the run's journal can't be read.
+    """
+    with RunReader(run_dir) as reader:
+        gauges = reader.gauges()
+    window, stage = gauges.get(GAUGE) or {}, (gauges.get("application") or {}).get("state")
+    if window.get("state") in STANDING:
+        left = round(int(window["ends_ms"]) / 1000 - time.time())
+        of = f"{left} s of the maintenance window are left" if left > 0 else "the maintenance window is over"
+        return f"The application is stopped; {of}."
+    return f"The application is on its way to another side: {stage}." if stage in UNDERWAY else ""
 
 
 def left_seconds(ctx: RunContext) -> float:

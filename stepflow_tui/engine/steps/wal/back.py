@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from stepflow_tui.engine.errors import Held, StepFailed
+from stepflow_tui.engine.errors import DiskFull, Held, StepFailed
 from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.finding import Finding, warning
@@ -14,6 +16,7 @@ from stepflow_tui.engine.sqlite.convert import Attempt, Converted, JournalMode, 
 from stepflow_tui.engine.sqlite.examine import SourceState, examine
 from stepflow_tui.engine.sqlite.file_locks import users_of
 from stepflow_tui.engine.sqlite.restore_test import restore_test
+from stepflow_tui.engine.sqlite.room import make_room, room_needed
 from stepflow_tui.engine.steps.application.bookkeeping import restarts_application
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.application.state import Stage
@@ -26,6 +29,8 @@ from stepflow_tui.engine.steps.wal.watching import leave_wal
 BACK_SECONDS = 5.0
 """How long a moment is looked for in which nobody has the file open, before the application is stopped for it."""
 STOPPED_SECONDS = 15.0
+SPARE_BYTES = 65_536
+"""Beside the backup's own bytes: folders, and what file systems round up."""
 GAUGE = "conversion"
 STAGE = "rollback"
 
@@ -39,17 +44,41 @@ async def go_back(ctx: RunContext) -> Evidence:
     """Undo the conversion. The application runs again afterwards if it was stopped for it.
 
     Raises:
+        DiskFull: the hint says how much room is missing where, and the command that goes on.
         Held: `source_busy_conversion` others have the file open, and no recipe stops them.
         Refused: `source_in_use`: they must be stopped before a backup takes the file's place.
         StepFlowError: the application can't be started again; another try goes on.
     """
     await leave_wal(ctx)
-    done = await _taken_back(ctx)
+    async with telling_room(ctx):
+        done = await _taken_back(ctx)
     failpoint("wal_gone_back")
     changeover = changeover_of(ctx)
     if changeover.configured and changeover.stage is not Stage.OLD:
         await changeover.start_old()
     return {**done, **await _checked(ctx, restored=bool(done.get("restored")))}
+
+
+@asynccontextmanager
+async def telling_room(ctx: RunContext) -> AsyncIterator[None]:
+    """A disk without room stops a way back until there is some: it is said how much, where, and what goes on then.
+
+    Raises:
+        DiskFull: as what is done inside raised it, with that hint.
+    """
+    try:
+        yield
+    except DiskFull as error:
+        error.hint = await _room_hint(ctx)
+        raise
+
+
+async def _room_hint(ctx: RunContext) -> str:
+    source, restoring = source_of(ctx), await restores(ctx)
+    row = await ctx.journal.backup() if restoring else None
+    needed = row["bytes"] + SPARE_BYTES if row is not None else await room_needed(source)
+    command = f"stepflow rollback {ctx.run_id}" + (" --restore" if restoring else "")
+    return make_room(source.parent, needed, f"`{command}` again: nothing is lost, and it goes on from here")
 
 
 async def take_back(ctx: RunContext) -> Evidence:

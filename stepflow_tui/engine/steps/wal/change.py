@@ -28,6 +28,7 @@ class ChangeApplication(PlainStep):
         changeover = changeover_of(ctx)
         if ctx.config.mode is not Mode.OFFLINE:
             await changeover.rehearse()
+            await changeover.prepare()
         await changeover.switch_over()
         await ctx.journal.check_item("code-deployed", ok=True, note="recipes carried out, health checks passed")
         return {"stage": changeover.stage.value}

@@ -8,12 +8,15 @@ from stepflow_tui.engine.failpoints import failpoint
 from stepflow_tui.engine.model.codec import to_plain
 from stepflow_tui.engine.model.state import Danger
 from stepflow_tui.engine.sqlite.content import content_of
-from stepflow_tui.engine.sqlite.convert import Converted, JournalMode, ModeFacts, convert, read_mode
+from stepflow_tui.engine.sqlite.convert import Converted, JournalMode, ModeFacts, convert, noted_bytes, read_mode
 from stepflow_tui.engine.sqlite.fingerprint import fingerprint
 from stepflow_tui.engine.steps.base import PlainStep
 from stepflow_tui.engine.steps.context import Evidence, RunContext
 from stepflow_tui.engine.steps.wal.back import go_back, show_attempt
 from stepflow_tui.engine.steps.wal.facts import converts, recorded, refuse_replaced, source_of
+
+NOTE = "converted.json"
+"""In the run's folder: what the conversion wrote, noted by the process that did it."""
 
 
 class Convert(PlainStep):
@@ -29,11 +32,14 @@ class Convert(PlainStep):
         if not mode.wal or not await converts(ctx):
             return None
         await refuse_replaced(ctx, mode)
+        found = {"converted": True, "after": to_plain(mode), "found_done": True}
+        written = noted_bytes(ctx.run_dir / NOTE)
+        if written is not None:
+            return {**found, "bytes_written": written}
         # what the conversion wrote nobody knows any more: that it changed nothing is proven by the content, as long as nobody
         # has written since
         content, record = await content_of(source_of(ctx), frozen=False, control=ctx.control), await recorded(ctx)
-        same = content.same(record.content)
-        return {"converted": True, "after": to_plain(mode), "found_done": True, "content_equal": same}
+        return {**found, "content_equal": content.same(record.content)}
 
     async def apply(self, ctx: RunContext) -> Evidence:
         """Convert it.
@@ -47,6 +53,7 @@ class Convert(PlainStep):
             return {"converted": False, "after": to_plain((await recorded(ctx)).mode)}
         now = await read_mode(source_of(ctx))
         await refuse_replaced(ctx, now)
+        (ctx.run_dir / NOTE).unlink(missing_ok=True)
         failpoint("wal_before_conversion")
         done = await convert(
             source_of(ctx),
@@ -55,6 +62,7 @@ class Convert(PlainStep):
             control=ctx.control,
             tell=partial(show_attempt, ctx),
             identity=(now.dev, now.inode),
+            note=ctx.run_dir / NOTE,
         )
         failpoint("wal_converted")
         await ctx.journal.check_item("mode-active", ok=done.after.wal, note=mode_note(done.after))

@@ -13,7 +13,14 @@ from stepflow_tui.engine.steps.application.bookkeeping import restarts_applicati
 from stepflow_tui.engine.steps.application.changeover import changeover_of
 from stepflow_tui.engine.steps.context import RunContext
 from stepflow_tui.engine.steps.opening import open_run
-from stepflow_tui.engine.steps.wal.back import already_restored, check_sound, leave_running, restores, wants_restore
+from stepflow_tui.engine.steps.wal.back import (
+    already_restored,
+    check_sound,
+    leave_running,
+    restores,
+    telling_room,
+    wants_restore,
+)
 from stepflow_tui.engine.steps.wal.facts import CONVERT, changed, converts, evidence_of, source_of
 from stepflow_tui.engine.steps.wal.watching import watch_wal
 
@@ -55,6 +62,7 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
 
     Raises:
         Held: `source_busy_conversion`: processes keep the file open, and no recipe stops them. What the run reached stands.
+        DiskFull: SQLite can't even look at the file without room; the hint says how much.
         NeedsConfirmation: the backup is to be put back, and the run's name was not typed.
         StepFlowError: the file is missing or damaged, which only a restore helps against; the hint says so.
     """
@@ -62,7 +70,8 @@ async def consent_in_place(ctx: RunContext, phases: Sequence[str]) -> None:
         return
     await changeover_of(ctx).check_back()
     if not await restores(ctx):
-        await _consent_to_mode(ctx)
+        async with telling_room(ctx):
+            await _consent_to_mode(ctx)
     elif await already_restored(ctx) is None:
         await _consent_to_restore(ctx)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stepflow_tui.engine.model.codec import from_plain, to_plain
-from stepflow_tui.engine.model.discrepancy import TableVerdict, Verified
+from stepflow_tui.engine.model.discrepancy import ApartFrom, TableVerdict, Verified
 from stepflow_tui.engine.model.finding import Finding, blocking, info, warning
 from stepflow_tui.engine.model.table import TableState
 from stepflow_tui.engine.sqlite.checkpoint import CheckpointProof, prove_checkpoint
@@ -31,6 +32,10 @@ JOURNAL_BYTES = 4_096 + 64
 """At most for the journal's header, which is as large as a sector, and its ending."""
 
 
+SHOWN = 20
+"""Tables that one finding names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """What can be said about the time between the recorded state and now.
@@ -41,6 +46,7 @@ class Moment:
 
     quiet: bool
     header_only: bool
+    struck: bool = False  # an engine was killed between the conversion and the note of what it wrote
 
 
 class Prove(PlainStep):
@@ -67,7 +73,9 @@ class Prove(PlainStep):
                 await ctx.journal.update_table(verdict.table, source_rows=None)
         test = await restore_test(source, control=ctx.control, living=True)
         proof = await _checkpoint(ctx) if mode.wal else None
-        await ctx.journal.set_findings("prove", [*_findings(mode, test, proof), *_schema(record, content, moment)])
+        read = [v for v in verdicts if v.table not in {*record.content.unread, *content.unread}]
+        told = [*_findings(mode, test, proof), *_schema(record, content, moment), *await _unproven(ctx, read)]
+        await ctx.journal.set_findings("prove", told)
         await ctx.journal.check_item("mode-active", ok=mode.wal, note=mode_note(mode))
         await try_functions(ctx)
         await settle_checklist(ctx, times=("during",))
@@ -76,7 +84,9 @@ class Prove(PlainStep):
             "integrity_check": "ok" if test.sound else "damaged",
             "quiet": moment.quiet,
             "header_only": moment.header_only,
-            "equal": sum(v.verified is Verified.EQUAL for v in verdicts),
+            "equal": sum(v.verified is Verified.EQUAL and v.apart_from is None for v in verdicts),
+            "written_to": sum(v.apart_from is ApartFrom.APPLICATION_WRITES for v in verdicts),
+            "unread": sum(v.apart_from is ApartFrom.UNREAD for v in verdicts),
             "tables": len(verdicts),
             "checkpoint": to_plain(proof) if proof is not None else None,
         }
@@ -100,7 +110,11 @@ async def _moment(ctx: RunContext, record: Recorded, mode: ModeFacts) -> Moment:
     kept = from_plain(Fingerprint, done["fingerprint"]) if done.get("fingerprint") else None
     quiet = counted and kept is not None and same_content(kept, await fingerprint(source_of(ctx)))
     small = written is not None and written <= WRITTEN_PAGES * mode.page_size + JOURNAL_BYTES
-    return Moment(quiet=quiet, header_only=small or bool(done.get("content_equal")))
+    return Moment(
+        quiet=quiet,
+        header_only=small or bool(done.get("content_equal")),
+        struck=bool(done.get("found_done")) and written is None,
+    )
 
 
 async def _untouched(ctx: RunContext) -> bool:
@@ -133,19 +147,48 @@ def _unread(verdict: TableVerdict, why: str, moment: Moment) -> TableVerdict:
     if not moment.header_only:
         return replace(verdict, verified=Verified.NOT_VERIFIED, reason=f"it can't be read here: {why}")
     reason = f"it can't be read here ({why}); the conversion itself wrote the header page alone"
-    return replace(verdict, verified=Verified.EQUAL, reason=reason, source_rows=None, target_rows=None)
+    return replace(
+        verdict,
+        verified=Verified.EQUAL,
+        apart_from=ApartFrom.UNREAD,
+        reason=reason,
+        source_rows=None,
+        target_rows=None,
+    )
 
 
 def _written_to(verdict: TableVerdict, moment: Moment) -> TableVerdict:
     """The application worked: what it wrote is no difference. That the conversion changed no row, its own writes prove."""
     if not moment.header_only:
-        reason = "the application wrote meanwhile, and this system does not tell what the conversion wrote"
+        why = (
+            "the engine was struck down before it was noted what the conversion itself wrote"
+            if moment.struck
+            else "this system does not tell what the conversion itself wrote"
+        )
+        reason = (
+            f"it was written to since the backup ({verdict.source_rows} rows then, {verdict.target_rows} now), and {why}: "
+            "that the application alone did it is likely, and not proven"
+        )
         return replace(verdict, verified=Verified.NOT_VERIFIED, reason=reason)
     reason = (
         f"the application wrote to it since the backup ({verdict.source_rows} rows then, {verdict.target_rows} now); "
         "the conversion itself wrote the header page alone"
     )
-    return replace(verdict, verified=Verified.EQUAL, reason=reason, source_rows=None, digest_source="")
+    apart = ApartFrom.APPLICATION_WRITES
+    return replace(
+        verdict, verified=Verified.EQUAL, apart_from=apart, reason=reason, source_rows=None, digest_source=""
+    )
+
+
+async def _unproven(ctx: RunContext, verdicts: Sequence[TableVerdict]) -> list[Finding]:
+    """What is known of them, what is not, and what to do: nothing more can be proven afterwards."""
+    names = [v.table for v in verdicts if v.verified is Verified.NOT_VERIFIED]
+    if not names:
+        return []
+    row = await ctx.journal.backup()
+    listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    params = {"count": len(names), "names": listed, "backup": row["path"] if row else "?", "run": ctx.run_id}
+    return [warning("wal_unproven", None, **params)]
 
 
 def _schema(record: Recorded, now: Content, moment: Moment) -> list[Finding]:

@@ -32,6 +32,7 @@ class StopApplication(PlainStep):
         changeover = changeover_of(ctx)
         if changeover.configured:
             await changeover.rehearse()
+            await changeover.prepare()
             await changeover.stop()
         left = await users_of(source_of(ctx))
         if left.processes:
