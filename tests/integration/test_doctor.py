@@ -201,6 +201,23 @@ async def test_what_is_sound_is_not_called_damaged(shop: Path, tmp_path: Path) -
     assert "OWN" in found["data_unchecked"]["what"] + found["data_unchecked"]["why"]
 
 
+async def test_what_is_read_while_somebody_opens_it_is_no_damage(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read without locks, a page in writing looks broken."""
+    came, really = sqlite3.connect(shop), doctor_database.run_child
+
+    async def meanwhile(module: str, request: dict[str, Any]) -> Any:
+        if "copy_check" not in module:
+            return await really(module, request)
+        came.execute("select count(*) from orders").fetchone()
+        return {"lines": ["row 1 missing from index x"], "problem": ""}
+
+    monkeypatch.setattr(doctor_database, "run_child", meanwhile)
+    with closing(came):
+        assert set(await problems(shop_config(tmp_path, **ROOM))) == {"data_unchecked"}
+
+
 @pytest.mark.parametrize("living", [False, True])
 async def test_the_check_of_the_copy_is_honest(living: bool, shop: Path, tmp_path: Path) -> None:
     request = {"path": path_text(shop), "copy": path_text(tmp_path / "copy"), "immutable": not living}

@@ -247,4 +247,6 @@ async def _checked(found: Examined) -> tuple[list[str], str]:
             answer = await run_child(_CHECK, request)
         except StepFlowError as error:
             return [], error.message
+    if alone and await asyncio.to_thread(side_file(found.real, "-shm").exists):
+        return [], "somebody opened it while it was read without locks"  # a page in writing would look like damage
     return answer["lines"], answer["problem"]
