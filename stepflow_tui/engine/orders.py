@@ -12,7 +12,6 @@ from stepflow_tui.engine.model.state import PhaseName, RunState, StepState
 from stepflow_tui.engine.playbooks.spec import Playbook
 from stepflow_tui.engine.steps.context import Answers, RunContext
 from stepflow_tui.engine.steps.live.orders import Order, OrderKind, orders_of
-from stepflow_tui.engine.steps.live.rehearsals import cutting_over, keep_rehearsing
 
 Answer = dict[str, Any]
 WHOLE = 10_000
@@ -64,6 +63,11 @@ class LiveOrders:
         return {}
 
     async def _rehearse(self, command: Command) -> Answer:
+        from stepflow_tui.engine.steps.live.rehearsals import (
+            cutting_over,
+            keep_rehearsing,
+        )  # every other run lives without
+
         if await self._done(PhaseName.CUTOVER) or not await self._done(PhaseName.VALIDATE):
             raise self._no_rehearsal("The cutover is rehearsed between verification and cutover.")
         if await cutting_over(self.ctx):

@@ -26,7 +26,6 @@ from stepflow_tui.engine.journal.lock import take_lock
 from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.model.redact import Redact
 from stepflow_tui.engine.session import Session, Wiring, secrets_of
-from stepflow_tui.engine.steps.application.kept_config import config_to_go_back
 
 START_LINE_SECONDS = 30.0
 
@@ -86,6 +85,8 @@ def _engine(run_dir: Path, wiring: Wiring) -> int:
 def _loaded(run_dir: Path, start: StartLine, env: Mapping[str, str], wiring: Wiring) -> LoadedConfig:
     path = _config_path(run_dir, start)
     if start.going_back:
+        from stepflow_tui.engine.steps.application.kept_config import config_to_go_back  # knows every recipe
+
         return config_to_go_back(run_dir, path, env, wiring.load_config)
     return wiring.load_config(path, env)
 

@@ -363,7 +363,7 @@ async def test_types_that_the_server_does_not_have(pg_target: Target) -> None:
     ) - {"target_not_empty"}
     bad = ["blah", "blah(1", "text(5)", "numeric(5000,2)", "nosch.blah", "a.b.c.d", "record", "int; drop table t", ""]
     view = await look(pg_target, Wanted(types={f"types.by_column.t.{n}": name for n, name in enumerate(bad)}))
-    findings = await check_target(view)
+    findings = [f for f in await check_target(view) if f.code == "config_type_not_there"]
     assert [(f.code, f.object, f.params["type"]) for f in findings] == [
         ("config_type_not_there", f"types.by_column.t.{n}", name) for n, name in enumerate(bad)
     ]

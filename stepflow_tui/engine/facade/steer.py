@@ -18,7 +18,6 @@ from stepflow_tui.engine.journal.reader import RunReader
 from stepflow_tui.engine.journal.rundir import engine_alive, operator
 from stepflow_tui.engine.lease import VERBS as LEASE
 from stepflow_tui.engine.model.state import UNFINISHED, PhaseName, RunState, StepState
-from stepflow_tui.engine.steps.application.kept_config import config_to_go_back
 
 ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 0.05
@@ -119,7 +118,11 @@ def _used_env(run: HasRun, env: Mapping[str, str] | None, *, back: bool) -> Mapp
     with RunReader(run.path) as reader:
         row = reader.run() or {}
     path, variables = Path(row["config_path"]), env if env is not None else os.environ
-    return (config_to_go_back(run.path, path, variables) if back else load_config(path, variables)).used_env
+    if not back:
+        return load_config(path, variables).used_env
+    from stepflow_tui.engine.steps.application.kept_config import config_to_go_back  # knows every recipe
+
+    return config_to_go_back(run.path, path, variables).used_env
 
 
 async def _start_engine(run: HasRun, who: str, used: Mapping[str, str], *, back: bool) -> None:
