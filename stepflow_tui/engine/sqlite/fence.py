@@ -228,9 +228,10 @@ def _lift(path: Path, owner: Owner | None, wait: float) -> FenceState:
             )
             if sound:
                 stamp(conn, path)
+            state = _state_of(conn)  # behind the commit a writer of the application may keep readers out
             failpoint("fence_lift_commit")
         failpoint("fence_lifted")
-        return _state_of(conn)
+        return state
 
 
 def _put_back(conn: sqlite3.Connection, path: Path, trigger: KeptTrigger) -> None:
